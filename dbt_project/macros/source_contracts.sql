@@ -1,0 +1,106 @@
+{# The active contracts of one kind of entity, as a list of dictionaries: the staging models loop over them.
+   Contracts are registered in the warehouse at the start of a run, so a new source needs a contract and no model. #}
+{% macro source_contracts(entity_code) %}
+    {% if not execute %}{{ return([]) }}{% endif %}
+    {% set query %}
+        select
+            contracts.source_code,
+            contracts.raw_table,
+            contracts.country_code,
+            contracts.time_zone,
+            contracts.recorded_at_column,
+            to_json(contracts.key_columns)::text as key_columns,
+            coalesce(json_object_agg(
+                fields.field_name,
+                json_build_object('columns', fields.source_columns, 'format', coalesce(fields.value_format, ''))
+            ) filter (where fields.field_name is not null), '{}')::text as fields
+        from {{ source('ops', 'source_contracts') }} as contracts
+        left join {{ source('ops', 'source_contract_fields') }} as fields
+            on
+                contracts.source_code = fields.source_code
+                and contracts.entity_code = fields.entity_code
+        where contracts.is_active and contracts.entity_code = '{{ entity_code }}'
+        group by 1, 2, 3, 4, 5, 6
+        order by contracts.source_code collate "C"
+    {% endset %}
+    {% set contracts = [] %}
+    {% for row in run_query(query) %}
+        {% do contracts.append({
+            'source_code': row['source_code'],
+            'raw_table': api.Relation.create(schema='raw', identifier=row['raw_table'] | replace('raw.', '')),
+            'country_code': row['country_code'],
+            'time_zone': row['time_zone'],
+            'recorded_at_column': row['recorded_at_column'],
+            'key_columns': fromjson(row['key_columns']) or [],
+            'fields': fromjson(row['fields']),
+        }) %}
+    {% endfor %}
+    {{ return(contracts) }}
+{% endmacro %}
+
+{# Blank is null; the columns of a field that has several are joined by a semicolon. #}
+{% macro raw_text(columns) -%}
+    {%- set cleaned = [] -%}
+    {%- for column in columns -%}
+        {%- do cleaned.append("nullif(btrim(" ~ adapter.quote(column) ~ "), '')") -%}
+    {%- endfor -%}
+    {%- if cleaned | length == 0 -%} null::text
+    {%- elif cleaned | length == 1 -%} {{ cleaned[0] }}
+    {%- else -%} nullif(concat_ws(';', {{ cleaned | join(', ') }}), '')
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro contract_field(contract, field_name) -%}
+    {{ raw_text(contract['fields'].get(field_name, {}).get('columns', [])) }}
+{%- endmacro %}
+
+{% macro contract_literal(value) -%}
+    '{{ (value or "") | replace("'", "''") }}'
+{%- endmacro %}
+
+{# The source's own key: its columns joined by a bar; a source without a key is known by what the row says. #}
+{% macro contract_native_key(contract) -%}
+    {%- if contract['key_columns'] | length == 0 -%}
+        content_hash || '#' || occurrence
+    {%- else -%}
+        {%- set parts = [] -%}
+        {%- for column in contract['key_columns'] -%}
+            {%- do parts.append("nullif(btrim(" ~ adapter.quote(column) ~ "), '')") -%}
+        {%- endfor -%}
+        {{ parts | join(" || '|' || ") }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# When the source came to know the row; a source that does not say is taken to know it at the end of the period extracted. #}
+{% macro contract_recorded_at(contract, field_name='recorded_at') -%}
+    {%- set columns = contract['fields'].get(field_name, {}).get('columns', []) -%}
+    {%- if not columns and contract['recorded_at_column'] and field_name == 'recorded_at' -%}
+        {%- set columns = [contract['recorded_at_column']] -%}
+    {%- endif -%}
+    {%- if columns -%}
+        staging.parse_timestamp(
+            {{ raw_text(columns) }},
+            {{ contract_literal(timestamp_pattern(contract['fields'].get(field_name, {}).get('format', ''))) }},
+            {{ contract_literal(contract['time_zone']) }}
+        )
+    {%- else -%}
+        (
+            select runs.as_of_at - interval '1 second'
+            from {{ source('ops', 'extract_batches') }} as batches
+            inner join {{ source('ops', 'pipeline_runs') }} as runs on batches.run_id = runs.run_id
+            where batches.batch_id = raw_rows.batch_id
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{# A contract writes formats as strptime does; PostgreSQL has patterns of its own. #}
+{% macro timestamp_pattern(value_format) -%}
+    {%- set patterns = {
+        '%Y': 'YYYY', '%y': 'YY', '%m': 'MM', '%d': 'DD', '%H': 'HH24', '%I': 'HH12', '%M': 'MI', '%S': 'SS', '%f': 'US', '%p': 'AM', '%b': 'Mon',
+    } -%}
+    {%- set translated = namespace(pattern=value_format) -%}
+    {%- for directive, pattern in patterns.items() -%}
+        {%- set translated.pattern = translated.pattern | replace(directive, pattern) -%}
+    {%- endfor -%}
+    {{ return(translated.pattern) }}
+{%- endmacro %}

@@ -1,0 +1,62 @@
+-- One row per customer record version known at the run's date: every field normalised, or blank when it failed.
+{% set name_fields = ['first_name', 'middle_name', 'first_last_name', 'second_last_name'] %}
+
+with records as (
+    select * from {{ ref('stg_customer_records') }}
+    where recorded_at < {{ as_of_at() }}
+),
+
+normalised_values as (
+    select * from {{ source('normaliser', 'normalised_values') }}
+),
+
+normalised as (
+    select
+        records.raw_id,
+        records.batch_id,
+        records.source_position,
+        records.source_code,
+        records.source_record_id,
+        records.country_code,
+        {% for field in name_fields %}
+            {{ name_part(field) }} as {{ field }},
+            {{ name_part(field, 'key') }} as {{ field }}_key,
+        {% endfor %}
+        coalesce(
+            first_name_value.parts ->> 'canonical_given',
+            full_name_value.parts ->> 'canonical_given'
+        ) as given_name_canonical,
+        birth_date_value.normalised_value::date as birth_date_raw,
+        (birth_date_value.parts ->> 'year')::integer as birth_year,
+        national_identifier_value.normalised_value as national_identifier,
+        coalesce(
+            gender_value.normalised_value,
+            national_identifier_value.parts ->> 'gender'
+        ) as gender,
+        email_value.normalised_value as email,
+        phone_value.normalised_value as phone,
+        street_address_value.normalised_value as street_address,
+        street_address_value.parts ->> 'key' as street_address_key,
+        postal_code_value.normalised_value as postal_code,
+        records.city,
+        records.region,
+        records.loyalty_number,
+        records.payment_token,
+        records.device_id,
+        records.receipt_number,
+        records.recorded_at
+    from records
+    {% for field in name_fields %}
+        {{ join_normalised(field, 'name') }}
+    {% endfor %}
+    {% for field in ['full_name', 'national_identifier', 'gender', 'email', 'phone', 'street_address', 'postal_code'] %}
+        {{ join_normalised(field, field) }}
+    {% endfor %}
+    {{ join_normalised('birth_date', 'birth_date', 'records.birth_date_format') }}
+)
+
+select
+    *,
+    -- Nobody is born after the source knew them.
+    case when birth_date_raw <= recorded_at::date then birth_date_raw end as birth_date
+from normalised

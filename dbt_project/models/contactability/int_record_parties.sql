@@ -1,0 +1,113 @@
+-- One row per snapshot date and customer record: the party that holds it (paper, stage 4). A record without the
+-- mandatory names joins the one customer who holds its contact point (under the same given name, when it has one);
+-- otherwise records of one contact point form a contact. A namesake joins nobody.
+{{ config(indexes=[{'columns': ['snapshot_date', 'source_record_id'], 'unique': true}]) }}
+
+with versions as (
+    select * from {{ ref('int_record_versions_by_date') }}
+),
+
+contact_points as (
+    select * from {{ ref('int_record_contact_points_by_date') }}
+),
+
+holders as (
+    select
+        snapshot_date,
+        contact_kind_code,
+        contact_value,
+        min(customer_id collate "C") as customer_id
+    from contact_points
+    where customer_id is not null and contact_kind_code <> 'address'
+    group by 1, 2, 3
+    having count(distinct customer_id) = 1
+),
+
+holders_by_given_name as (
+    select
+        snapshot_date,
+        contact_kind_code,
+        contact_value,
+        given_name_canonical,
+        min(customer_id collate "C") as customer_id
+    from contact_points
+    where customer_id is not null and contact_kind_code <> 'address'
+    group by 1, 2, 3, 4
+    having count(distinct customer_id) = 1
+),
+
+unidentified_points as (
+    select * from contact_points
+    where customer_id is null
+),
+
+held as (
+    select
+        unidentified_points.snapshot_date,
+        unidentified_points.source_record_id,
+        unidentified_points.contact_kind_code,
+        unidentified_points.link_priority,
+        unidentified_points.contact_kind_code || ':' || unidentified_points.contact_value as contact_key,
+        case
+            when unidentified_points.entity_level = 3 then null
+            when unidentified_points.given_name_canonical is null then holders.customer_id
+            else holders_by_given_name.customer_id
+        end as customer_id
+    from unidentified_points
+    left join holders
+        on
+            unidentified_points.snapshot_date = holders.snapshot_date
+            and unidentified_points.contact_kind_code = holders.contact_kind_code
+            and unidentified_points.contact_value = holders.contact_value
+    left join holders_by_given_name
+        on
+            unidentified_points.snapshot_date = holders_by_given_name.snapshot_date
+            and unidentified_points.contact_kind_code = holders_by_given_name.contact_kind_code
+            and unidentified_points.contact_value = holders_by_given_name.contact_value
+            and unidentified_points.given_name_canonical = holders_by_given_name.given_name_canonical
+),
+
+chosen as (
+    select
+        *,
+        row_number() over (
+            partition by snapshot_date, source_record_id
+            order by (customer_id is null), link_priority, contact_key collate "C"
+        ) as choice_number
+    from held
+),
+
+placed as (
+    select
+        versions.*,
+        chosen.contact_kind_code,
+        chosen.contact_key,
+        chosen.customer_id as contact_customer_id
+    from versions
+    left join chosen
+        on
+            versions.snapshot_date = chosen.snapshot_date
+            and versions.source_record_id = chosen.source_record_id
+            and chosen.choice_number = 1
+)
+
+select
+    snapshot_date,
+    source_record_id,
+    source_code,
+    raw_id,
+    coalesce(customer_id, contact_customer_id, contact_key, 'source_customer_key:' || source_record_id) as party_key,
+    case
+        when coalesce(customer_id, contact_customer_id) is not null then 'customer'
+        when contact_key is not null then 'contact'
+        else 'anonymous'
+    end as party_type_code,
+    case
+        when customer_id is not null then 'entity_level_' || entity_level
+        else contact_kind_code
+    end as link_rule_code,
+    country_code,
+    quality_level,
+    entity_level,
+    valid_from
+from placed

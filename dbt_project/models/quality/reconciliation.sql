@@ -1,0 +1,154 @@
+-- One row per control total: two counts that must be equal, so that nothing is lost on the way (law 1).
+{{ config(tags=['marts']) }}
+
+with raw_counts as (
+    {% set entities = ['customer_records', 'interactions', 'consents'] %}
+    {% for entity in entities %}
+        {% for contract in source_contracts(entity) %}
+            select
+                {{ contract_literal(contract.source_code) }}::text as source_code,
+                '{{ entity }}' as entity_code,
+                count(*) as row_count
+            from {{ contract.raw_table }}
+            union all
+        {% endfor %}
+    {% endfor %}
+    select
+        null::text as source_code,
+        null::text as entity_code,
+        0 as row_count
+    where false
+),
+
+standardised_counts as (
+    select
+        source_code,
+        'customer_records' as entity_code,
+        count(*) as row_count
+    from {{ ref('stg_customer_records') }}
+    group by source_code
+    union all
+    select
+        source_code,
+        'interactions' as entity_code,
+        count(*) as row_count
+    from {{ ref('stg_interactions') }}
+    group by source_code
+    union all
+    select
+        source_code,
+        'consents' as entity_code,
+        count(*) as row_count
+    from {{ ref('stg_consents') }}
+    group by source_code
+),
+
+quarantined_counts as (
+    select
+        source_code,
+        entity_code,
+        count(*) as row_count
+    from {{ ref('quarantined_rows') }}
+    group by 1, 2
+),
+
+members as (
+    select * from {{ ref('mdm_party_members') }}
+    where snapshot_date = {{ as_of_date() }}
+),
+
+party_states as (
+    select * from {{ ref('mdm_party_states') }}
+    where snapshot_date = {{ as_of_date() }}
+),
+
+customer_states as (
+    select * from {{ ref('customer_states') }}
+),
+
+totals as (
+    select
+        'raw_' || raw_counts.source_code || '_' || raw_counts.entity_code as check_code,
+        'raw rows of ' || raw_counts.source_code || ', ' || raw_counts.entity_code as left_label,
+        raw_counts.row_count as left_count,
+        'standardised + quarantined' as right_label,
+        coalesce(standardised_counts.row_count, 0) + coalesce(quarantined_counts.row_count, 0) as right_count
+    from raw_counts
+    left join standardised_counts
+        on
+            raw_counts.source_code = standardised_counts.source_code
+            and raw_counts.entity_code = standardised_counts.entity_code
+    left join quarantined_counts
+        on
+            raw_counts.source_code = quarantined_counts.source_code
+            and raw_counts.entity_code = quarantined_counts.entity_code
+    union all
+    select
+        'records_in_parties' as check_code,
+        'customer records known at the date' as left_label,
+        (
+            select count(distinct stg_customer_records.source_record_id)
+            from {{ ref('stg_customer_records') }} as stg_customer_records
+            where stg_customer_records.recorded_at < {{ as_of_at() }}
+        ) as left_count,
+        'records of customers + of contacts + anonymous' as right_label,
+        (
+            select
+                count(*) filter (where members.party_type_code = 'customer')
+                + count(*) filter (where members.party_type_code = 'contact')
+                + count(*) filter (where members.party_type_code = 'anonymous')
+            from members
+            where members.member_kind_code = 'record'
+        ) as right_count
+    union all
+    select
+        'interactions_in_parties' as check_code,
+        'interactions known at the date' as left_label,
+        (
+            select count(distinct stg_interactions.interaction_id)
+            from {{ ref('stg_interactions') }} as stg_interactions
+            where stg_interactions.occurred_at < {{ as_of_at() }}
+        ) as left_count,
+        'interactions of customers + of contacts + anonymous' as right_label,
+        (
+            select
+                count(*) filter (where members.party_type_code = 'customer')
+                + count(*) filter (where members.party_type_code = 'contact')
+                + count(*) filter (where members.party_type_code = 'anonymous')
+            from members
+            where members.member_kind_code = 'interaction'
+        ) as right_count
+    union all
+    select
+        'parties_placed' as check_code,
+        'parties' as left_label,
+        (select count(distinct members.party_id) from members) as left_count,
+        'placed in a state + unplaced' as right_label,
+        (
+            select
+                count(*) filter (where customer_states.is_placed)
+                + count(*) filter (where not customer_states.is_placed)
+            from party_states
+            inner join customer_states on party_states.state_code = customer_states.state_code
+        ) as right_count
+    union all
+    select
+        'customers_golden' as check_code,
+        'customers with records' as left_label,
+        (
+            select count(distinct members.party_id)
+            from members
+            where members.party_type_code = 'customer' and members.entity_level < 3
+        ) as left_count,
+        'golden records' as right_label,
+        (select count(*) from {{ ref('mdm_customers') }}) as right_count
+)
+
+select
+    check_code,
+    left_label,
+    left_count,
+    right_label,
+    right_count,
+    left_count - right_count as difference
+from totals

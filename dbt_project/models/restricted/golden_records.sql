@@ -1,0 +1,2 @@
+-- One row per customer: the golden record. Personal data.
+select * from {{ ref('mdm_customers') }}
