@@ -32,7 +32,7 @@ identified as (
     where not namesakes.is_namesake
 ),
 
-overlaps as (
+shared_records as (
     select
         ledger_members.customer_id,
         identified.component_id,
@@ -52,7 +52,7 @@ claims as (
             partition by customer_id
             order by record_count desc, first_record_id collate "C"
         ) as claim_number
-    from overlaps
+    from shared_records
 ),
 
 survivors as (
@@ -97,7 +97,7 @@ customer_ids as (
     union all
     select
         component_id,
-        'C' || lpad(sequence_number::text, 10, '0') as customer_id,
+        'C' || lpad(cast(sequence_number as text), 10, '0') as customer_id,
         sequence_number
     from fresh
 ),

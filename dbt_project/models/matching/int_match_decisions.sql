@@ -1,6 +1,7 @@
 -- One row per scored pair of current customer records: what the thresholds and the guards decide (paper, stage 2).
 {{ config(tags=['matching_decisions']) }}
 
+-- Scoring keeps the pairs of one model version: the one that is active.
 with scores as (
     select * from {{ source('linkage', 'match_scores') }}
 ),
@@ -33,7 +34,6 @@ evidence as (
         coalesce((evidence ->> 'phone')::double precision, 0) as phone_weight,
         coalesce((evidence ->> 'household')::double precision, 0) as household_weight
     from scores
-    where model_version = '{{ var("model_version") }}'
 ),
 
 guarded as (

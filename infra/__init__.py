@@ -1,0 +1,1 @@
+"""On what? The embedded warehouse, its migrations and its roles."""
