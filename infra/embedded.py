@@ -39,10 +39,11 @@ HOST = "127.0.0.1"
 PORTS = range(15432, 15932)
 PORT_ATTEMPTS = 5
 START_SECONDS = 600  # a server that was killed first repeats its log
-ORPHAN_SECONDS = 3  # given to the processes of a killed server before they are ended
+ORPHAN_SECONDS = 1  # given to the processes of a killed server before they are ended
 REFUSED_FREE_BYTES = 500 * MEGABYTE
 WARNED_FREE_BYTES = 2 * GIGABYTE
 LOG_BYTES = 20 * MEGABYTE
+LAST_WORDS_LINES = 6
 ACCESS_RULES = "# Only with a password, only from this machine.\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
 StateCode = Literal["absent", "stopped", "starting", "running"]
@@ -97,7 +98,7 @@ def start(home: Path, binaries_folder: Path | None = None, options: Mapping[str,
     while time.monotonic() - began < START_SECONDS:
         with folder.lock() as lock:
             if lock is not None:
-                return _Starter(folder, find_binaries(binaries_folder, folder.user), lock).start(options or {})
+                return _Starter(folder, find_binaries(binaries_folder, folder.user), options or {}, lock).start()
         if _answers(folder):
             return _server(folder)
         if time.monotonic() - began > ORPHAN_SECONDS:
@@ -144,9 +145,10 @@ class _Starter:
 
     folder: ServerFolder
     binaries: Binaries
+    options: Mapping[str, str]
     lock: int
 
-    def start(self, options: Mapping[str, str]) -> Server:
+    def start(self) -> Server:
         """Make the data on first use, then run the server, which inherits the lock."""
         folder = self.folder
         if not folder.data.is_dir():
@@ -159,29 +161,18 @@ class _Starter:
         _warn_of_small_disk(folder.server)
         for _ in range(PORT_ATTEMPTS):
             folder.port_file.write_text(f"{_free_port(folder.port)}\n")
-            if self._run_server(options):
+            if self._run_server():
                 return _server(folder)
         raise WarehouseError(f"No free port for the embedded server in {PORTS.start}-{PORTS.stop - 1}.")
 
-    def _run_server(self, options: Mapping[str, str]) -> bool:
+    def _run_server(self) -> bool:
         """Run the server on the port chosen; return False when another program took the port meanwhile."""
         folder = self.folder
         fixed = {"listen_addresses": HOST, "port": str(folder.port), "unix_socket_directories": ""}
-        arguments = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in {**options, **fixed}.items())
+        settings = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in {**self.options, **fixed}.items())
         log_start = folder.log.stat().st_size if folder.log.exists() else 0
-        command = [
-            "start",
-            "-w",
-            "-t",
-            str(START_SECONDS),
-            "-D",
-            str(folder.data),
-            "-l",
-            str(folder.log),
-            "-o",
-            arguments,
-        ]
-        done = self._run("pg_ctl", command)
+        waiting = ["start", "-w", "-t", str(START_SECONDS)]
+        done = self._run("pg_ctl", [*waiting, "-D", str(folder.data), "-l", str(folder.log), "-o", settings])
         if done.returncode == 0:
             return True
         words = _last_words(folder.log, log_start) or done.stdout
@@ -192,7 +183,7 @@ class _Starter:
                 f"The disk of {folder.server} is full, so the embedded server cannot start. Make room."
             )
         raise WarehouseError(
-            f"The embedded server in {folder.server} does not start. Its log ends: {words.strip()}\n"
+            f"The embedded server in {folder.server} does not start. Its log ends:\n{words.strip()}\n"
             f"Its settings are in {folder.data / 'sevenfold.conf'}, the whole log in {folder.log}."
         )
 
@@ -222,6 +213,8 @@ class _Starter:
             else ["--locale=C.UTF-8"]
         )
         common = ["--encoding=UTF8", "--auth=trust", "--data-checksums", "--no-instructions"]
+        if self.options.get("fsync") == "off":
+            common.append("--no-sync")
         done = self._run("initdb", ["-D", str(draft), "-U", SUPERUSER, *common, *locale])
         if done.returncode != 0:
             raise WarehouseError(
@@ -232,29 +225,26 @@ class _Starter:
         (draft / "pg_hba.conf").write_text(ACCESS_RULES)  # in place of "trust", before the server ever listens
         (draft / "sevenfold.conf").write_text(settings_text(draft))
         self.folder.user.own(draft / "sevenfold.conf")
-        self._run_statements(
+        self._set_password(
             draft, f"create role {NAME} login createdb createrole;\ncreate database {NAME} owner {NAME};\n"
         )
-        self._set_password(draft)
         draft.rename(self.folder.data)
 
-    def _set_password(self, data: Path) -> None:
-        """Give the server a new password, and keep it where only the caller can read it."""
+    def _set_password(self, data: Path, statements: str = "") -> None:
+        """Give the server a new password, after other statements, and keep it where only the caller can read it."""
         password = secrets.token_urlsafe(24)
-        self._run_statements(data, "".join(f"alter role {role} password '{password}';\n" for role in (NAME, SUPERUSER)))
+        statements += "".join(f"alter role {role} password '{password}';\n" for role in (NAME, SUPERUSER))
+        settings = [f"--{name}={value}" for name, value in {**self.options, "exit_on_error": "on"}.items()]
+        # A single-user server: nobody can connect to it.
+        if self._run("postgres", ["--single", "-D", str(data), *settings, "postgres"], statements).returncode != 0:
+            raise WarehouseError(
+                f"The embedded server in {self.folder.server} cannot be prepared. Delete {data} to make it anew."
+            )
         draft = self.folder.password_file.with_suffix(".draft")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(f"{password}\n")
         draft.rename(self.folder.password_file)
-
-    def _run_statements(self, data: Path, statements: str) -> None:
-        """Run statements, one per line, in a server that nobody can connect to."""
-        command = ["--single", "-D", str(data), "-c", "exit_on_error=on", "postgres"]
-        if self._run("postgres", command, statements).returncode != 0:
-            raise WarehouseError(
-                f"The embedded server in {self.folder.server} cannot be prepared. Delete {data} to make it anew."
-            )
 
     def _run(self, program: str, arguments: list[str], statements: str | None = None) -> CompletedProcess[str]:
         command = [self.binaries.program(program), *arguments]
@@ -307,8 +297,7 @@ def _rotate_log(log: Path) -> None:
 
 
 def _last_words(log: Path, start: int) -> str:
-    """Return what the server gave up over, of the part of its log after `start`."""
+    """Return the end of what the server wrote to its log after `start`."""
     if not log.exists():
         return ""
-    lines = log.read_bytes()[start:].decode(errors="replace").splitlines()
-    return "\n".join(line for line in lines if any(word in line for word in ("FATAL", "PANIC", "HINT")))
+    return "\n".join(log.read_bytes()[start:].decode(errors="replace").splitlines()[-LAST_WORDS_LINES:])

@@ -104,7 +104,7 @@ class ServerFolder:
         }
 
     def end_orphans(self) -> None:
-        """End what is left of a server whose first process was killed: a long query would hold the lock till its end."""
+        """End what is left of a server whose first process was killed: a long query would hold the lock on."""
         if self.data.is_dir() and self.postmaster() is None:
             for process_id in self.processes():
                 with contextlib.suppress(ProcessLookupError, FileNotFoundError):

@@ -22,7 +22,6 @@ FIXED = {
     "wal_level": "minimal  # with no sender: a table filled in the transaction that made it writes no log",
     "max_wal_senders": "0",
     "wal_compression": "on",
-    "synchronous_commit": "off  # after a crash the last half second may be missing, never half a transaction",
     "random_page_cost": "1.1",
     "jit": "off",
     "log_timezone": "'UTC'",

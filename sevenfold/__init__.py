@@ -1,0 +1,1 @@
+"""Sevenfold: customer master data in seven states."""

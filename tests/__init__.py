@@ -1,0 +1,1 @@
+"""How do we know? One folder of tests per room."""

@@ -1,0 +1,101 @@
+"""Fixtures that every room's tests share: one embedded server per session, a fresh migrated database per test."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from infra import embedded
+from infra.migrate import migrate
+from sevenfold.settings import Settings, get_settings
+
+TEMPLATE = "sevenfold_template"
+# A test's data need not outlive a power cut, and several test sessions may share a small machine.
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
+KEPT_VARIABLES = {"SEVENFOLD_POSTGRES_BIN"}
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_real_deployment() -> Iterator[None]:
+    """Keep the tests away from the deployment that the environment or .env may name."""
+    with pytest.MonkeyPatch.context() as patch, short_folder() as home:
+        for name in os.environ:
+            if name.startswith("SEVENFOLD_") and name not in KEPT_VARIABLES:
+                patch.delenv(name)
+        patch.setenv("SEVENFOLD_HOME", str(home))
+        patch.setitem(Settings.model_config, "env_file", None)
+        get_settings.cache_clear()
+        yield
+        embedded.remove(home)
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def warehouse_server() -> Iterator[embedded.Server]:
+    """One embedded server for the whole session."""
+    with short_folder() as home:
+        yield embedded.start(home, get_settings().postgres_bin, FAST_SETTINGS)
+        embedded.remove(home)
+
+
+@pytest.fixture
+def warehouse(warehouse_server: embedded.Server, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh, migrated, empty warehouse that is the configured one; its home is empty too."""
+    with fresh_warehouse(warehouse_server, tmp_path / "home") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_warehouse(warehouse_server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """As `warehouse`, shared by the tests of a module: for read-only tests on data that is costly to make."""
+    with fresh_warehouse(warehouse_server, tmp_path_factory.mktemp("home")) as url:
+        yield url
+
+
+@contextmanager
+def fresh_warehouse(server: embedded.Server, home: Path) -> Iterator[str]:
+    """Make a migrated database and configure it as the warehouse; drop it afterwards."""
+    name = f"test_{next(_numbers)}"
+    _make_template(server)
+    _run_on_server(server, "create database {} template {}", name, TEMPLATE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEVENFOLD_WAREHOUSE_URL", server.url_for(name))
+        patch.setenv("SEVENFOLD_HOME", str(home))
+        get_settings.cache_clear()
+        yield server.url_for(name)
+    get_settings.cache_clear()
+    _run_on_server(server, "drop database {} with (force)", name)
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Make a temporary folder that other users may pass through: as root the server runs as another user."""
+    folder = Path(tempfile.mkdtemp(prefix="sevenfold-tests-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_template(server: embedded.Server) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        if connection.execute("select from pg_database where datname = %s", [TEMPLATE]).fetchone() is not None:
+            return
+    _run_on_server(server, "create database {}", TEMPLATE)
+    with psycopg.connect(server.url_for(TEMPLATE)) as connection:
+        migrate(connection)
+
+
+def _run_on_server(server: embedded.Server, statement: str, *names: str) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

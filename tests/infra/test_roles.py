@@ -1,0 +1,143 @@
+"""The roles give each step and each reader what it needs, and no more; on the newest and the oldest PostgreSQL."""
+
+import itertools
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from sevenfold.errors import MissingRightsError, WarehouseError
+from sevenfold.warehouse import connect, create_login
+
+WRITTEN = {
+    "loader": {"raw"},
+    "transformer": {"staging", "intermediate", "mdm", "candidate", "quality"},
+    "publisher": {"marts", "restricted"},
+}
+READ = {
+    "loader": {"raw"},
+    "transformer": {"raw", "staging", "intermediate", "mdm", "candidate", "quality", "marts", "restricted"},
+    "publisher": {"mdm", "candidate", "quality", "marts", "restricted"},
+    "bi_reader": {"marts"},
+    "pii_reader": {"marts", "restricted"},
+    "auditor": {"marts", "quality"},
+}
+SCHEMAS = sorted(set.union(*WRITTEN.values()))
+
+
+def is_allowed(connection: psycopg.Connection, statement: str, *names: str) -> bool:
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
+
+
+@pytest.fixture
+def filled(each_warehouse: str) -> str:
+    """A warehouse with a table in each schema, made by the role that writes the schema."""
+    for role, schemas in WRITTEN.items():
+        with connect(role) as connection:
+            for schema in schemas:
+                connection.execute(
+                    sql.SQL("create table {}.things as select 1 as thing_id").format(sql.Identifier(schema))
+                )
+    return each_warehouse
+
+
+@pytest.fixture
+def reader_url(filled: str) -> str:
+    """The URL of a login user in the group bi_reader."""
+    with psycopg.connect(filled) as connection:
+        name = f"reader_{connection.info.dbname}"
+    password = create_login(name, "bi_reader")
+    with psycopg.connect(filled) as connection:
+        return f"postgresql://{name}:{password}@127.0.0.1:{connection.info.port}/{connection.info.dbname}"
+
+
+def test_a_role_reads_its_schemas_and_no_other(filled: str) -> None:
+    with connect() as connection:
+        found = {}
+        for role in READ:
+            rows = connection.execute(
+                "select s from unnest(%s::text[]) as s "
+                "where has_schema_privilege(%s, s, 'usage') and has_table_privilege(%s, s || '.things', 'select')",
+                [SCHEMAS, f"sevenfold_{role}", f"sevenfold_{role}"],
+            )
+            found[role] = {schema for (schema,) in rows}
+    assert found == READ
+
+
+@pytest.mark.parametrize("role", WRITTEN)
+def test_a_step_makes_tables_in_its_schemas_and_no_other(filled: str, role: str) -> None:
+    with connect(role) as connection:
+        made = {
+            schema for schema in [*SCHEMAS, "public", "ops"] if is_allowed(connection, "create table {}.t ()", schema)
+        }
+        filled_in = {schema for schema in SCHEMAS if is_allowed(connection, "insert into {}.things values (2)", schema)}
+        removed = {schema for schema in SCHEMAS if is_allowed(connection, "drop table {}.things", schema)}
+    assert made == filled_in == removed == WRITTEN[role]
+
+
+def test_a_bi_user_reads_marts_alone(reader_url: str) -> None:
+    with psycopg.connect(reader_url) as connection:
+        readable = {schema for schema in SCHEMAS if is_allowed(connection, "select from {}.things", schema)}
+        assert readable == {"marts"}
+        assert not is_allowed(connection, "select from {}.{}", "mdm", "identity_ledger_members")
+        assert not is_allowed(connection, "select from {}.{}", "ops", "pipeline_runs")
+        assert not is_allowed(connection, "set role {}", "sevenfold_publisher")
+
+
+def test_a_bi_user_writes_nothing_and_does_not_run_for_ever(reader_url: str) -> None:
+    with psycopg.connect(reader_url) as connection:
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("create temporary table t ()")
+        connection.rollback()
+        assert connection.execute("show statement_timeout").fetchone() == ("5min",)
+        connection.execute("set default_transaction_read_only = off")
+        connection.commit()
+        writes = ("insert into {}.things values (2)", "delete from {}.things", "create table {}.t ()")
+        allowed = [w for w, schema in itertools.product(writes, SCHEMAS) if is_allowed(connection, w, schema)]
+        assert allowed == []
+        assert not is_allowed(connection, "create role {}", "intruder")
+
+
+def test_the_pipeline_keeps_the_ledger_to_the_publisher(each_warehouse: str) -> None:
+    with connect("transformer") as connection:
+        assert is_allowed(connection, "select from mdm.identity_ledger_customers")
+        assert not is_allowed(connection, "delete from mdm.identity_ledger_customers")
+        assert not is_allowed(connection, "insert into mdm.contact_ledger values ('k', 'c', 'r')")
+    with connect("publisher") as connection:
+        assert is_allowed(connection, "insert into mdm.contact_ledger values ('k', 'c', 'r')")
+        assert not is_allowed(connection, "delete from mdm.identity_ledger_customers")
+        assert not is_allowed(connection, "update mdm.identity_ledger_events set record_count = 0")
+
+
+def test_the_pipelines_user_is_no_superuser(each_warehouse: str) -> None:
+    with connect() as connection:
+        assert connection.execute("select usesuper from pg_user where usename = current_user").fetchone() == (False,)
+        assert not is_allowed(connection, "copy (select 1) to program 'true'")
+
+
+def test_a_login_needs_a_known_group_and_a_new_name(each_warehouse: str) -> None:
+    with pytest.raises(WarehouseError, match="choose bi_reader, pii_reader, auditor"):
+        create_login("ana", "publisher")
+    with pytest.raises(WarehouseError, match="user named sevenfold already"):
+        create_login("sevenfold", "bi_reader")
+
+
+def test_a_login_name_is_a_name_whatever_it_holds(each_warehouse: str) -> None:
+    with psycopg.connect(each_warehouse) as connection:
+        name = f'"; drop schema ops cascade; -- {connection.info.dbname}'
+    create_login(name, "auditor")
+    with connect() as connection:
+        assert connection.execute("select from pg_roles where rolname = %s", [name]).rowcount == 1
+        assert connection.execute("select to_regclass('ops.pipeline_runs') is null").fetchone() == (False,)
+
+
+def test_a_role_that_may_not_be_taken_is_named(each_warehouse: str) -> None:
+    with pytest.raises(MissingRightsError, match="grant sevenfold_bi_reader to sevenfold"):
+        connect("bi_reader")
+    with pytest.raises(MissingRightsError, match="sevenfold_nobody"):
+        connect("nobody")
