@@ -1,0 +1,387 @@
+"""Bring a delivery into its raw table: copied into a temporary table, then what is new lands in one statement.
+
+Raw is append-only and holds every source column as unchanged text. What is new is decided per key:
+
+* A row lands unless raw holds it already. Equal rows are counted: the third one of a delivery is new when raw holds
+  two. So genuine duplicates land once each, and a delivery sent again lands nothing.
+* The last row of a key also lands when raw's latest row of that key says something else. So a record that changes and
+  changes back lands three times, although raw had seen its third state before.
+
+A row without key (none in the contract, or blank in the row) is its own key: only the first rule can apply to it.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from sources.contract import Contract, raw_column
+from sources.readers import Delivery, SourceError
+
+LANDING = sql.Identifier("pg_temp", "landing")
+VERSIONS = sql.Identifier("pg_temp", "versions")
+UNIT, RECORD = "\x1f", "\x1e"  # ASCII's separators, between the columns of a row and between name and value
+FIRST_VERSION_WITHOUT_END_MARKER = 180000  # PostgreSQL; before it, `copy` stops at a line that holds only \.
+
+_MALFORMED = (
+    ("missing data", "line {} has fewer fields than there are columns: is the file truncated, or the line broken?"),
+    ("extra data", "line {} has more fields than there are columns: is a delimiter inside a value not quoted?"),
+    ("unterminated", "line {} ends inside a quoted value: is the file truncated, or a quote not doubled?"),
+    ("unquoted", "line {} ends otherwise than the lines before it: write one kind of line end."),
+)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a delivery came to: rows read, rows that were new, columns that raw did not have, NUL bytes removed."""
+
+    rows_read: int = 0
+    rows_landed: int = 0
+    new_columns: tuple[str, ...] = ()
+    nul_count: int = 0
+
+
+class RawTable:
+    """The raw table of one entity of a contract."""
+
+    def __init__(self, connection: psycopg.Connection[Any], contract: Contract, entity_code: str) -> None:
+        """Look at the table; it is created when the first delivery lands."""
+        entity = contract.entity(entity_code)
+        self._connection = connection
+        self._name = contract.raw_table(entity_code)
+        self._comment = f"Rows of {contract.label} ({entity_code.replace('_', ' ')}) as they came. Append-only."
+        self.identifier = sql.Identifier("raw", self._name)
+        self.key = [raw_column(column, 0) for column in entity.key]
+        self.required = [raw_column(column, 0) for column in entity.required_columns]
+
+    def columns(self) -> list[str]:
+        """List the table's columns; none when there is no table yet."""
+        query = """
+            select attname from pg_attribute
+            where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
+            order by attnum
+        """
+        return [row[0] for row in self._connection.execute(query, [self.identifier.as_string()])]
+
+    def is_empty(self) -> bool:
+        """Say whether no row has landed yet."""
+        return not self.columns() or bool(self._run("select not exists (select from {raw})"))
+
+    def land(self, delivery: Delivery, batch_id: int) -> Landed:
+        """Land what is new of a delivery, inside the caller's transaction.
+
+        Raises:
+            SourceError: when a needed column is missing or the rows are malformed.
+        """
+        names = raw_columns(delivery.columns)
+        self._require(names, delivery.columns)
+        new_columns = self._prepare(names or self.required)
+        if not names:
+            return Landed(new_columns=new_columns)
+        read = fill(self._connection, LANDING, names, delivery)
+        self._number()
+        is_first = self.is_empty()
+        if not is_first:
+            self._find_fresh()
+        landed = self._insert(names, batch_id, only_fresh=not is_first)
+        self._drop_temporary()
+        return replace(read, rows_landed=landed, new_columns=new_columns)
+
+    def prepare(self) -> None:
+        """Make the table with the columns of the contract, when there is none yet."""
+        self._prepare(self.required)
+
+    def misses_a_version(self, delivery: Delivery, cursor: str) -> bool:
+        """Say whether a source holds a version of a row (key and cursor, all that `delivery` has) that raw does not."""
+        fill(self._connection, VERSIONS, raw_columns(delivery.columns), delivery)
+        return bool(
+            self._run(
+                """
+                select exists (
+                    select from {versions} as version
+                    where {version_key} is not null and not exists (
+                        select from {raw} as held
+                        where {held_key} = {version_key} and held.{cursor} = version.{cursor}
+                    )
+                )
+                """,
+                versions=VERSIONS,
+                version_key=_native_key("version", self.key),
+                held_key=_native_key("held", self.key),
+                cursor=sql.Identifier(raw_column(cursor, 0)),
+            )
+        )
+
+    def _require(self, names: Sequence[str], source_names: Sequence[str]) -> None:
+        missing = [name for name in self.required if name not in names]
+        if missing and names:
+            there = ", ".join(repr(name) for name in source_names)
+            hint = ""
+            if len(names) == 1 and (marks := re.findall(r"[,;|\t]", names[0])):
+                hint = f" There is only one column: is options.delimiter {marks[0]!r}?"
+            raise SourceError(f"column {', '.join(map(repr, missing))} is missing; there is {there}.{hint}")
+
+    def _prepare(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Make the table, or add the columns that it does not have yet, which are returned."""
+        held = self.columns()
+        added = [name for name in names if name not in held]
+        text_columns = sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in added)
+        if not held:
+            self._run(_CREATE_RAW, columns=text_columns)
+            self._run("comment on table {raw} is {comment}", comment=sql.Literal(self._comment))
+            return ()
+        if added:
+            clauses = [sql.SQL("add column {} text").format(sql.Identifier(name)) for name in added]
+            self._run("alter table {raw} {clauses}", clauses=sql.SQL(", ").join(clauses))
+        return tuple(added)
+
+    def _number(self) -> None:
+        """Number the equal rows of the delivery, and find the rows that a later one of the same key follows."""
+        self._run(_NUMBER, landing=LANDING, key=_native_key("landing", self.key, "content_hash"))
+        self._run("analyze {landing} (source_position)", landing=LANDING)
+        self._run("analyze pg_temp.numbered")
+
+    def _find_fresh(self) -> None:
+        """Find what is new, looking up in raw only the keys that were delivered."""
+        digest = hashlib.md5("|".join(self.key).encode(), usedforsecurity=False).hexdigest()[:4]
+        index = sql.Identifier(f"{self._name}_{digest}")  # another key in the contract is another index
+        held_key = _native_key("held", self.key, "content_hash")
+        landing_key = _native_key("landing", self.key, "content_hash")
+        self._run(
+            "create index if not exists {index} on {raw} using hash (({key}))",
+            index=index,
+            key=_native_key(None, self.key, "content_hash"),
+        )
+        self._run(
+            "create temporary table delivered_keys on commit drop as "
+            "select distinct {key} as native_key from {landing} as landing",
+            key=landing_key,
+            landing=LANDING,
+        )
+        self._run("analyze pg_temp.delivered_keys")
+        self._run(_FIND_FRESH, held_key=held_key, landing_key=landing_key, landing=LANDING)
+        self._run("analyze pg_temp.fresh")
+
+    def _insert(self, names: Sequence[str], batch_id: int, only_fresh: bool) -> int:
+        query = sql.SQL(_INSERT).format(
+            raw=self.identifier,
+            landing=LANDING,
+            columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+            landing_columns=sql.SQL(", ").join(sql.Identifier("landing", name) for name in names),
+            batch_id=sql.Literal(batch_id),
+            fresh=sql.SQL("inner join pg_temp.fresh using (source_position)" if only_fresh else ""),
+        )
+        landed = self._connection.execute(query).rowcount
+        if landed:
+            self._run("analyze {raw}")
+        return landed
+
+    def _drop_temporary(self) -> None:
+        self._run("drop table {landing}, pg_temp.numbered", landing=LANDING)
+        self._run("drop table if exists pg_temp.delivered_keys, pg_temp.fresh")
+
+    def _run(self, query: LiteralString, **parts: sql.Composable) -> Any:
+        """Run a statement on the table; return the first value of its first row, if it gives one."""
+        cursor = self._connection.execute(sql.SQL(query).format(raw=self.identifier, **parts))
+        row = cursor.fetchone() if cursor.description else None
+        return row[0] if row else None
+
+
+def raw_columns(source_names: Sequence[str]) -> list[str]:
+    """Name the raw columns of a delivery.
+
+    Raises:
+        SourceError: when two of its columns have one name.
+    """
+    names = [raw_column(name, position) for position, name in enumerate(source_names, start=1)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"column {', '.join(map(repr, twice))} stands twice: give each column a name of its own.")
+    return names
+
+
+def fill(
+    connection: psycopg.Connection[Any], table: sql.Identifier, names: Sequence[str], delivery: Delivery
+) -> Landed:
+    """Copy a delivery into a new temporary table of text columns; count its rows and the NUL bytes it had.
+
+    The content hash is computed on the way in. A null adds nothing to it, so that a column that a source adds later,
+    still empty, makes no row look new; and columns go in by name, so that their order does not matter.
+
+    Raises:
+        SourceError: when the rows are malformed; the text gives the line.
+    """
+    parts = [
+        sql.SQL("coalesce({} || {}, '')").format(sql.Literal(f"{UNIT}{name}{RECORD}"), sql.Identifier(name))
+        for name in sorted(names)
+    ]
+    connection.execute(
+        sql.SQL(_CREATE_LANDING).format(
+            table=table,
+            columns=sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in names),
+            content=sql.SQL(" || ").join(parts),
+        )
+    )
+    cleaner = _Cleaner(has_end_marker=connection.info.server_version < FIRST_VERSION_WITHOUT_END_MARKER)
+    cursor = connection.cursor()
+    try:
+        with cursor.copy(_copy_statement(table, names, delivery)) as copy:
+            for chunk in cleaner.clean(delivery.rows):
+                copy.write(chunk)
+    except psycopg.errors.BadCopyFileFormat as error:
+        raise SourceError(_malformed(error)) from None
+    except psycopg.DataError as error:
+        raise SourceError(
+            f"the warehouse cannot hold a value of it ({error.sqlstate}); see line {_line(error)}."
+        ) from None
+    return Landed(rows_read=cursor.rowcount, nul_count=cleaner.nul_count)
+
+
+def _copy_statement(table: sql.Identifier, names: Sequence[str], delivery: Delivery) -> sql.Composed:
+    options = delivery.options
+    quote = options.quote or "\b"  # `copy` wants one: a backspace is in no file
+    return sql.SQL(
+        "copy {table} ({columns}) from stdin with (format csv, encoding 'UTF8', header {header}, "
+        "delimiter {delimiter}, quote {quote}, escape {escape})"
+    ).format(
+        table=table,
+        columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+        header=sql.Literal(options.header),
+        delimiter=sql.Literal(options.delimiter),
+        quote=sql.Literal(quote),
+        escape=sql.Literal(options.escape or quote),
+    )
+
+
+@dataclass
+class _Cleaner:
+    """Take out of a stream of CSV what PostgreSQL cannot hold, and stop at what it would take for the end."""
+
+    has_end_marker: bool
+    nul_count: int = 0
+
+    def clean(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        tail = b"\n"
+        for chunk in chunks:
+            if b"\0" in chunk:
+                self.nul_count += chunk.count(b"\0")
+                chunk = chunk.replace(b"\0", b"")  # noqa: PLW2901 - the cleaned chunk takes its place
+            if self.has_end_marker:
+                self._refuse_end_marker(tail + chunk)
+                tail = (tail + chunk)[-3:]
+            yield chunk
+        if self.has_end_marker:
+            self._refuse_end_marker(tail + b"\n")
+
+    def _refuse_end_marker(self, content: bytes) -> None:
+        if re.search(rb"[\r\n]\\\.[\r\n]", content):
+            raise SourceError("a line holds only \\., which PostgreSQL before 18 takes for the end of the file.")
+
+
+def _malformed(error: psycopg.Error) -> str:
+    """Say what is wrong with the line; the server's own context would show its values."""
+    message = error.diag.message_primary or ""
+    template = next((text for start, text in _MALFORMED if message.startswith(start)), "line {} is no well-formed CSV.")
+    return template.format(_line(error))
+
+
+def _line(error: psycopg.Error) -> str:
+    found = re.search(r"(\d+)", (error.diag.context or "").partition(",")[2])
+    return found[1] if found else "?"
+
+
+def _native_key(table: str | None, columns: Sequence[str], fallback: str | None = None) -> sql.Composable:
+    """Write the key of a row: its columns joined by a bar, or the fallback column when one of them is blank."""
+    path = (table,) if table else ()
+    parts = [sql.SQL("nullif(btrim({}), '')").format(sql.Identifier(*path, column)) for column in columns]
+    key = sql.SQL(" || '|' || ").join(parts)
+    if fallback is None:
+        return sql.SQL("({})").format(key)
+    last = sql.Identifier(*path, fallback)
+    return sql.SQL("coalesce({}, {})").format(key, last) if columns else last
+
+
+_CREATE_RAW: LiteralString = """
+    create table {raw} (
+        raw_id bigint generated always as identity primary key,
+        batch_id bigint not null,
+        source_position bigint not null,
+        occurrence integer not null,
+        content_hash text not null,
+        loaded_at timestamptz not null,
+        {columns}
+    )
+"""
+_CREATE_LANDING: LiteralString = """
+    create temporary table {table} (
+        source_position bigint generated always as identity primary key,
+        {columns},
+        content_hash text generated always as (md5({content})) stored
+    ) on commit drop
+"""
+# Few keys repeat in most deliveries; a row whose key does not is not written here: it is the first, and the last.
+_NUMBER: LiteralString = """
+    create temporary table numbered on commit drop as
+    with keyed as not materialized (
+        select source_position, content_hash, {key} as native_key from {landing} as landing
+    ),
+    repeated as (
+        select native_key from keyed group by native_key having count(*) > 1
+    )
+    select
+        source_position,
+        row_number() over equal_rows as equal_rank,
+        case
+            when lag(content_hash) over versions = content_hash then row_number() over equal_rows else 1
+        end as occurrence,
+        lead(source_position) over versions is null as is_last
+    from keyed
+    inner join repeated using (native_key)
+    window
+        versions as (partition by native_key order by source_position),
+        equal_rows as (partition by native_key, content_hash order by source_position)
+"""
+_FIND_FRESH: LiteralString = """
+    create temporary table fresh on commit drop as
+    with held as materialized (
+        select delivered_keys.native_key, held.content_hash, held.raw_id
+        from pg_temp.delivered_keys
+        inner join {raw} as held on {held_key} = delivered_keys.native_key
+    ),
+    held_counts as (
+        select native_key, content_hash, count(*) as held_count from held group by native_key, content_hash
+    ),
+    latest as (
+        select distinct on (native_key) native_key, content_hash from held order by native_key, raw_id desc
+    ),
+    delivered as (
+        select
+            landing.source_position,
+            landing.content_hash,
+            {landing_key} as native_key,
+            coalesce(numbered.equal_rank, 1) as equal_rank,
+            coalesce(numbered.is_last, true) as is_last
+        from {landing} as landing
+        left join pg_temp.numbered using (source_position)
+    )
+    select delivered.source_position
+    from delivered
+    left join held_counts using (native_key, content_hash)
+    left join latest on delivered.native_key = latest.native_key
+    where
+        delivered.equal_rank > coalesce(held_counts.held_count, 0)
+        or (delivered.is_last and delivered.content_hash <> latest.content_hash)
+"""
+_INSERT: LiteralString = """
+    insert into {raw} (batch_id, source_position, occurrence, content_hash, loaded_at, {columns})
+    select
+        {batch_id}, source_position, coalesce(numbered.occurrence, 1), landing.content_hash, now(), {landing_columns}
+    from {landing} as landing
+    left join pg_temp.numbered using (source_position)
+    {fresh}
+    order by source_position
+"""
