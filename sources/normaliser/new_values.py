@@ -1,0 +1,221 @@
+"""The batch edge: every distinct value that staging holds and that was not normalised yet, read and written in bulk."""
+
+import csv
+import io
+import json
+import logging
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, cast
+
+import psycopg
+
+from sevenfold.errors import SevenfoldError, WarehouseError
+from sevenfold.warehouse import clear_errors
+from sources.normaliser.fields import normalise
+from sources.normaliser.reference import normaliser_version
+from sources.normaliser.values import FieldKind
+
+VALUES_PER_TRANSACTION = 100_000
+VALUES_PER_TASK = 5_000
+# Below this many values, starting processes costs more than they save.
+VALUES_WORTH_PROCESSES = 50_000
+PROCESS_LIMIT = 8
+
+# field_kind, country_code, value_format, raw_value
+RawValue = tuple[str, str, str, str]
+
+_log = logging.getLogger(__name__)
+
+_NEW_VALUES = """
+    with field_values as (
+        select
+            fields.field_kind,
+            fields.field_name,
+            records.source_code,
+            records.country_code,
+            fields.raw_value
+        from staging.stg_customer_records as records
+        cross join lateral (
+            values
+            ('name', 'first_name', records.first_name),
+            ('name', 'middle_name', records.middle_name),
+            ('name', 'first_last_name', records.first_last_name),
+            ('name', 'second_last_name', records.second_last_name),
+            ('full_name', 'full_name', records.full_name),
+            ('birth_date', 'birth_date', records.birth_date),
+            ('national_identifier', 'national_identifier', records.national_identifier),
+            ('gender', 'gender', records.gender),
+            ('email', 'email', records.email),
+            ('phone', 'phone', records.phone),
+            ('street_address', 'street_address', records.street_address),
+            ('postal_code', 'postal_code', records.postal_code),
+            ('country', 'country', records.country)
+        ) as fields (field_kind, field_name, raw_value)
+        where fields.raw_value is not null
+        union all
+        select
+            fields.field_kind,
+            fields.field_kind as field_name,
+            interactions.source_code,
+            interactions.country_code,
+            fields.raw_value
+        from staging.stg_interactions as interactions
+        cross join lateral (
+            values ('email', interactions.email), ('phone', interactions.phone)
+        ) as fields (field_kind, raw_value)
+        where fields.raw_value is not null
+    ),
+
+    distinct_values as (
+        select distinct
+            field_values.field_kind,
+            field_values.country_code,
+            coalesce(contract_fields.value_format, '') as value_format,
+            field_values.raw_value
+        from field_values
+        left join ops.source_contract_fields as contract_fields
+            on
+                field_values.field_kind in ('birth_date', 'gender')  -- the kinds whose reading depends on the format
+                and contract_fields.entity_code = 'customer_records'
+                and field_values.source_code = contract_fields.source_code
+                and field_values.field_name = contract_fields.field_name
+    )
+
+    select
+        distinct_values.field_kind,
+        distinct_values.country_code,
+        distinct_values.value_format,
+        distinct_values.raw_value
+    from distinct_values
+    where not exists (
+        select from intermediate.normalised_values
+        where
+            normalised_values.field_kind = distinct_values.field_kind
+            and normalised_values.country_code = distinct_values.country_code
+            and normalised_values.value_format = distinct_values.value_format
+            and normalised_values.raw_value_hash = md5(distinct_values.raw_value)
+    )
+"""
+
+_COPY = """
+    copy intermediate.normalised_values (
+        field_kind, country_code, value_format, raw_value, normalised_value, parts, failure_code, normaliser_version
+    ) from stdin (format csv, force_not_null (value_format, raw_value))
+"""
+
+
+def normalise_new_values(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[str, int]:
+    """Normalise every distinct value of staging that `intermediate.normalised_values` does not hold yet.
+
+    What another version of the rules made is deleted first, so that a changed rule is applied to every value. The work
+    is committed every 100,000 values on a connection without open transaction: a killed run goes on where it stopped.
+
+    Args:
+        connection: A connection as the role transformer.
+
+    Returns:
+        The number of values normalised, by kind of field; only kinds that had new values.
+
+    Raises:
+        WarehouseError: when the warehouse cannot be read or written.
+        SevenfoldError: when a rule cannot be used, or a process of the normaliser died.
+    """
+    started_at = time.perf_counter()
+    counts: Counter[str] = Counter()
+    with _errors_without_values():
+        with connection.transaction():
+            connection.execute(
+                "delete from intermediate.normalised_values where normaliser_version <> %s", [normaliser_version()]
+            )
+            # Held over commits: the server keeps the result, the client one transaction's share of it.
+            new_values = connection.cursor(name="new_values", withhold=True)
+            new_values.execute(_NEW_VALUES)
+        with _Workers() as workers:
+            while chunk_counts := _normalise_chunk(connection, new_values, workers):
+                counts += chunk_counts
+        new_values.close()
+    seconds = time.perf_counter() - started_at
+    _log.info("Normalised %d new values in %.1f s: %s", counts.total(), seconds, dict(sorted(counts.items())))
+    return dict(sorted(counts.items()))
+
+
+def _normalise_chunk(
+    connection: psycopg.Connection[tuple[Any, ...]],
+    new_values: psycopg.ServerCursor[tuple[Any, ...]],
+    workers: "_Workers",
+) -> Counter[str]:
+    """Normalise and write one transaction's share; give its counts, empty at the end."""
+    with connection.transaction():
+        rows = cast("list[RawValue]", new_values.fetchmany(VALUES_PER_TRANSACTION))
+        if rows:
+            with connection.cursor().copy(_COPY) as copy:
+                for lines in workers.normalise(rows):
+                    copy.write(lines)
+    return Counter(row[0] for row in rows)
+
+
+class _Workers:
+    """Normalises rows in this process, or in several once there are enough rows to be worth it."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "_Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def normalise(self, rows: list[RawValue]) -> Iterable[bytes]:
+        """Give the normalised rows as lines of CSV, in the order of the rows."""
+        process_count = min(len(os.sched_getaffinity(0)), PROCESS_LIMIT)
+        if len(rows) < VALUES_WORTH_PROCESSES or process_count == 1:
+            return [csv_lines(rows)]
+        if not self._pool:
+            # Spawned and not forked: the caller may have threads, and connections that a fork would share.
+            self._pool = ProcessPoolExecutor(process_count, multiprocessing.get_context("spawn"))
+        tasks = [rows[start : start + VALUES_PER_TASK] for start in range(0, len(rows), VALUES_PER_TASK)]
+        return self._pool.map(csv_lines, tasks)
+
+
+def csv_lines(rows: list[RawValue]) -> bytes:
+    """Normalise rows and write them as COPY reads them; an empty cell is null."""
+    version = normaliser_version()
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for field_kind, country_code, value_format, raw_value in rows:
+        result = normalise(cast("FieldKind", field_kind), raw_value, country_code, value_format)
+        parts = json.dumps(result.parts, ensure_ascii=False) if result.parts else None
+        writer.writerow(
+            (field_kind, country_code, value_format, raw_value, result.value, parts, result.failure_code, version)
+        )
+    return text.getvalue().encode()
+
+
+@contextmanager
+def _errors_without_values() -> Iterator[None]:
+    """Turn errors into messages without personal data: the detail of a database error shows the row's values."""
+    try:
+        with clear_errors("The normaliser cannot read staging or write its values"):
+            yield
+    except psycopg.errors.UniqueViolation:
+        raise WarehouseError(
+            "Another process writes intermediate.normalised_values at the same time. Wait for its run and run again."
+        ) from None
+    except psycopg.errors.DataError as error:
+        raise WarehouseError(
+            f"The warehouse refuses what the normaliser made ({type(error).__name__}). Report it; nothing is lost."
+        ) from None
+    except BrokenProcessPool:
+        raise SevenfoldError(
+            "A process of the normaliser was killed, often for lack of memory. Free memory and run again: "
+            "what was done is kept."
+        ) from None
