@@ -1,0 +1,114 @@
+"""Later deliveries on top of an input folder: what a second run of the pipeline is tried with."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from zlib import crc32
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sevenfold.errors import SevenfoldError
+from sources.retailer.behaviour import DAY_SECONDS, Timeline
+from sources.retailer.generation import SUMMARY_FILE, GenerationSummary, finish, write_sources
+from sources.retailer.simulation import simulate
+from sources.retailer.systems import DATASETS, Dataset, full_key, latest_versions, written
+from sources.retailer.text import Integers, Random, Text, numbered
+from sources.retailer.truth import evidence
+from sources.retailer.writers import read, write
+
+CHANGED_VERSIONS = """
+    select versions.* replace (changes.phone as phone, changes.recorded_at as recorded_at, true as has_contact)
+    from changes
+    inner join (
+        from versions qualify row_number() over (partition by source_record_id order by recorded_at desc) = 1
+    ) as versions using (source_record_id)
+    order by versions.source_record_id
+"""
+
+
+def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> GenerationSummary:
+    """Add a later delivery to an input folder: new people with what they do, and changed records.
+
+    Half of the share is new people, half is records whose phone has changed: rows of SQL are replaced, files get
+    further lines. All of it is known within `days` after the time the folder ended at; the truth grows with it.
+
+    Args:
+        folder: A folder that `generate` filled.
+        share: New people and changed records, as a share of what is there.
+        seed: Seed of what is drawn; another one than that of the folder.
+        days: Length of the period.
+
+    Returns:
+        The summary of the folder, with the rows that this call wrote.
+
+    Raises:
+        SevenfoldError: If the folder was not made by `generate`.
+    """
+    truth = folder / "truth"
+    if not (truth / SUMMARY_FILE).exists():
+        message = f"There is no simulated retailer in {folder}: {truth / SUMMARY_FILE} is missing. Make one with generate()."
+        raise SevenfoldError(message)
+    before = GenerationSummary(**json.loads((truth / SUMMARY_FILE).read_text(encoding="utf-8")))
+    since = int(datetime.fromisoformat(before.until).timestamp())
+    timeline = Timeline.of_increment(since, since + days * DAY_SECONDS)
+    rows = _change_phones(folder, share / 2, timeline, np.random.default_rng([seed, crc32(b"changed phones")]))
+    people = max(1, round(before.people * share / 2))
+    simulation = simulate(people, timeline, seed, before.numbers)
+    for name, count in write_sources(folder, simulation, seed).items():
+        rows[name] = rows.get(name, 0) + count
+    for name, table in evidence(simulation).items():
+        _append(truth / f"{name}.parquet", table)
+    end = datetime.fromtimestamp(timeline.until, UTC)
+    summary = GenerationSummary(before.people + people, before.seed, end.isoformat(), rows, simulation.numbers)
+    finish(truth, summary, end)
+    return summary
+
+
+def _append(path: Path, rows: pa.Table) -> None:
+    earlier = pq.read_table(path)
+    pq.write_table(pa.concat_tables([earlier, rows.cast(earlier.schema)]), path, compression="zstd")
+
+
+def _change_phones(folder: Path, share: float, timeline: Timeline, random: Random) -> dict[str, int]:
+    """Give a share of the records of every source that keeps phones a new one; give the rows written."""
+    changed: dict[str, int] = {}
+    for dataset in DATASETS:
+        if dataset.entity != "customer_records" or "phone" not in dataset.column_names:
+            continue
+        key = dataset.column_names["native_key"]
+        rows = read(dataset, folder)
+        rows = latest_versions(rows.filter(pc.is_valid(rows[key])), key)
+        chosen = np.sort(random.choice(rows.num_rows, size=round(rows.num_rows * share), replace=False))
+        at = np.sort(random.integers(timeline.first_day, timeline.until, len(chosen)))
+        phones = numbered(55 * 10**8 + random.integers(20_000_000, 90_000_000, len(chosen)), 10)
+        rows = _with_phones(dataset, rows.take(pa.array(chosen)), phones, at)
+        write(dataset, rows, folder)
+        _remember(folder / "truth", full_key(dataset.source, rows[key].combine_chunks()), phones, at)
+        changed[dataset.name] = rows.num_rows
+    return changed
+
+
+def _with_phones(dataset: Dataset, rows: pa.Table, phones: Text, at: Integers) -> pa.Table:
+    new = {
+        dataset.column_names["phone"]: written(dataset, "phone", phones),
+        dataset.column_names["recorded_at"]: written(dataset, "recorded_at", pa.array(at)),
+    }
+    for name, values in new.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+    return rows
+
+
+def _remember(truth: Path, record_ids: Text, phones: Text, at: Integers) -> None:
+    """Add the changed versions to the truth."""
+    path = truth / "record_versions.parquet"
+    times = pa.array(at).cast(pa.timestamp("s"))
+    with duckdb.connect() as connection:
+        connection.register("changes", pa.table({"source_record_id": record_ids, "phone": phones, "recorded_at": times}))
+        connection.register("versions", pq.read_table(path))
+        _append(path, connection.execute(CHANGED_VERSIONS).to_arrow_table())

@@ -1,0 +1,133 @@
+"""Columns of text, made in bulk: the few Arrow and NumPy idioms that the retailer is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Text: TypeAlias = Any
+"""A pyarrow string array (pyarrow ships no types)."""
+Integers: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
+Random: TypeAlias = np.random.Generator
+
+THREE_DIGITS = np.frombuffer("".join(f"{number:03}" for number in range(1000)).encode("ascii"), dtype=np.uint8).reshape(-1, 3)
+HEXADECIMAL = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+
+
+def fixed_width(characters: NDArray[np.uint8]) -> Text:
+    """Turn a matrix of ASCII codes (one row per value) into a text column without copying it value by value."""
+    count, width = characters.shape
+    offsets = np.arange(count + 1, dtype=np.int32) * width
+    data = np.ascontiguousarray(characters)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def numbered(values: Integers, width: int, prefix: str = "") -> Text:
+    """Write each number with leading zeros, after a prefix."""
+    groups = -(-width // 3)
+    powers = 1000 ** np.arange(groups - 1, -1, -1, dtype=np.int64)
+    digits = THREE_DIGITS[values[:, None] // powers % 1000].reshape(len(values), 3 * groups)
+    return prefixed(digits[:, 3 * groups - width :], prefix)
+
+
+def prefixed(characters: NDArray[np.uint8], prefix: str) -> Text:
+    """Write the same ASCII prefix before each row of a matrix of characters."""
+    head = np.broadcast_to(np.frombuffer(prefix.encode("ascii"), dtype=np.uint8), (len(characters), len(prefix)))
+    return fixed_width(np.hstack([head, characters]))
+
+
+def scrambled(values: Integers, salt: int) -> NDArray[np.uint64]:
+    """Mix each number into 64 bits (splitmix64): different numbers stay different."""
+    mixed = values.astype(np.uint64) + np.uint64(salt * 0x9E3779B97F4A7C15 % 2**64)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def hexadecimal(values: NDArray[np.uint64], prefix: str = "") -> Text:
+    """Write each 64-bit number as sixteen hexadecimal digits, after a prefix."""
+    shifts = np.arange(60, -1, -4, dtype=np.uint64)
+    return prefixed(HEXADECIMAL[(values[:, None] >> shifts & np.uint64(15)).astype(np.int64)], prefix)
+
+
+def choose(condition: Flags, yes: Text, no: Text) -> Text:
+    """Take `yes` where the condition holds and `no` elsewhere (either may be one value)."""
+    return pc.if_else(pa.array(condition), yes, no)
+
+
+def keep(condition: Flags, values: Text) -> Text:
+    """Blank the values where the condition does not hold."""
+    return pc.if_else(pa.array(condition), values, pa.scalar(None, values.type))
+
+
+def filled(values: Text) -> Flags:
+    """Tell where a column holds a value."""
+    flags: Flags = pc.is_valid(values).to_numpy(zero_copy_only=False)
+    return flags
+
+
+def change(values: Text, where: Flags, how: Callable[[Text], Text]) -> Text:
+    """Change the values at some places; the rest of the column is left alone."""
+    if not where.any():
+        return values
+    mask = pa.array(where)
+    return pc.replace_with_mask(values, mask, how(values.filter(mask)))
+
+
+def joined(*parts: Text, separator: str = " ") -> Text:
+    """Join the columns row by row, skipping what is missing; null where nothing is left."""
+    values = pc.binary_join_element_wise(*parts, separator, null_handling="skip")
+    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+
+
+def without_accents(values: Text) -> Text:
+    """Drop accents and tildes: José becomes Jose."""
+    return pc.replace_substring_regex(pc.utf8_normalize(values, "NFKD"), r"\p{Mn}", "")
+
+
+def written_at(seconds: Integers, offset_seconds: int = 0, style: str = "local") -> Text:
+    """Write times (seconds since 1970, UTC) as text.
+
+    Args:
+        seconds: The times.
+        offset_seconds: What to add to reach the source's own clock.
+        style: `local` (2025-01-02 10:00:00), or `utc` (2025-01-02T16:00:00Z).
+    """
+    text = pc.cast(pa.array(seconds + offset_seconds, pa.timestamp("s")), pa.string())
+    if style == "utc":
+        return pc.binary_join_element_wise(pc.utf8_replace_slice(text, 10, 11, "T"), "Z", "")
+    return text
+
+
+def with_typos(values: Text, random: Random) -> Text:
+    """Put one slip of the hand into each value of four letters or more: a letter lost, doubled, wrong or swapped.
+
+    Values are handled in a few dozen groups that share the kind and the place of the slip, so no value is touched
+    one by one.
+    """
+    long_enough = pc.fill_null(pc.greater_equal(pc.utf8_length(values), 4), False).to_numpy(zero_copy_only=False)
+    places = random.integers(1, 7, len(values))
+    lengths = pc.fill_null(pc.utf8_length(values), 2).to_numpy(zero_copy_only=False)
+    places = np.minimum(places, np.maximum(lengths - 2, 1))
+    kinds = random.integers(0, 4, len(values))
+    for place in range(1, 7):
+        for kind in range(4):
+            where = long_enough & (places == place) & (kinds == kind)
+            values = change(values, where, _slip(kind, place, "aeiourns"[random.integers(0, 8)]))
+    return values
+
+
+def _slip(kind: int, place: int, letter: str) -> Callable[[Text], Text]:
+    if kind == 0:
+        return lambda values: pc.utf8_replace_slice(values, place, place + 1, "")
+    if kind == 1:
+        return lambda values: pc.replace_substring_regex(values, f"^(.{{{place}}})(.)", r"\1\2\2", max_replacements=1)
+    if kind == 2:
+        return lambda values: pc.utf8_replace_slice(values, place, place + 1, letter)
+    return lambda values: pc.replace_substring_regex(values, f"^(.{{{place}}})(.)(.)", r"\1\3\2", max_replacements=1)

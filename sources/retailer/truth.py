@@ -1,0 +1,382 @@
+"""The truth behind the simulated retailer's rows, the states a perfect pipeline would report, and the comparison.
+
+The truth lies in a folder of its own that no contract names:
+
+* `people.parquet`: one row per person, with the true attributes;
+* `records.parquet`: one row per customer record with a key (`source_code`, `native_key`, `source_record_id`,
+  `person_id`); rows without a key are to be quarantined and have no truth;
+* `record_versions.parquet`: one row per delivered version of these: when the source knew it, whether the names that
+  are mandatory in Mexico and a contact are there and valid, and its valid keys;
+* `interactions.parquet`: one row per interaction (`interaction_id`, `person_id`, time, keys);
+* `states.parquet`: see `true_states`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+from psycopg import sql
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from sources.retailer.simulation import Simulation
+from sources.retailer.systems import DATASETS, full_key, latest_versions
+from sources.retailer.text import Flags, Integers, filled
+
+KEYS = ("loyalty_number", "payment_token", "device_id", "receipt_number", "email", "phone")
+STATES = {
+    "A": (True, True, True), "B": (True, True, False), "C": (True, False, True), "D": (False, True, True),
+    "X": (False, False, True), "Y": (False, True, False), "Z": (True, False, False),
+}  # fmt: skip
+"""State by identity, contactability and traceability: the paper's table, retyped here because truth must not read
+the rules that it judges."""
+STATE_OF_FLAGS = np.full(8, -1, dtype=np.int64)
+"""Position in `STATES` by flags, identity counting one, contactability two and traceability four; -1 for none."""
+for position, (identity, contactability, traceability) in enumerate(STATES.values()):
+    STATE_OF_FLAGS[identity + 2 * contactability + 4 * traceability] = position
+STATE_SHARES = pa.schema(
+    [
+        ("snapshot_date", pa.date32()), ("population_code", pa.string()), ("state_code", pa.string()),
+        ("party_count", pa.int64()), ("party_share", pa.float64()),
+    ]
+)  # fmt: skip
+
+
+def evidence(simulation: Simulation) -> dict[str, pa.Table]:
+    """Make the tables of truth of one simulated population, but for the states."""
+    history = {dataset.source: dataset.keeps_history for dataset in DATASETS if dataset.entity == "customer_records"}
+    person_ids = simulation.people["person_id"].combine_chunks()
+    versions = pa.concat_tables(
+        _record_versions(source, table if history[source] else latest_versions(table), person_ids)
+        for source, table in simulation.records.items()
+    )
+    interactions = pa.concat_tables(
+        _interactions(source, table, person_ids) for source, table in simulation.interactions.items()
+    )
+    columns = ["source_code", "native_key", "source_record_id", "person_id"]
+    records = versions.select(columns).group_by(columns, use_threads=False).aggregate([])
+    versions = versions.drop_columns(["source_code", "native_key"])
+    return {
+        "people": simulation.people,
+        "records": records,
+        "record_versions": versions,
+        "interactions": interactions,
+    }
+
+
+def _record_versions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Table:
+    table = table.filter(pc.is_valid(table["native_key"]))
+    contacts = ("valid_email", "valid_other_email", "valid_phone", "street_address")
+    has_contact = np.logical_or.reduce([filled(table[name].combine_chunks()) for name in contacts])
+    keys = table["native_key"].combine_chunks()
+    return pa.table(
+        {
+            "source_code": pa.array([source] * table.num_rows, pa.string()),
+            "native_key": keys,
+            "source_record_id": full_key(source, keys),
+            "person_id": person_ids.take(table["person"].combine_chunks()),
+            "recorded_at": table["recorded_at"].combine_chunks().cast(pa.timestamp("s")),
+            "has_names": table["has_names"],
+            "has_contact": has_contact,
+            "other_email": table["valid_other_email"],
+            "email": table["valid_email"],
+            "phone": table["valid_phone"],
+            **{key: table[key] for key in KEYS if key not in ("email", "phone")},
+        }
+    )
+
+
+def _interactions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Table:
+    customer = table["customer_key"].combine_chunks()
+    return pa.table(
+        {
+            "interaction_id": full_key(source, table["native_key"].combine_chunks()),
+            "person_id": person_ids.take(table["person"].combine_chunks()),
+            "occurred_at": table["occurred_at"].combine_chunks().cast(pa.timestamp("s")),
+            "customer_record_id": pc.binary_join_element_wise(source, customer, ":"),
+            **{key: table[key] for key in KEYS},
+        }
+    )
+
+
+NODES = """
+    create temp table nodes as
+    select row_number() over () - 1 as node, *
+    from (
+        select
+            person_id, recorded_at as known_at, has_names, has_contact, false as is_interaction, source_record_id,
+            loyalty_number, payment_token, device_id, receipt_number, email, other_email, phone
+        from read_parquet($versions)
+        union all
+        select
+            person_id, occurred_at, false, email is not null or phone is not null, true, customer_record_id,
+            loyalty_number, payment_token, device_id, receipt_number, email, null, phone
+        from read_parquet($interactions)
+    )
+"""
+# A key holds rows of one person together; all records of somebody who is identified are held by the person.
+KEYS_OF_NODES = """
+    with named as (
+        select person_id, min(known_at) as named_at from nodes where has_names group by 1
+    )
+    select node, hash(person_id, replace(key_kind, 'other_', ''), key_value) as key, epoch(known_at)::bigint as active_at
+    from (unpivot nodes on source_record_id, loyalty_number, payment_token, device_id, receipt_number, email, other_email, phone
+          into name key_kind value key_value)
+    union all
+    select nodes.node, hash(nodes.person_id, 'person', ''), epoch(greatest(nodes.known_at, named.named_at))::bigint
+    from nodes inner join named using (person_id)
+    where not nodes.is_interaction
+"""
+
+
+@dataclass(frozen=True)
+class PartyGraph:
+    """Everything known of everybody: rows of sources as nodes, and the keys that hold them together over time.
+
+    `known_at` and `active_at` are seconds since 1970; the flags are what a node proves of its party: identity,
+    contactability, traceability (one column each).
+    """
+
+    known_at: Integers
+    flags: Flags
+    node: Integers
+    key: Integers
+    active_at: Integers
+
+    @classmethod
+    def read(cls, folder: Path) -> PartyGraph:
+        """Build the graph from the folder of truth."""
+        files = {"versions": "record_versions", "interactions": "interactions"}
+        with duckdb.connect() as connection:
+            connection.execute(NODES, {name: str(folder / f"{file}.parquet") for name, file in files.items()})
+            nodes = connection.execute(
+                "select epoch(known_at)::bigint as known_at, has_names, has_contact, is_interaction from nodes order by node"
+            ).fetchnumpy()
+            keys = connection.execute(KEYS_OF_NODES).fetchnumpy()
+        flags = np.stack([nodes[name] for name in ("has_names", "has_contact", "is_interaction")], axis=1)
+        _, key, uses = np.unique(keys["key"], return_inverse=True, return_counts=True)
+        # A key that one row carries holds nothing together.
+        useful = uses[key] > 1
+        key = np.unique(key[useful], return_inverse=True)[1]
+        return cls(nodes["known_at"], flags.astype(np.bool_), keys["node"][useful], key, keys["active_at"][useful])
+
+    def states(self, at: int) -> tuple[Integers, Integers]:
+        """Place every party that is known before a time.
+
+        Returns:
+            The party of each node (-1 before it is known), and the state of each party as a position in `STATES`
+            (-1 for a party without one).
+        """
+        count = len(self.known_at)
+        active = self.active_at < at
+        size = count + int(self.key.max(initial=-1)) + 1
+        ends = (self.node[active], self.key[active] + count)
+        graph = coo_array((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(size, size))
+        labels = connected_components(graph, directed=False)[1][:count]
+        known = self.known_at < at
+        proven = np.zeros(size, dtype=np.int64)
+        for number, flag in enumerate(self.flags.T):
+            has_it = np.bincount(labels[known & flag], minlength=size) > 0
+            proven += has_it.astype(np.int64) << number
+        return np.where(known, labels, -1), STATE_OF_FLAGS[proven]
+
+
+def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
+    """Give the state shares that a perfect pipeline would report on some dates from the rows that existed by then.
+
+    A date means what the sources knew strictly before its midnight in UTC. By then,
+
+    * rows (record versions and interactions) of one person that carry the same valid key belong to one party. Keys are
+      the source's customer key, loyalty number, payment token, device, receipt number, e-mail and phone. An
+      interaction without any is a party of its own, and nobody shares a party with another person;
+    * a person with a record that has all mandatory names is identified: all the person's records are one party, by
+      true identity;
+    * I: a record of the party has all mandatory names, none a placeholder. C: a record of the party has a valid
+      e-mail, phone or address, or an interaction of it carries an e-mail or phone. T: the party has an interaction;
+    * a party without I, C and T has no state and is left out; shares are of all parties with a state.
+
+    What a record once said counts for good: later versions correct and complete, and never take back.
+
+    Population `everyone` is the parties of the date. `closed_cohort` is the parties of the first date, each in the
+    state of the party that holds its rows on the date.
+
+    Args:
+        folder: The folder of truth.
+        snapshot_dates: Dates, ascending.
+
+    Returns:
+        One row per date, population and state, all seven always there: `snapshot_date`, `population_code`,
+        `state_code`, `party_count`, `party_share`.
+    """
+    graph = PartyGraph.read(folder)
+    rows: list[dict[str, object]] = []
+    cohort: Integers | None = None
+    for snapshot_date in snapshot_dates:
+        party, state = graph.states(int(datetime.combine(snapshot_date, time.min, UTC).timestamp()))
+        present, first_node = np.unique(party, return_index=True)
+        placed = (present >= 0) & (state[present] >= 0)
+        if cohort is None:
+            cohort = first_node[placed]
+        rows += _share_rows(snapshot_date, "closed_cohort", state[party[cohort]])
+        rows += _share_rows(snapshot_date, "everyone", state[present[placed]])
+    return pa.Table.from_pylist(rows, STATE_SHARES)
+
+
+def _share_rows(snapshot_date: date, population: str, states: Integers) -> list[dict[str, object]]:
+    counts = np.bincount(states, minlength=len(STATES))
+    total = max(int(counts.sum()), 1)
+    return [
+        {
+            "snapshot_date": snapshot_date,
+            "population_code": population,
+            "state_code": code,
+            "party_count": int(count),
+            "party_share": int(count) / total,
+        }
+        for code, count in zip(STATES, counts, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class IdentityAccuracy:
+    """How well customer IDs tell people apart, over the records that have one.
+
+    Pairs: of two records with the same ID, the share of one person (precision); of two records of one person, the
+    share with the same ID (recall). B-cubed: the same, averaged over records. Null where there is nothing to count.
+    """
+
+    records: int
+    people: int
+    customers: int
+    pair_precision: float | None
+    pair_recall: float | None
+    pair_f1: float | None
+    b_cubed_precision: float | None
+    b_cubed_recall: float | None
+    b_cubed_f1: float | None
+
+
+@dataclass(frozen=True)
+class StateShare:
+    """One state's share on one date: true and as the pipeline published it (null when it did not)."""
+
+    snapshot_date: date
+    population_code: str
+    state_code: str
+    true_share: float
+    pipeline_share: float | None
+    difference: float | None
+
+
+@dataclass(frozen=True)
+class TruthComparison:
+    """The pipeline against the truth."""
+
+    identity: IdentityAccuracy
+    state_shares: list[StateShare]
+    largest_share_difference: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give all figures in a form that JSON can hold."""
+        figures = asdict(self)
+        for row in figures["state_shares"]:
+            row["snapshot_date"] = row["snapshot_date"].isoformat()
+        return figures
+
+
+def compare(truth_folder: Path, connection: psycopg.Connection[Any]) -> TruthComparison:
+    """Compare what the pipeline published with the truth.
+
+    Args:
+        truth_folder: The folder of truth that `generate` wrote.
+        connection: A connection that may read `restricted.customer_crosswalk` and `marts.fct_customer_state_shares`.
+    """
+    crosswalk = _fetch(connection, "restricted", "customer_crosswalk", {"source_record_id": pa.string(), "customer_id": pa.string()})
+    shares = _fetch(
+        connection, "marts", "fct_customer_state_shares",
+        {"snapshot_date": pa.date32(), "population_code": pa.string(), "state_code": pa.string(), "party_share": pa.float64()},
+    )  # fmt: skip
+    with duckdb.connect() as engine:
+        engine.register("crosswalk", crosswalk)
+        engine.register("pipeline", shares)
+        engine.read_parquet(str(truth_folder / "records.parquet")).to_view("records")
+        engine.read_parquet(str(truth_folder / "states.parquet")).to_view("states")
+        identity = _identity_accuracy(engine)
+        state_shares = [StateShare(*row) for row in engine.execute(STATE_DIFFERENCES).fetchall()]
+    differences = [abs(share.difference) for share in state_shares if share.difference is not None]
+    return TruthComparison(identity, state_shares, max(differences, default=None))
+
+
+STATE_DIFFERENCES = """
+    select
+        states.snapshot_date, states.population_code, states.state_code, states.party_share, pipeline.party_share,
+        pipeline.party_share - states.party_share
+    from states left join pipeline using (snapshot_date, population_code, state_code)
+    order by 1, 2, 3
+"""
+IDENTITY_COUNTS = """
+    with cells as (
+        select person_id, customer_id, count(*) as size
+        from records inner join crosswalk using (source_record_id)
+        where customer_id is not null
+        group by 1, 2
+    ),
+    sized as (
+        select
+            size,
+            sum(size) over (partition by person_id) as person_size,
+            sum(size) over (partition by customer_id) as customer_size,
+            row_number() over (partition by person_id) = 1 as is_first_of_person,
+            row_number() over (partition by customer_id) = 1 as is_first_of_customer
+        from cells
+    )
+    select
+        sum(size), count(*) filter (is_first_of_person), count(*) filter (is_first_of_customer),
+        sum(size * (size - 1) / 2),
+        sum(customer_size * (customer_size - 1) / 2) filter (is_first_of_customer),
+        sum(person_size * (person_size - 1) / 2) filter (is_first_of_person),
+        sum(size * size / customer_size), sum(size * size / person_size)
+    from sized
+"""
+
+
+def _fetch(
+    connection: psycopg.Connection[Any], schema: str, table: str, columns: Mapping[str, pa.DataType]
+) -> pa.Table:
+    """Read columns of a published table in bulk."""
+    query = sql.SQL("copy (select {columns} from {table}) to stdout with (format csv, header)").format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)), table=sql.Identifier(schema, table)
+    )
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        data = b"".join(copy)
+    options = pa_csv.ConvertOptions(column_types=dict(columns), strings_can_be_null=True, null_values=[""])
+    return pa_csv.read_csv(pa.BufferReader(data), convert_options=options)
+
+
+def _identity_accuracy(engine: duckdb.DuckDBPyConnection) -> IdentityAccuracy:
+    row = engine.execute(IDENTITY_COUNTS).fetchone() or ()
+    records, people, customers, both, together, true, precise, recalled = (float(value or 0) for value in row)
+    pairs = _scores(both, together, both, true)
+    b_cubed = _scores(precise, records, recalled, records)
+    return IdentityAccuracy(int(records), int(people), int(customers), *pairs, *b_cubed)
+
+
+def _scores(
+    precise: float, claimed: float, recalled: float, true: float
+) -> tuple[float | None, float | None, float | None]:
+    """Give precision, recall and their harmonic mean."""
+    precision = precise / claimed if claimed else None
+    recall = recalled / true if true else None
+    if precision is None or recall is None or precision + recall == 0:
+        return precision, recall, None
+    return precision, recall, 2 * precision * recall / (precision + recall)
