@@ -1,0 +1,354 @@
+"""Scores: how likely two records are one person, with the weight of each comparison, for what changed against all.
+
+The pure part (`score_workspace`) turns DuckDB tables into a table of pairs; `score_records` reads from and writes to
+the warehouse around it. Nothing here decides: thresholds and guards are rows of seeds.
+"""
+
+# ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from sevenfold.settings import get_settings
+from splink_models.model import Model, active_model
+from splink_models.settings import STORED_PROBABILITY, TermFrequency
+from splink_models.workspace import (
+    block_pairs,
+    build_blocking_keys,
+    count,
+    open_workspace,
+    prepare_records,
+)
+
+MATCH_INPUT_COLUMNS = (
+    "source_record_id",
+    "country_code",
+    "match_hash",
+    "first_name_key",
+    "middle_name_key",
+    "first_last_name_key",
+    "second_last_name_key",
+    "given_name_canonical",
+    "birth_date",
+    "birth_year",
+    "national_identifier",
+    "gender",
+    "emails",
+    "phones",
+    "email",
+    "phone",
+    "street_address_key",
+    "postal_code",
+)
+PAIRS_PER_RECORD_LIMIT = 50.0
+MINIMUM_PAIR_LIMIT = 1_000_000
+WRITER_ROLE = "transformer"
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What one scoring did.
+
+    Attributes:
+        model_version: version under which the pairs are stored.
+        records: records in `int_match_inputs`.
+        pairs_blocked: pairs compared now.
+        pairs_scored: pairs stored now, those of at least `STORED_PROBABILITY`.
+        new_records: records that were new or changed.
+        seconds: wall time.
+    """
+
+    model_version: str
+    records: int
+    pairs_blocked: int
+    pairs_scored: int
+    new_records: int
+    seconds: float
+
+
+def prepare_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
+    """Make records, keys and states from the table `match_inputs`.
+
+    Returns:
+        The model version that fits so many records.
+    """
+    record_count = prepare_records(connection, model.derived_columns, model.crowded_value_limit)
+    build_blocking_keys(connection, model.blocking_rules)
+    return model.version_for(record_count)
+
+
+def find_new_records(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `new_records` and `vanished_records`: the difference between the records and the table `scored_states`."""
+    connection.execute("""
+        create or replace table new_records as
+        select record_number, source_record_id, state from record_states
+        anti join scored_states using (source_record_id, state)
+    """)
+    connection.execute("""
+        create or replace table vanished_records as
+        select source_record_id from scored_states anti join record_states using (source_record_id)
+    """)
+
+
+def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
+    """Make `scored_pairs` for `new_records` against all: ids in order, hashes, weight, probability, evidence as JSON.
+
+    Returns:
+        The number of pairs that were compared.
+
+    Raises:
+        TooManyPairsError: when blocking makes more pairs than the limit.
+    """
+    per_record = float(getattr(get_settings(), "match_pairs_per_record", PAIRS_PER_RECORD_LIMIT))
+    blocked = block_pairs(connection, model.blocking_rules, per_record, MINIMUM_PAIR_LIMIT)
+    predictions = predict(connection, model, STORED_PROBABILITY) if blocked else _no_predictions(connection, model)
+    weights = {name: _weight_sql(name, model) for name in model.comparison_names}
+    evidence = ", ".join(
+        f"""case when {weight} <> 0 then '"{name}": ' || printf('%.4f', {weight}) end"""
+        for name, weight in weights.items()
+    )
+    connection.execute(f"""
+        create or replace table scored_pairs as
+        select
+            left_record.source_record_id as left_record_id,
+            right_record.source_record_id as right_record_id,
+            left_record.match_hash as left_hash,
+            right_record.match_hash as right_hash,
+            round(match_weight, 6) as match_weight,
+            round(match_probability, 9) as match_probability,
+            '{{' || concat_ws(', ', {evidence}) || '}}' as evidence
+        from {predictions} as predictions
+        join record_states as left_record on left_record.record_number = predictions.record_number_l
+        join record_states as right_record on right_record.record_number = predictions.record_number_r
+    """)
+    return blocked
+
+
+def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: float | None) -> str:
+    """Let Splink score `blocked_pairs`, keeping those of at least the threshold.
+
+    Returns:
+        The name of Splink's table.
+    """
+    from splink import DuckDBAPI, Linker  # heavy: not at import
+
+    record_count = count(connection, "records")
+    api = DuckDBAPI(connection=connection)
+    make_term_lookups(connection, model)
+    settings = {**model.splink, "probability_two_random_records_match": model.prior_for(record_count)}
+    linker = Linker(api.register("records", dataset_display_name="records_to_score"), settings, log_level="ERROR")
+    for term in model.term_columns:
+        lookup = api.register(f"tf_{term.column}", dataset_display_name=f"lookup_{term.column}")
+        linker.table_management.register_term_frequency_lookup(lookup, term.column)
+    linker.table_management.register_blocked_pairs_for_predict(
+        api.register("blocked_pairs", dataset_display_name="pairs_to_score")
+    )
+    scored = linker.inference.predict(threshold_match_probability=threshold, warning_mode="never")
+    return str(scored.physical_name)
+
+
+def _no_predictions(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
+    """Stand in for Splink's table when there is no pair to score."""
+    weights = ", ".join(
+        f"0.0::double as {column}" for name in model.comparison_names for column in _weight_columns(name, model)
+    )
+    connection.execute(f"""
+        create or replace table no_predictions as
+        select 0 as record_number_l, 0 as record_number_r, 0.0::double as match_weight,
+            0.0::double as match_probability, {weights} where false
+    """)
+    return "no_predictions"
+
+
+def _weight_columns(name: str, model: Model) -> list[str]:
+    """Splink's columns for the weight of a comparison: the levels', and the adjustment for the value's frequency."""
+    (comparison,) = (each for each in model.splink["comparisons"] if each["output_column_name"] == name)
+    has_terms = any("tf_adjustment_column" in level for level in comparison["comparison_levels"])
+    return [f"mw_{name}", *([f"mw_tf_adj_{name}"] if has_terms else [])]
+
+
+def _weight_sql(name: str, model: Model) -> str:
+    return f"({' + '.join(_weight_columns(name, model))})"
+
+
+def make_term_lookups(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """Make a lookup `tf_<column>` for each term column of `records`.
+
+    A value that the country's population does not
+    hold gets the lowest frequency known; a country that the model knows nothing of gets no adjustment, which is that of
+    a value of average frequency. Splink adjusts by log2(u / tf), so that tf = u * frequency / chance agreement.
+    """
+    connection.register("term_frequencies", model.term_frequencies)
+    populations = [
+        (population.kind, population.country_code, population.agreement, population.unseen_frequency)
+        for population in model.term_populations
+    ]
+    connection.execute(
+        "create or replace table populations (kind text, country_code text, agreement double, unseen double)"
+    )
+    if populations:
+        connection.executemany("insert into populations values (?, ?, ?, ?)", populations)
+    for term in model.term_columns:
+        _make_lookup(connection, model, term)
+    connection.unregister("term_frequencies")
+
+
+def _make_lookup(connection: duckdb.DuckDBPyConnection, model: Model, term: TermFrequency) -> None:
+    joins = " ".join(
+        f"""join populations as population_{number}
+            on population_{number}.kind = '{kind}' and population_{number}.country_code = terms.country_code
+        left join term_frequencies as frequency_{number}
+            on frequency_{number}.kind = '{kind}' and frequency_{number}.country_code = terms.country_code
+            and frequency_{number}.value = terms.{part}"""
+        for number, (kind, part) in enumerate(term.parts)
+    )
+    relative = " * ".join(
+        f"coalesce(frequency_{number}.frequency, population_{number}.unseen) / population_{number}.agreement"
+        for number in range(len(term.parts))
+    )
+    columns = ", ".join(part for _, part in term.parts)
+    connection.execute(f"""
+        create or replace table tf_{term.column} as
+        with terms as (
+            select distinct {term.column}, country_code, {columns} from records where {term.column} is not null
+        )
+        select terms.{term.column}, {_u_of(model, term.column)!r}::double * {relative} as tf_{term.column}
+        from terms {joins}
+    """)
+
+
+def _u_of(model: Model, term_column: str) -> float:
+    levels = (level for comparison in model.splink["comparisons"] for level in comparison["comparison_levels"])
+    (u,) = (level["u_probability"] for level in levels if level.get("tf_adjustment_column") == term_column)
+    return float(u)
+
+
+def score_records(run_id: str) -> ScoreResult:
+    """Score what is new or changed against all, and store the pairs; nothing is written when nothing changed.
+
+    All or nothing: one transaction. The tables hold the pairs of one model version, the active one.
+
+    Args:
+        run_id: the pipeline run, stored with each pair.
+
+    Raises:
+        ModelError: when the active model cannot be read.
+        TooManyPairsError: when blocking makes more pairs than the limit.
+    """
+    from sevenfold.warehouse import arrow_connection  # as Splink: not at import
+
+    started = time.monotonic()
+    model = active_model()
+    with open_workspace(get_settings().home) as workspace, arrow_connection(WRITER_ROLE) as warehouse:
+        read_match_inputs(workspace, warehouse)
+        version = prepare_workspace(workspace, model)
+        has_other_versions = _read_scored_states(workspace, warehouse, version)
+        find_new_records(workspace)
+        blocked = score_workspace(workspace, model)
+        new_records = count(workspace, "new_records")
+        if new_records or count(workspace, "vanished_records") or has_other_versions:
+            _store(workspace, warehouse, version, run_id)
+        return ScoreResult(
+            model_version=version,
+            records=count(workspace, "records"),
+            pairs_blocked=blocked,
+            pairs_scored=count(workspace, "scored_pairs"),
+            new_records=new_records,
+            seconds=time.monotonic() - started,
+        )
+
+
+def read_match_inputs(workspace: duckdb.DuckDBPyConnection, warehouse: Any, limit: int | None = None) -> None:
+    """Copy `intermediate.int_match_inputs` into the workspace's table `match_inputs`, as an Arrow stream.
+
+    Args:
+        workspace: DuckDB connection.
+        warehouse: ADBC connection.
+        limit: at most so many records, those with the smallest hash.
+    """
+    columns = ", ".join(MATCH_INPUT_COLUMNS)
+    sample = f' order by match_hash collate "C", source_record_id collate "C" limit {limit:d}' if limit else ""
+    _read(workspace, warehouse, "match_inputs", f"select {columns} from intermediate.int_match_inputs{sample}")
+
+
+def _read_scored_states(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str) -> bool:
+    """Make `scored_states`, what this version has scored; tell whether other versions have scored anything."""
+    _read(
+        workspace,
+        warehouse,
+        "stored_states",
+        "select model_version, source_record_id, match_hash as state from intermediate.match_scored_records",
+    )
+    workspace.execute(
+        "create or replace table scored_states as "
+        "select source_record_id, state from stored_states where model_version = ?",
+        [version],
+    )
+    return count(workspace, "stored_states") > count(workspace, "scored_states")
+
+
+def _read(workspace: duckdb.DuckDBPyConnection, warehouse: Any, table: str, query: str) -> None:
+    with warehouse.cursor() as cursor:
+        cursor.execute(query)
+        workspace.register("arriving", cursor.fetch_record_batch())
+        workspace.execute(f"create or replace table {table} as from arriving")
+        workspace.unregister("arriving")
+
+
+def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, run_id: str) -> None:
+    """Replace the pairs of new, changed and vanished records, in one transaction."""
+    touched = (
+        "select source_record_id, state from new_records union all select source_record_id, null from vanished_records"
+    )
+    _send(workspace, warehouse, "touched_records", touched)
+    _send(workspace, warehouse, "arriving_pairs", "from scored_pairs")
+    with warehouse.cursor() as cursor:
+        for statement, parameters in _store_statements(version, run_id):
+            cursor.execute(statement, parameters)
+    warehouse.commit()
+
+
+def _send(workspace: duckdb.DuckDBPyConnection, warehouse: Any, table: str, query: str) -> None:
+    with warehouse.cursor() as cursor:
+        cursor.adbc_ingest(table, workspace.sql(query).to_arrow_reader(), mode="create", temporary=True)
+
+
+def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, ...] | None]]:
+    """SQL from the temporary tables into the warehouse's; ends with the temporary tables gone."""
+    return [
+        ("analyze touched_records", None),
+        ("delete from intermediate.match_scores where model_version <> $1", (version,)),
+        ("delete from intermediate.match_scored_records where model_version <> $1", (version,)),
+        (
+            "delete from intermediate.match_scores using touched_records "
+            "where match_scores.left_record_id = touched_records.source_record_id",
+            None,
+        ),
+        (
+            "delete from intermediate.match_scores using touched_records "
+            "where match_scores.right_record_id = touched_records.source_record_id",
+            None,
+        ),
+        (
+            "delete from intermediate.match_scored_records using touched_records "
+            "where match_scored_records.source_record_id = touched_records.source_record_id",
+            None,
+        ),
+        (
+            "insert into intermediate.match_scored_records (model_version, source_record_id, match_hash) "
+            "select $1, source_record_id, state from touched_records where state is not null",
+            (version,),
+        ),
+        (
+            "insert into intermediate.match_scores (model_version, left_record_id, right_record_id, left_hash, "
+            "right_hash, match_weight, match_probability, evidence, scored_run_id) "
+            "select $1, left_record_id, right_record_id, left_hash, right_hash, match_weight, match_probability, "
+            "evidence::jsonb, $2 from arriving_pairs",
+            (version, run_id),
+        ),
+        ("drop table touched_records", None),
+        ("drop table arriving_pairs", None),
+    ]

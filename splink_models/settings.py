@@ -1,0 +1,439 @@
+"""The matching model as authored: what is derived, compared and blocked on, and why.
+
+Training (`training.py`) copies all of this, with its own parameters, into a model artefact; scoring reads the artefact
+alone. So a change here reaches nobody before a model is trained with it, and a stored score can always be explained
+by the file that made it.
+
+Every expression is DuckDB SQL over one record of `intermediate.int_match_inputs`; in a comparison, `_l` and `_r` are
+the two records. A field that is absent on either side is never evidence, for or against.
+"""
+
+from dataclasses import dataclass
+
+CROWDED_VALUE_LIMIT = 30
+"""A contact value, identifier or address on more records than this says nothing about who they are: it is ignored."""
+
+IDENTIFYING_FIELDS = ("national_identifier", "emails", "phones", "street_address_key")
+
+STORED_PROBABILITY = 0.001
+"""Pairs below this are not stored: a thousandfold room below any threshold for rules that look at weak evidence."""
+
+DERIVED_COLUMNS: dict[str, str] = {
+    # Each may use those above it. Sources differ in where they put the second given name, so both are one string here.
+    "first_given": "coalesce(given_name_canonical, first_name_key)",
+    "given_name": """case
+        when middle_name_key is null or ends_with(first_given, ' ' || middle_name_key) then first_given
+        else concat_ws(' ', first_given, middle_name_key) end""",
+    "given_first": "split_part(given_name, ' ', 1)",
+    "given_rest": "nullif(trim(given_name[length(given_first) + 1:]), '')",
+    "first_surname": "coalesce(first_last_name_key, second_last_name_key)",
+    "second_surname": "case when first_last_name_key is not null then second_last_name_key end",
+    # 'GARCIA LOPEZ' in one field equals 'GARCIA' and 'LOPEZ' in two.
+    "surnames": "nullif(concat_ws(' ', first_surname, second_surname), '')",
+    # Written into each other's field: these two are equal, crosswise.
+    "name_as_written": "given_name || '|' || first_surname",
+    "name_reversed": "first_surname || '|' || given_name",
+    "birth_text": "strftime(birth_date, '%Y%m%d')",
+    "born_year": "coalesce(year(birth_date)::integer, birth_year)",
+    # The part before the @ follows a person from provider to provider; short ones (info, ana) are too common.
+    "email_users": """nullif(list_filter(list_distinct(list_transform(emails, lambda e: split_part(e, '@', 1))),
+        lambda u: length(u) >= 6), [])""",
+    # How common GARCIA is depends on where.
+    "term_given_name": "country_code || ' ' || given_name",
+    "term_given_first": "country_code || ' ' || given_first",
+    "term_surnames": "country_code || ' ' || first_surname || ' ' || second_surname",
+    "term_first_surname": "country_code || ' ' || first_surname",
+    # Particles (DE, LA, DEL) and initials are shared by too many to block on.
+    "name_tokens": """list_distinct(list_filter(string_split(concat_ws(' ', given_name, surnames), ' '),
+        lambda t: length(t) >= 4))""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TermFrequency:
+    """How common an agreeing value is: agreement on a rare one weighs more than on a frequent one.
+
+    Attributes:
+        column: the derived column that holds country and value.
+        parts: (kind of term, column of the record) of which the value is made; their frequencies are multiplied.
+        least_u: agreement is never taken to be rarer than this.
+    """
+
+    column: str
+    parts: tuple[tuple[str, str], ...]
+    least_u: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One outcome of a comparison.
+
+    `m` and `u` are the shares of pairs of one person and of two people with this outcome. Training replaces them where
+    it has evidence, but for a fixed `u`; `m_floor` bounds how strongly a contradiction may count.
+    """
+
+    label: str
+    sql: str
+    m: float
+    u: float
+    is_u_fixed: bool = False
+    m_floor: float = 1e-4
+    is_rare: bool = False  # too rare for its weight to be held against its neighbours' order
+    term_frequency: TermFrequency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A field, or fields whose agreement is one piece of evidence; levels from strongest to weakest."""
+
+    name: str
+    fields: tuple[str, ...]  # a deployment where all of these are empty trains without the comparison
+    null_sql: str
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingRule:
+    """Pairs worth scoring: records that share a key. `keys_sql` gives the record's list of keys, nulls ignored."""
+
+    name: str
+    keys_sql: str
+    crowded_key_limit: int = 30  # a key on more records is dropped: pairs stay proportional to records
+
+
+def one_edit(column: str) -> str:
+    """One insertion, deletion, replacement or transposition apart.
+
+    A single edit cannot touch both ends of seven or more characters, so equal ends guard the costly distance: the
+    same result, 1.7 times as fast.
+    """
+    left, right = f"{column}_l", f"{column}_r"
+    ends = f"(left({left}, 3) = left({right}, 3) or right({left}, 3) = right({right}, 3))"
+    return f"{ends} and damerau_levenshtein({left}, {right}) <= 1"
+
+
+def otherwise(m: float, u: float, m_floor: float) -> Level:
+    """The contradiction. Its floor: EM on pairs that agree elsewhere sees too few people who changed the value."""
+    return Level("otherwise", "ELSE", m, u, m_floor=m_floor)
+
+
+# Both name comparisons see it. Columns of its own: a training block on a name must not silence the other comparison.
+SWAPPED_NAMES_SQL = "name_as_written_l = name_reversed_r"
+
+
+# Names after the first: unknown on a side, or known as an initial that fits.
+_REST_UNKNOWN_SQL = """(given_rest_l is null or given_rest_r is null
+    or (left(given_rest_l, 1) = left(given_rest_r, 1) and (length(given_rest_l) = 1 or length(given_rest_r) = 1)))"""
+
+
+def given_name() -> Comparison:
+    """All given names as one string: nicknames are already resolved, a missing second name is no contradiction."""
+    return Comparison(
+        "given_name",
+        ("first_name_key",),
+        "given_name_l is null or given_name_r is null",
+        (
+            Level(
+                "same given names",
+                "given_name_l = given_name_r",
+                0.72,
+                0.004,
+                term_frequency=TermFrequency("term_given_name", (("given_name", "given_name"),)),
+            ),
+            # u: two independent name agreements; a sample of pairs never sees it.
+            Level("given name and surname swapped", SWAPPED_NAMES_SQL, 0.004, 2e-5, is_u_fixed=True, is_rare=True),
+            Level(
+                "same first of the given names, the others missing or an initial",
+                f"given_first_l = given_first_r and {_REST_UNKNOWN_SQL}",
+                0.12,
+                0.006,
+                term_frequency=TermFrequency("term_given_first", (("given_first", "given_first"),)),
+            ),
+            Level(
+                "typing error",
+                f"""jaro_winkler_similarity(given_first_l, given_first_r) >= 0.9
+                and ({_REST_UNKNOWN_SQL} or jaro_winkler_similarity(given_rest_l, given_rest_r) >= 0.9)""",
+                0.06,
+                0.001,
+            ),
+            # MARIA GUADALUPE signs as GUADALUPE.
+            Level(
+                "one name of several",
+                """given_first_l <> given_first_r
+                and (ends_with(given_name_l, ' ' || given_name_r) or ends_with(given_name_r, ' ' || given_name_l))""",
+                0.03,
+                0.003,
+                is_rare=True,
+            ),
+            Level(
+                "initial",
+                """left(given_name_l, 1) = left(given_name_r, 1)
+                and (length(given_first_l) = 1 or length(given_first_r) = 1)""",
+                0.01,
+                0.003,
+                is_rare=True,
+            ),
+            Level(
+                "similar",
+                "given_first_l <> given_first_r and jaro_winkler_similarity(given_name_l, given_name_r) >= 0.8",
+                0.02,
+                0.01,
+            ),
+            # Sisters are MARIA ELENA and MARIA GUADALUPE.
+            Level("same first of the given names, others differ", "given_first_l = given_first_r", 0.01, 0.004),
+            otherwise(0.02, 0.96, m_floor=0.01),
+        ),
+    )
+
+
+_SECOND_UNKNOWN_SQL = """(second_surname_l is null or second_surname_r is null
+    or (left(second_surname_l, 1) = left(second_surname_r, 1)
+        and (length(second_surname_l) = 1 or length(second_surname_r) = 1)))"""
+
+
+# Brothers and sisters share both surnames, however rare these are: about one pair of strangers in a hundred thousand.
+RELATIVES_SHARE = 1e-5
+
+
+def surnames() -> Comparison:
+    """Both surnames jointly: their agreements depend on each other, and many records lack the second."""
+    return Comparison(
+        "surnames",
+        ("first_last_name_key",),
+        "first_surname_l is null or first_surname_r is null",
+        (
+            Level(
+                "both surnames",
+                "surnames_l = surnames_r and (second_surname_l is not null or second_surname_r is not null)",
+                0.55,
+                3e-5,
+                term_frequency=TermFrequency(
+                    "term_surnames",
+                    (("surname", "first_surname"), ("surname", "second_surname")),
+                    least_u=RELATIVES_SHARE,
+                ),
+            ),
+            Level(
+                "swapped",
+                "first_surname_l = second_surname_r and second_surname_l = first_surname_r",
+                0.01,
+                3e-5,
+                is_u_fixed=True,  # as rare among strangers as both surnames in order
+                is_rare=True,
+            ),
+            Level("given name and surname swapped", SWAPPED_NAMES_SQL, 0.004, 2e-5, is_u_fixed=True, is_rare=True),
+            Level(
+                "typing error, both surnames",
+                """second_surname_l is not null and second_surname_r is not null
+                and jaro_winkler_similarity(first_surname_l, first_surname_r) >= 0.9
+                and jaro_winkler_similarity(second_surname_l, second_surname_r) >= 0.9""",
+                0.05,
+                0.0001,
+            ),
+            Level(
+                "first surname, second missing",
+                f"first_surname_l = first_surname_r and {_SECOND_UNKNOWN_SQL}",
+                0.3,
+                0.003,
+                term_frequency=TermFrequency(
+                    "term_first_surname", (("surname", "first_surname"),), least_u=RELATIVES_SHARE
+                ),
+            ),
+            Level(
+                "typing error, second missing",
+                f"jaro_winkler_similarity(first_surname_l, first_surname_r) >= 0.9 and {_SECOND_UNKNOWN_SQL}",
+                0.05,
+                0.0015,
+            ),
+            Level("first surname, second differs", "first_surname_l = first_surname_r", 0.02, 0.004),
+            # A source that knows one surname only may have kept the other one.
+            Level(
+                "a surname in common",
+                """first_surname_l = second_surname_r or second_surname_l = first_surname_r
+                or second_surname_l = second_surname_r""",
+                0.02,
+                0.01,
+            ),
+            Level("similar", "jaro_winkler_similarity(first_surname_l, first_surname_r) >= 0.8", 0.02, 0.012),
+            otherwise(0.02, 0.97, m_floor=0.01),
+        ),
+    )
+
+
+def birth_date() -> Comparison:
+    """The date as text, so that slips of the hand show; a year alone still tells something."""
+    return Comparison(
+        "birth_date",
+        ("birth_date", "birth_year"),
+        "born_year_l is null or born_year_r is null",
+        (
+            Level("same date", "birth_text_l = birth_text_r", 0.93, 5e-5),
+            Level(
+                "one slip, or day and month swapped",
+                f"""({one_edit("birth_text")}) or (birth_text_l[1:4] = birth_text_r[1:4]
+                and birth_text_l[5:6] = birth_text_r[7:8] and birth_text_l[7:8] = birth_text_r[5:6])""",
+                0.03,
+                0.001,
+            ),
+            Level(
+                "two of day, month and year",
+                """birth_text_l[5:8] = birth_text_r[5:8] or birth_text_l[1:6] = birth_text_r[1:6]
+                or (birth_text_l[1:4] = birth_text_r[1:4] and birth_text_l[7:8] = birth_text_r[7:8])""",
+                0.02,
+                0.004,
+            ),
+            Level(
+                "same year, the day unknown",
+                "born_year_l = born_year_r and (birth_text_l is null or birth_text_r is null)",
+                0.02,
+                0.012,
+                is_rare=True,
+            ),
+            Level("same year", "born_year_l = born_year_r", 0.008, 0.01),
+            otherwise(0.008, 0.97, m_floor=0.005),
+        ),
+    )
+
+
+def national_identifier() -> Comparison:
+    """Identifiers of different length are of different kinds (CURP and RFC): not comparable.
+
+    u is fixed: in any sample, equal identifiers are nearly all the same person, so sampling cannot find it.
+    """
+    return Comparison(
+        "national_identifier",
+        ("national_identifier",),
+        """national_identifier_l is null or national_identifier_r is null
+        or length(national_identifier_l) <> length(national_identifier_r)""",
+        (
+            Level("same", "national_identifier_l = national_identifier_r", 0.95, 1e-7, is_u_fixed=True),
+            Level("one slip", one_edit("national_identifier"), 0.02, 1e-6, is_u_fixed=True),
+            otherwise(0.03, 0.999, m_floor=0.02),
+        ),
+    )
+
+
+def email() -> Comparison:
+    """Any of several e-mails. u is fixed as for identifiers; the floor is high: people have several mailboxes."""
+    return Comparison(
+        "email",
+        ("emails",),
+        "emails_l is null or emails_r is null",
+        (
+            Level("one in common", "email_l = email_r or list_has_any(emails_l, emails_r)", 0.7, 1e-7, is_u_fixed=True),
+            Level("one slip", one_edit("email"), 0.02, 1e-6, is_u_fixed=True),
+            Level(
+                "same user, other provider", "list_has_any(email_users_l, email_users_r)", 0.03, 1e-5, is_u_fixed=True
+            ),
+            otherwise(0.25, 0.999, m_floor=0.1),
+        ),
+    )
+
+
+def phone() -> Comparison:
+    """Any of several phones. u is fixed ten times above the e-mail's: families share phones."""
+    return Comparison(
+        "phone",
+        ("phones",),
+        "phones_l is null or phones_r is null",
+        (
+            Level("one in common", "phone_l = phone_r or list_has_any(phones_l, phones_r)", 0.7, 1e-6, is_u_fixed=True),
+            Level("one slip", one_edit("phone"), 0.02, 2e-6, is_u_fixed=True),
+            otherwise(0.28, 0.999, m_floor=0.15),
+        ),
+    )
+
+
+def household() -> Comparison:
+    """Address and postal code are one piece of evidence: who shares the first shares the second.
+
+    u of an address is fixed: what a sample finds are the person's own records, not the neighbours. People move: floor.
+    """
+    return Comparison(
+        "household",
+        ("street_address_key", "postal_code"),
+        """(street_address_key_l is null or street_address_key_r is null)
+        and (postal_code_l is null or postal_code_r is null)""",
+        (
+            Level(
+                "same address",
+                """street_address_key_l = street_address_key_r
+                and coalesce(postal_code_l = postal_code_r, true)""",
+                0.55,
+                2e-5,
+                is_u_fixed=True,
+            ),
+            Level("same postal code", "postal_code_l = postal_code_r", 0.25, 0.0005),
+            otherwise(0.2, 0.999, m_floor=0.1),
+        ),
+    )
+
+
+def gender() -> Comparison:
+    """Weak evidence for; against, a recorded contradiction is often a wrong default."""
+    return Comparison(
+        "gender",
+        ("gender",),
+        "gender_l is null or gender_r is null",
+        (Level("same", "gender_l = gender_r", 0.97, 0.5), otherwise(0.03, 0.5, m_floor=0.02)),
+    )
+
+
+def comparisons() -> tuple[Comparison, ...]:
+    """All comparisons; the names are the keys of `match_scores.evidence`."""
+    return (
+        given_name(),
+        surnames(),
+        birth_date(),
+        national_identifier(),
+        email(),
+        phone(),
+        household(),
+        gender(),
+    )
+
+
+def blocking_rules() -> tuple[BlockingRule, ...]:
+    """Chosen for recall, the ceiling of all that follows; the limits on crowded keys keep the pairs linear."""
+    return (
+        # Whoever shares one of these is worth a look, whatever the names say.
+        BlockingRule("national_identifier", "[national_identifier]"),
+        BlockingRule("email", "emails"),
+        BlockingRule("phone", "phones"),
+        BlockingRule("email_user", "email_users"),
+        # The first ten characters of CURP and RFC are the same for one person.
+        BlockingRule("national_identifier_start", "[left(national_identifier, 10)]"),
+        # Any name in any field: survives swapped, missing and added names.
+        BlockingRule("birth_date_and_any_name", "list_transform(name_tokens, lambda t: birth_text || t)"),
+        # Survive an error in the date.
+        BlockingRule("birth_year_and_names", "[born_year || left(given_name, 3) || first_surname]"),
+        BlockingRule("birthday_and_surname", "[birth_text[5:8] || left(given_name, 1) || first_surname]"),
+        # Survive the lack of a date.
+        BlockingRule("full_name", "[concat_ws('|', given_first, surnames)]"),
+        BlockingRule("two_names", "[least(given_first, first_surname) || '|' || greatest(given_first, first_surname)]"),
+        # A name or a date that few carry is enough; in a large population the limit drops nearly all of them.
+        BlockingRule("rare_name", "name_tokens"),
+        BlockingRule("birth_date", "[birth_text]"),
+        BlockingRule("address_and_given_name", "[street_address_key || left(given_name, 3)]"),
+        BlockingRule("postal_code_and_any_name", "list_transform(name_tokens, lambda t: postal_code || t)"),
+        BlockingRule("postal_code_and_birth_year", "[postal_code || born_year]"),
+    )
+
+
+TRAINING_BLOCKS: tuple[tuple[str, ...], ...] = (
+    # Columns that are equal in the pairs of one EM session. What a session blocks on it cannot train, so that every
+    # comparison is left free in at least two.
+    ("national_identifier",),
+    ("email",),
+    ("phone",),
+    ("birth_text", "first_surname"),
+    ("birth_text", "given_name"),
+    ("given_name", "surnames"),
+)
+
+TERM_KINDS: dict[str, tuple[str, ...]] = {
+    "given_name": ("given_name",),
+    "given_first": ("given_first",),
+    "surname": ("first_surname", "second_surname"),
+}
+"""Kind of term: the record columns that its frequencies are counted over."""

@@ -1,0 +1,371 @@
+"""Training: from unlabelled records to a model artefact. Rare, by hand, and it fails rather than ship a bad model.
+
+Splink samples u and estimates m by expectation maximisation in several blocks; what sampling cannot find is fixed with
+a reason in `settings.py`. Afterwards `settle_parameters` floors contradictions and checks that weights fall from level
+to level, and the prior is estimated from all blocked pairs.
+"""
+
+# ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from sevenfold.settings import get_settings
+from splink_models.model import Model, ModelError, TermPopulation
+from splink_models.model_card import Block, ModelCard, ParameterRow
+from splink_models.scoring import (
+    MINIMUM_PAIR_LIMIT,
+    PAIRS_PER_RECORD_LIMIT,
+    WRITER_ROLE,
+    predict,
+    read_match_inputs,
+)
+from splink_models.settings import (
+    CROWDED_VALUE_LIMIT,
+    DERIVED_COLUMNS,
+    IDENTIFYING_FIELDS,
+    TERM_KINDS,
+    TRAINING_BLOCKS,
+    Comparison,
+    Level,
+    blocking_rules,
+    comparisons,
+)
+from splink_models.workspace import block_pairs, build_blocking_keys, count, open_workspace, prepare_records
+
+U_SAMPLE_PAIRS = 2e6
+TRAINING_PAIRS = 2e6
+MINIMUM_BLOCK_PAIRS = 300  # fewer pairs teach noise
+MINIMUM_FILLED_SHARE = 0.001
+MINIMUM_PAIRS_PER_RECORD = 0.01  # floor of the prior: a source without duplicates must not forbid all matches to come
+TERM_MINIMUM_COUNT = 3
+TERM_LIMIT = 5_000
+WEIGHT_ORDER_TOLERANCE = 1.0  # bits
+UNSEEN_SHARE = 0.01  # of the authored m and u: a level that the data never showed keeps its weight and takes no share
+
+
+def train_model(name: str, run_id: str | None = None, max_records: int = 1_000_000, seed: int = 1) -> ModelCard:
+    """Train a model on `intermediate.int_match_inputs` and write it to `<home>/models/<name>_<number>/`.
+
+    Args:
+        name: name without number; the next free number is taken.
+        run_id: the pipeline run that asked for it, for the card.
+        max_records: train on at most so many records, chosen by their hash.
+        seed: seed of the sampling.
+
+    Returns:
+        The model card that was written.
+
+    Raises:
+        ModelError: when there is too little to learn from, or weights are not in order.
+    """
+    from sevenfold.warehouse import arrow_connection
+
+    home = get_settings().home
+    with open_workspace(home) as workspace, arrow_connection(WRITER_ROLE) as warehouse:
+        read_match_inputs(workspace, warehouse, limit=max_records)
+        folder = next_folder(home / "models", name)
+        model, card = train(workspace, folder.name, seed, trained_for=run_id)
+    model.save(folder)
+    card.save(folder)
+    return card
+
+
+def next_folder(parent: Path, name: str) -> Path:
+    """`<parent>/<name>_<number>` with the first number above all that exist."""
+    numbers = [int(folder.name.rpartition("_")[2]) for folder in parent.glob(f"{name}_[0-9]*") if folder.is_dir()]
+    return parent / f"{name}_{max(numbers, default=0) + 1}"
+
+
+def train(
+    connection: duckdb.DuckDBPyConnection, name: str, seed: int, trained_for: str | None = None
+) -> tuple[Model, ModelCard]:
+    """Train on the table `match_inputs` of a workspace.
+
+    Raises:
+        ModelError: when there is too little to learn from, or weights are not in order.
+    """
+    record_count = prepare_records(connection, DERIVED_COLUMNS, CROWDED_VALUE_LIMIT)
+    if record_count < 2:
+        raise ModelError(f"A model cannot be trained on {record_count} records; load customer records first.")
+    used = comparisons_with_data(connection)
+    populations, frequencies = count_terms(connection)
+    starting_prior = max(1 / record_count, _identified_pairs(connection) * 2 / record_count**2)
+    linker = _linker(connection, used, starting_prior)
+    linker.training.estimate_u_using_random_sampling(max_pairs=U_SAMPLE_PAIRS, seed=seed)
+    blocks = _train_m(connection, linker, used)
+    learned = linker.misc.save_model_to_json()
+    parameters = settle_parameters(used, learned["comparisons"])
+    model = Model(
+        name=name,
+        record_count=record_count,
+        match_prior=starting_prior,
+        crowded_value_limit=CROWDED_VALUE_LIMIT,
+        derived_columns=DERIVED_COLUMNS,
+        blocking_rules=blocking_rules(),
+        term_columns=tuple(level.term_frequency for _, level in _levels(used) if level.term_frequency),
+        term_populations=populations,
+        splink=splink_settings(used, {(row.comparison, row.level): row for row in parameters}),
+        term_frequencies=frequencies,
+    )
+    model, blocked = estimate_prior(connection, model)
+    return model, ModelCard(model, parameters, blocks, blocked, seed, trained_for)
+
+
+def comparisons_with_data(connection: duckdb.DuckDBPyConnection) -> tuple[Comparison, ...]:
+    """The comparisons whose fields are filled at all, in the order of `settings.comparisons`."""
+    minimum = MINIMUM_FILLED_SHARE * count(connection, "records")
+    return tuple(
+        comparison
+        for comparison in comparisons()
+        if max(_filled(connection, field) for field in comparison.fields) >= max(minimum, 2)
+    )
+
+
+def _filled(connection: duckdb.DuckDBPyConnection, field: str) -> int:
+    ((filled,),) = connection.execute(f"select count({field}) from records").fetchall()
+    return int(filled)
+
+
+def count_terms(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[TermPopulation, ...], pa.Table]:
+    """Count how common names are, per kind and country.
+
+    Returns:
+        The populations, of which all values count for chance agreement; the frequent values.
+    """
+    terms = " union all ".join(
+        f"select '{kind}' as kind, country_code, {column} as value from records"
+        for kind, columns in TERM_KINDS.items()
+        for column in columns
+    )
+    connection.execute(f"""
+        create or replace table counted_terms as
+        with counted as (
+            select kind, country_code, value, count(*) as term_count from ({terms})
+            where value is not null and country_code is not null group by all
+        )
+        select *, term_count / sum(term_count) over (partition by kind, country_code) as frequency from counted
+    """)
+    frequencies = connection.sql(f"""
+        select kind, country_code, value, frequency from counted_terms where term_count >= {TERM_MINIMUM_COUNT}
+        qualify row_number() over (partition by kind, country_code order by term_count desc, value) <= {TERM_LIMIT}
+        order by kind, country_code, frequency desc, value
+    """).to_arrow_table()
+    connection.register("listed_terms", frequencies)
+    populations = connection.sql("""
+        with counted as (
+            select kind, country_code, sum(frequency ** 2 order by frequency, value) as agreement
+            from counted_terms group by all
+        ),
+        listed as (select kind, country_code, min(frequency) as lowest from listed_terms group by all)
+        select kind, country_code, agreement, lowest from counted join listed using (kind, country_code)
+        order by kind, country_code
+    """).fetchall()
+    connection.unregister("listed_terms")
+    return tuple(TermPopulation(*population) for population in populations), frequencies
+
+
+def _identified_pairs(connection: duckdb.DuckDBPyConnection) -> int:
+    """Pairs that share an identifying value and the first given name: where the estimate of the prior starts."""
+    shared = " union all ".join(
+        f"select record_number, '{field}' as field, "
+        f"{f'unnest({field})' if field in ('emails', 'phones') else field} as value, given_first from records"
+        for field in IDENTIFYING_FIELDS
+    )
+    ((pairs,),) = connection.execute(f"""
+        with shared as (from ({shared}) where value is not null and given_first is not null)
+        select count(distinct (a.record_number, b.record_number))
+        from shared as a join shared as b using (field, value, given_first) where a.record_number < b.record_number
+    """).fetchall()
+    return int(pairs)
+
+
+def _linker(connection: duckdb.DuckDBPyConnection, used: tuple[Comparison, ...], prior: float) -> Any:
+    from splink import DuckDBAPI, Linker  # heavy: not at import
+
+    settings = splink_settings(used, {}, with_terms=False) | {"probability_two_random_records_match": prior}
+    api = DuckDBAPI(connection=connection)
+    return Linker(api.register("records", dataset_display_name="records_to_learn"), settings, log_level="ERROR")
+
+
+def _train_m(connection: duckdb.DuckDBPyConnection, linker: Any, used: tuple[Comparison, ...]) -> list[Block]:
+    """Run EM in every block with enough pairs; an empty block would leave Splink with that session's model."""
+    from splink import block_on
+
+    names = {comparison.name for comparison in used}
+    blocks = []
+    for columns in TRAINING_BLOCKS:
+        block = Block(columns, _pairs_within(connection, columns))
+        if block.pairs >= MINIMUM_BLOCK_PAIRS and len(names) > 1:
+            linker.training.estimate_parameters_using_expectation_maximisation(
+                block_on(*columns), estimate_without_term_frequencies=True, max_pairs=TRAINING_PAIRS
+            )
+            blocks.append(block)
+    return blocks
+
+
+def _pairs_within(connection: duckdb.DuckDBPyConnection, columns: Iterable[str]) -> int:
+    keys = ", ".join(columns)
+    filled = " and ".join(f"{column} is not null" for column in columns)
+    ((pairs,),) = connection.execute(f"""
+        with blocks as (select count(*) as size from records where {filled} group by {keys})
+        select coalesce(sum(size * (size - 1) // 2), 0)::bigint from blocks
+    """).fetchall()
+    return int(pairs)
+
+
+def splink_settings(
+    used: tuple[Comparison, ...],
+    parameters: dict[tuple[str, str], ParameterRow],
+    with_terms: bool = True,
+) -> dict[str, Any]:
+    """Write Splink's settings for these comparisons, with authored parameters where none are given."""
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "record_number",
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": True,  # the weight of each comparison
+        # Never used: pairs are blocked in workspace.py and registered; but Splink wants one.
+        "blocking_rules_to_generate_predictions": ["l.record_number = r.record_number"],
+        "comparisons": [
+            {
+                "output_column_name": comparison.name,
+                "comparison_levels": [
+                    {"sql_condition": comparison.null_sql, "label_for_charts": "absent", "is_null_level": True},
+                    *(
+                        _splink_level(level, parameters.get((comparison.name, level.label)), with_terms)
+                        for level in comparison.levels
+                    ),
+                ],
+            }
+            for comparison in used
+        ],
+    }
+
+
+def _splink_level(level: Level, row: ParameterRow | None, with_terms: bool) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "sql_condition": level.sql,
+        "label_for_charts": level.label,
+        "m_probability": row.m if row else level.m,
+        "u_probability": row.u if row else level.u,
+        "fix_u_probability": level.is_u_fixed,
+    }
+    if level.term_frequency and with_terms:
+        # The lookup is made for this level's own u, so no exact-match level is to be sought.
+        settings |= {
+            "tf_adjustment_column": level.term_frequency.column,
+            "tf_adjustment_weight": 1.0,
+            "tf_minimum_u_value": level.term_frequency.least_u,
+            "disable_tf_exact_match_detection": True,
+        }
+    return settings
+
+
+def settle_parameters(used: tuple[Comparison, ...], learned: list[dict[str, Any]]) -> list[ParameterRow]:
+    """Merge what was learned with what was authored, floor contradictions, and put the weights in order.
+
+    Raises:
+        ModelError: when a level has no usable parameter, or a comparison's agreement speaks against a match.
+    """
+    rows: list[ParameterRow] = []
+    for comparison, trained in zip(used, learned, strict=True):
+        found = [level for level in trained["comparison_levels"] if not level.get("is_null_level")]
+        settled = [_settle(comparison, *levels) for levels in zip(comparison.levels, found, strict=True)]
+        rows += _require_sense(comparison, _in_order(comparison, _normalised(settled)))
+    return rows
+
+
+def _settle(comparison: Comparison, level: Level, found: dict[str, Any]) -> ParameterRow:
+    """Splink leaves out what it never saw, and keeps what it was given where it did not train."""
+    m, u = found.get("m_probability", level.m), found.get("u_probability", level.u)
+    m_origin = "authored" if m == level.m else "trained"
+    u_origin = "fixed" if level.is_u_fixed else "authored" if u == level.u else "trained"
+    u = level.u if level.is_u_fixed else u
+    if m < level.m_floor:
+        m, m_origin = level.m_floor, "floored"
+    if not (0 < m <= 1 and 0 < u <= 1):
+        raise ModelError(
+            f"Training left level {level.label!r} of comparison {comparison.name!r} without usable m and u ({m}, {u})."
+        )
+    return ParameterRow(comparison.name, level.label, m, u, m_origin, u_origin)
+
+
+def _normalised(rows: list[ParameterRow]) -> list[ParameterRow]:
+    """Let m sum to one again after flooring. Floors stay; levels that the data never showed keep their weight alone."""
+    if all(row.m_origin == "authored" for row in rows):
+        return rows
+    unseen = [row.m_origin == "authored" for row in rows]
+    rows = [row.scaled(UNSEEN_SHARE) if is_unseen else row for row, is_unseen in zip(rows, unseen, strict=True)]
+    free = [row.m_origin == "trained" for row in rows]
+    kept = sum(row.m for row, is_free in zip(rows, free, strict=True) if not is_free)
+    factor = (1 - kept) / (sum(row.m for row, is_free in zip(rows, free, strict=True) if is_free) or 1)
+    return [row.with_m(row.m * factor) if is_free else row for row, is_free in zip(rows, free, strict=True)]
+
+
+def _in_order(comparison: Comparison, rows: list[ParameterRow]) -> list[ParameterRow]:
+    """Pool neighbours where a weaker level weighs clearly more than a stronger one: the data do not tell them apart."""
+    places = [
+        place
+        for place, (row, level) in enumerate(zip(rows, comparison.levels, strict=True))
+        if row.m_origin != "authored" and not level.is_rare
+    ]
+    pools: list[list[int]] = []
+    for place in places:
+        pools.append([place])
+        while len(pools) > 1 and _weight(rows, pools[-1]) > _weight(rows, pools[-2]) + WEIGHT_ORDER_TOLERANCE:
+            pools[-2:] = [pools[-2] + pools[-1]]
+    pooled = list(rows)
+    for pool in pools:
+        if len(pool) > 1:
+            ratio = 2 ** _weight(rows, pool)
+            for place in pool:
+                pooled[place] = rows[place].pooled(rows[place].u * ratio)
+    return pooled
+
+
+def _weight(rows: list[ParameterRow], pool: list[int]) -> float:
+    return math.log2(sum(rows[place].m for place in pool) / sum(rows[place].u for place in pool))
+
+
+def _require_sense(comparison: Comparison, rows: list[ParameterRow]) -> list[ParameterRow]:
+    if rows[0].weight <= 0 or rows[-1].weight >= 0:
+        raise ModelError(
+            f"Training found that agreement in comparison {comparison.name!r} weighs {rows[0].weight:.1f} bits and "
+            f"contradiction {rows[-1].weight:.1f}: it does not tell people apart. Look at the quality of "
+            f"{', '.join(comparison.fields)}, or train on more records. The model was not written."
+        )
+    return rows
+
+
+def estimate_prior(connection: duckdb.DuckDBPyConnection, model: Model, rounds: int = 20) -> tuple[Model, int]:
+    """Estimate the probability that two random records match: its mean over all pairs, unblocked ones counting zero.
+
+    Returns:
+        The model with that prior, and the number of blocked pairs.
+    """
+    build_blocking_keys(connection, model.blocking_rules)
+    connection.execute("create or replace table new_records as select record_number from records")
+    blocked = block_pairs(connection, model.blocking_rules, PAIRS_PER_RECORD_LIMIT, MINIMUM_PAIR_LIMIT)
+    prior = used_prior = model.prior_for(model.record_count)
+    weights = np.zeros(0)
+    if blocked:
+        table = predict(connection, model, threshold=None)
+        weights = connection.sql(f"select match_weight from {table} order by 1").fetchnumpy()["match_weight"]
+    evidence = weights - math.log2(used_prior / (1 - used_prior))
+    all_pairs = model.record_count * (model.record_count - 1) / 2
+    floor = MINIMUM_PAIRS_PER_RECORD * model.record_count / all_pairs
+    for _ in range(rounds):
+        odds = evidence + math.log2(prior / (1 - prior))
+        prior = min(0.5, max(floor, float((1 / (1 + np.exp2(-odds))).sum()) / all_pairs))
+    return model.with_prior(prior), blocked
+
+
+def _levels(used: tuple[Comparison, ...]) -> list[tuple[Comparison, Level]]:
+    return [(comparison, level) for comparison in used for level in comparison.levels]
