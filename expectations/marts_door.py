@@ -1,0 +1,339 @@
+"""The last door: may the candidate tables be published? Keys, states, personal data, jumps and control totals."""
+
+from functools import partial
+
+from great_expectations import expectations as gxe
+
+from expectations.controls import ENGINEER, STEWARD, Control
+from expectations.gates import Connection, RunContext
+from expectations.measures import ExpectMeasureToBeBetweenWherePresent
+from expectations.thresholds import CUSTOMER_COUNT_RATIO, STATE_SHARE_JUMP, STATE_X_SHARE, UNPLACED_SHARE
+
+# The candidate tables that are published in the restricted schema, or are no mart.
+MAY_HOLD_PERSONAL_DATA = (
+    "golden_records",
+    "golden_record_provenance",
+    "contact_points",
+    "customer_crosswalk",
+    "ledger_customers_proposed",
+    "ledger_members_proposed",
+    "ledger_events_proposed",
+    "contact_ledger_proposed",
+)
+PERSONAL_COLUMNS = (
+    *("full_name", "first_name", "middle_name", "first_last_name", "second_last_name", "full_name_key"),
+    *("birth_date", "national_identifier", "email", "phone", "contact_value", "raw_value", "contact_key"),
+    *("street_address", "street_address_key", "postal_code", "loyalty_number", "payment_token", "device_id"),
+    "receipt_number",
+)
+
+PARTIES = """
+    select
+        parties.party_id,
+        states.state_code is not null as is_known_state,
+        states.is_placed,
+        case when states.is_placed then parties.state_code end as placed_state_code,
+        parties.is_identified = states.is_identified
+        and parties.is_contactable = states.is_contactable
+        and parties.is_traceable = states.is_traceable as do_flags_match
+    from candidate.dim_parties as parties
+    left join rules.customer_states as states on states.state_code = parties.state_code
+"""
+CUSTOMERS = """
+    select
+        customers.customer_id,
+        coalesce(states.is_placed, false) as is_in_a_state
+    from candidate.dim_customers as customers
+    left join rules.customer_states as states on states.state_code = customers.state_code
+"""
+COLUMNS = """
+    select column_name::text as column_name
+    from information_schema.columns
+    where table_schema = 'candidate' and table_name not in ('{}')
+""".format("', '".join(MAY_HOLD_PERSONAL_DATA))  # noqa: S608  constants
+STATE_SHARES = """
+    with candidate_shares as (
+        select parties.state_code, count(*) / sum(count(*)) over () as party_share
+        from candidate.dim_parties as parties
+        inner join rules.customer_states as states on states.state_code = parties.state_code and states.is_placed
+        group by parties.state_code
+    ),
+    published_shares as (
+        select parties.state_code, count(*) / sum(count(*)) over () as party_share
+        from marts.dim_parties as parties
+        inner join rules.customer_states as states on states.state_code = parties.state_code and states.is_placed
+        group by parties.state_code
+    )
+    select
+        max(
+            abs(coalesce(candidate_shares.party_share, 0) - coalesce(published_shares.party_share, 0))
+        )::double precision as largest_jump
+    from candidate_shares
+    full join published_shares on published_shares.state_code = candidate_shares.state_code
+"""
+CUSTOMER_COUNTS = """
+    select
+        (select count(*) from candidate.dim_customers)::double precision
+        / nullif((select count(*) from marts.dim_customers), 0) as customer_count_ratio
+"""
+GOLDEN_COUNTS = """
+    select
+        (select count(*) from candidate.dim_customers) as customer_count,
+        (select count(*) from candidate.golden_records) as golden_record_count
+"""
+
+
+def controls(context: RunContext, connection: Connection) -> list[Control]:
+    """The controls of the candidate tables; compared only with what stands for an earlier date or the same."""
+    return [
+        *_party_controls(),
+        *_state_share_controls(),
+        *_customer_controls(),
+        *_table_controls(),
+        *_comparison_controls(_why_incomparable(context, connection)),
+        *_reconciliation_controls(),
+    ]
+
+
+def _party_controls() -> list[Control]:
+    about = partial(
+        Control, gate_code="marts", table="candidate.dim_parties", query=PARTIES, severity="critical", owner=ENGINEER
+    )
+    return [
+        *_key_controls(about, "MARTS-PARTIES", "party", "party_id"),
+        about(
+            control_id="MARTS-PARTIES-STATE-KNOWN",
+            expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="is_known_state", value_set=[True]),
+            dimension_code="validity",
+            critical_data_element="customer state",
+            description="Every party is in one of the seven states of the rules, or counted as unplaced.",
+            rationale="Shares over an eighth state would be the shares of something else.",
+            what_to_do="Compare the states of candidate.dim_parties with the seed customer_states.",
+        ),
+        about(
+            control_id="MARTS-PARTIES-FLAGS-MATCH-STATE",
+            expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="do_flags_match", value_set=[True]),
+            dimension_code="consistency",
+            critical_data_element="customer state",
+            description="The three flags of a party are those of its state in the rules.",
+            rationale="The state is nothing but the three flags: a difference means two truths.",
+            what_to_do="Join candidate.dim_parties to rules.customer_states by state, and see which flags differ.",
+        ),
+    ]
+
+
+def _state_share_controls() -> list[Control]:
+    about = partial(
+        Control,
+        gate_code="marts",
+        table="candidate.dim_parties",
+        query=PARTIES,
+        severity="warning",
+        owner=STEWARD,
+        dimension_code="completeness",
+    )
+    return [
+        about(
+            control_id="MARTS-PARTIES-X-SHARE",
+            expectation=partial(
+                gxe.ExpectColumnValuesToNotBeInSet,
+                column="placed_state_code",
+                value_set=["X"],
+                mostly=1 - STATE_X_SHARE,
+            ),
+            critical_data_element="customer state",
+            description=f"At most {STATE_X_SHARE:.0%} of the placed parties are anonymous buyers (state X).",
+            rationale="The paper's retailer starts at 54 %; far above, the links of interactions are broken.",
+            what_to_do="Compare linked_interaction_share by source in fct_source_coverage with the last report.",
+        ),
+        about(
+            control_id="MARTS-PARTIES-UNPLACED-SHARE",
+            expectation=partial(
+                gxe.ExpectColumnValuesToBeInSet, column="is_placed", value_set=[True], mostly=1 - UNPLACED_SHARE
+            ),
+            critical_data_element="customer state",
+            description=f"At most {UNPLACED_SHARE:.0%} of the parties are unplaced: no identity, contact or trace.",
+            rationale="Records of which nothing is usable are work for nobody; many of them are a broken source.",
+            what_to_do="Count the unplaced parties by source in the report, and look at that source's field failures.",
+        ),
+    ]
+
+
+def _customer_controls() -> list[Control]:
+    about = partial(
+        Control,
+        gate_code="marts",
+        table="candidate.dim_customers",
+        query=CUSTOMERS,
+        severity="critical",
+        owner=ENGINEER,
+    )
+    golden = partial(Control, gate_code="marts", table="candidate.golden_records", severity="critical", owner=ENGINEER)
+    return [
+        *_key_controls(about, "MARTS-CUSTOMERS", "customer", "customer_id"),
+        about(
+            control_id="MARTS-CUSTOMERS-STATE-KNOWN",
+            expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="is_in_a_state", value_set=[True]),
+            dimension_code="validity",
+            critical_data_element="customer state",
+            description="Every customer is in one of the seven states.",
+            rationale="A customer has identity, so none can be unplaced.",
+            what_to_do="Compare the states of candidate.dim_customers with the seed customer_states.",
+        ),
+        *_key_controls(golden, "MARTS-GOLDEN-RECORDS", "golden record", "customer_id"),
+        golden(
+            control_id="MARTS-GOLDEN-RECORDS-COMPLETE",
+            query=GOLDEN_COUNTS,
+            expectation=partial(
+                gxe.ExpectColumnPairValuesToBeEqual, column_A="customer_count", column_B="golden_record_count"
+            ),
+            dimension_code="consistency",
+            critical_data_element="golden record",
+            description="There are as many golden records as customers.",
+            rationale="One best row per customer: no more, no fewer.",
+            what_to_do="Anti-join candidate.golden_records and candidate.dim_customers by customer_id, both ways.",
+        ),
+    ]
+
+
+def _key_controls(about: "partial[Control]", code: str, words: str, column: str) -> list[Control]:
+    return [
+        about(
+            control_id=f"{code}-KEY-FILLED",
+            expectation=partial(gxe.ExpectColumnValuesToNotBeNull, column=column),
+            dimension_code="completeness",
+            critical_data_element=column.replace("_", " "),
+            description=f"Every {words} has its {column}.",
+            rationale="Readers join on it.",
+            what_to_do="Look for the rows without it in the candidate table, and for the join that made them.",
+        ),
+        about(
+            control_id=f"{code}-KEY-UNIQUE",
+            expectation=partial(gxe.ExpectColumnValuesToBeUnique, column=column),
+            dimension_code="uniqueness",
+            critical_data_element=column.replace("_", " "),
+            description=f"No {words} stands twice.",
+            rationale="A key that stands twice doubles every figure that is joined to it.",
+            what_to_do="Group the candidate table by the key, and look for the join that doubled it.",
+        ),
+    ]
+
+
+def _table_controls() -> list[Control]:
+    about = partial(Control, gate_code="marts", severity="critical", owner=ENGINEER)
+    filled = partial(
+        about,
+        dimension_code="completeness",
+        rationale="Rules about rows hold on an empty table too.",
+        what_to_do="Look at the stage before it: its models must have run for this as-of date.",
+    )
+    tables = [
+        ("dim_parties", "PARTIES", "party"),
+        ("fct_strategy_needs", "STRATEGY-NEEDS", "party"),
+        ("fct_source_coverage", "SOURCE-COVERAGE", "source system"),
+    ]
+    return [
+        *(
+            filled(
+                control_id=f"MARTS-{code}-PRESENT",
+                table=f"candidate.{table}",
+                expectation=partial(gxe.ExpectTableRowCountToBeBetween, min_value=1),
+                critical_data_element=grain,
+                description=f"{table} has rows.",
+            )
+            for table, code, grain in tables
+        ),
+        about(
+            control_id="MARTS-NO-PERSONAL-COLUMNS",
+            table="information_schema.columns",
+            query=COLUMNS,
+            expectation=partial(
+                gxe.ExpectColumnValuesToNotBeInSet, column="column_name", value_set=list(PERSONAL_COLUMNS)
+            ),
+            dimension_code="validity",
+            critical_data_element="personal data",
+            description="No table for the open marts has a column of personal data.",
+            rationale="The readers of marts have no right to personal data.",
+            what_to_do="Take the column out of the model, or publish the model in the restricted schema.",
+        ),
+    ]
+
+
+def _comparison_controls(why_incomparable: str) -> list[Control]:
+    """Against what is published; without anything to compare with they are met, and the result says so."""
+    nothing = "select null::double precision as customer_count_ratio, null::double precision as largest_jump"
+    about = partial(Control, gate_code="marts", owner=STEWARD, note=why_incomparable, dimension_code="consistency")
+    return [
+        about(
+            control_id="MARTS-CUSTOMERS-NOT-FALLING",
+            table="candidate.dim_customers",
+            query=nothing if why_incomparable else CUSTOMER_COUNTS,
+            expectation=partial(
+                ExpectMeasureToBeBetweenWherePresent, column="customer_count_ratio", min_value=CUSTOMER_COUNT_RATIO
+            ),
+            severity="critical",
+            critical_data_element="customer",
+            description=f"There are at least {CUSTOMER_COUNT_RATIO:.0%} of the published customers.",
+            rationale="Customers merge, but a fifth does not vanish in one run: a source or a threshold is wrong.",
+            what_to_do="Compare the rows per source and the join decisions with the last report before anything else.",
+        ),
+        about(
+            control_id="MARTS-PARTIES-STATE-JUMP",
+            table="candidate.dim_parties",
+            query=nothing if why_incomparable else STATE_SHARES,
+            expectation=partial(
+                ExpectMeasureToBeBetweenWherePresent, column="largest_jump", max_value=STATE_SHARE_JUMP
+            ),
+            severity="warning",
+            critical_data_element="customer state",
+            description=(
+                f"The share of each state is within {STATE_SHARE_JUMP:.0%} of all placed parties of what is published."
+            ),
+            rationale="States move over quarters; a jump in one run is more often a fault than a success.",
+            what_to_do="Look at the flows in the report, and at the sources that landed since the last published run.",
+        ),
+    ]
+
+
+def _reconciliation_controls() -> list[Control]:
+    about = partial(
+        Control,
+        gate_code="marts",
+        table="quality.reconciliation",
+        dimension_code="accuracy",
+        severity="critical",
+        critical_data_element="control total",
+        owner=ENGINEER,
+        rationale="Nothing is lost: a row is used or refused, a record ends in a party, a party is counted.",
+    )
+    return [
+        about(
+            control_id="MARTS-RECONCILIATION-PRESENT",
+            expectation=partial(gxe.ExpectTableRowCountToBeBetween, min_value=1),
+            description="The control totals were computed.",
+            what_to_do="Build the model reconciliation for this run.",
+        ),
+        about(
+            control_id="MARTS-RECONCILIATION-ZERO",
+            expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="difference", value_set=[0]),
+            description="Every control total balances: the difference is 0.",
+            what_to_do="Find the row of quality.reconciliation with a difference, and anti-join its two sides.",
+        ),
+        about(
+            control_id="MARTS-RECONCILIATION-FILLED",
+            expectation=partial(gxe.ExpectColumnValuesToNotBeNull, column="difference"),
+            description="Every control total has both of its sides.",
+            what_to_do="Find the row of quality.reconciliation without a difference: one of its counts is missing.",
+        ),
+    ]
+
+
+def _why_incomparable(context: RunContext, connection: Connection) -> str:
+    row = connection.execute(
+        "select to_regclass('marts.dim_parties') is not null and to_regclass('marts.dim_customers') is not null"
+    ).fetchone()
+    if row != (True,) or context.published_as_of_date is None:
+        return "nothing was published before"
+    if context.published_as_of_date > context.as_of_date:
+        return f"what is published is of a later date ({context.published_as_of_date})"
+    return ""

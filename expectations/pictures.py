@@ -1,0 +1,261 @@
+"""The pictures of a report: Altair charts as inline SVG, each with a title and a description."""
+
+import datetime as dt
+import itertools
+import re
+from collections.abc import Iterable
+from html import escape
+from math import exp
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from expectations.figures import Row
+from sevenfold.saturation import SaturationFit, saturation_curve
+
+# Green: identity is known; blue: a contact without identity; grey: an anonymous buyer. Darker is better.
+STATE_COLOURS = {
+    "A": "#0f6b4f",
+    "B": "#3f9a78",
+    "C": "#8cc7ac",
+    "Z": "#cfe6da",
+    "D": "#2f6db5",
+    "Y": "#a9c8ea",
+    "X": "#c9c7c1",
+}
+LIGHT_STATES = {"C", "Z", "Y", "X"}
+INK = "#1d2522"
+QUIET_INK = "#5d6763"
+LINE = "#0f6b4f"
+FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+
+
+def state_shares(rows: Iterable[Row], population: str) -> str:
+    """Stacked columns, one per quarter, A at the bottom so that its growth stands on the axis."""
+    columns = _stacked([row for row in rows if row["population_code"] == population])
+    if not columns:
+        return ""
+    base = _chart(columns).encode(
+        x=alt.X(
+            "quarter:O", title=None, sort=None, axis=alt.Axis(labelAngle=0, ticks=False, domain=False, labelPadding=8)
+        )
+    )
+    bars = base.mark_bar(size=62, stroke="white", strokeWidth=1).encode(
+        y=alt.Y("low:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=_share_axis()),
+        y2="high:Q",
+        color=_state_colour(),
+    )
+    labels = base.transform_filter("datum.party_share >= 0.028").mark_text(fontSize=11, font=FONT)
+    labels = labels.encode(
+        y="middle:Q",
+        text="label:N",
+        color=alt.condition("datum.is_light", alt.value(INK), alt.value("white")),
+    )
+    first, last = columns[0]["quarter"], columns[-1]["quarter"]
+    description = f"Share of each state from {first} to {last}; the table below holds the same figures."
+    width = 80 * len({column["quarter"] for column in columns})
+    return _svg((bars + labels).properties(width=width, height=330), f"State shares, {_words(population)}", description)
+
+
+def state_flows(rows: Iterable[Row], population: str, states: list[str]) -> str:
+    """A heat map: from which state (rows) to which (columns) the parties went in the last quarter."""
+    cells = [
+        row | {"share_label": f"{row['from_share']:.1%}", "count_label": f"{row['party_count']:,}"}
+        for row in rows
+        if row["population_code"] == population
+    ]
+    if not cells:
+        return ""
+    shown = [
+        state for state in states if any(state in (cell["from_state_code"], cell["to_state_code"]) for cell in cells)
+    ]
+    base = _chart(_without_dates(cells)).encode(
+        x=alt.X("to_state_code:N", sort=shown, scale=alt.Scale(domain=shown), title="to", axis=_state_axis("top")),
+        y=alt.Y("from_state_code:N", sort=shown, scale=alt.Scale(domain=shown), title="from", axis=_state_axis("left")),
+    )
+    tiles = base.mark_rect(cornerRadius=3, stroke="white", strokeWidth=3).encode(
+        color=alt.Color(
+            "from_share:Q", legend=None, scale=alt.Scale(type="sqrt", domain=[0, 1], range=["#eef4f1", "#0f6b4f"])
+        )
+    )
+    ink = alt.condition("datum.from_share > 0.35", alt.value("white"), alt.value(INK))
+    shares = base.mark_text(dy=-6, fontSize=12, fontWeight="bold", font=FONT).encode(text="share_label:N", color=ink)
+    counts = base.mark_text(dy=9, fontSize=10, font=FONT).encode(text="count_label:N", color=ink)
+    chart = (tiles + shares + counts).properties(width=68 * len(shown), height=48 * len(shown))
+    description = "Share of the parties of each state (row) that are in each state (column) one quarter later."
+    return _svg(chart, f"Flows between states, {_words(population)}", description)
+
+
+def saturation(points: list[tuple[float, float]], fit: SaturationFit, published: Row | None, population: str) -> str:
+    """The share of A by month, the fitted curve with its 95 % band, its ceiling, and the published curve."""
+    if not points:
+        return ""
+    last_month = max(month for month, _ in points) + 9
+    months = [last_month * step / 90 for step in range(91)]
+    curve = [vars(point) for point in saturation_curve(fit, months)]
+    layers: list[Any] = []
+    if curve and curve[0]["low"] is not None:
+        band = _chart(curve).mark_area(color=LINE, opacity=0.14)
+        layers.append(band.encode(x="month:Q", y="low:Q", y2="high:Q"))
+    if published is not None:
+        line = _chart(_published_curve(published, months))
+        layers.append(_line(line.mark_line(color=QUIET_INK, strokeDash=[5, 4], strokeWidth=1.5)))
+        layers.append(_end_label(line, months[-1], "the paper's curve", QUIET_INK))
+    if curve and fit.saturation is not None:
+        line = _chart(curve)
+        layers.append(_line(line.mark_line(color=LINE, strokeWidth=2.5)))
+        layers.append(_end_label(line, months[-1], f"ceiling {fit.saturation.value:.1%}", LINE))
+    layers.append(_points(points))
+    chart = alt.layer(*layers).properties(width=430, height=270)
+    description = f"{len(points)} quarterly points and the curve A - B exp(-t / tau) through them, with its 95 % band."
+    return _svg(chart, f"Share of state A and its saturation, {_words(population)}", description)
+
+
+def quality_levels(rows: Iterable[Row]) -> str:
+    """Bars of one width per source: how its records spread over the identity quality levels."""
+    bars = [bar for row in rows if row.get("record_count") for bar in _level_bars(row)]
+    if not bars:
+        return ""
+    sources = list(dict.fromkeys(bar["source"] for bar in bars))
+    base = _chart(bars).encode(
+        y=alt.Y("source:N", sort=sources, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260))
+    )
+    colours = alt.Scale(domain=["1", "2", "3", "4"], range=["#0f6b4f", "#3f9a78", "#8cc7ac", "#c9c7c1"])
+    rectangles = base.mark_bar(size=20, stroke="white", strokeWidth=1).encode(
+        x=alt.X("low:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=_share_axis()),
+        x2="high:Q",
+        color=alt.Color("level:N", scale=colours, legend=alt.Legend(title="Quality level", orient="top")),
+    )
+    labels = base.transform_filter("datum.share >= 0.05").mark_text(fontSize=10.5, font=FONT)
+    labels = labels.encode(
+        x="middle:Q", text="label:N", color=alt.condition("datum.is_light", alt.value(INK), alt.value("white"))
+    )
+    chart = (rectangles + labels).properties(width=560, height=28 * len(sources))
+    return _svg(chart, "Identity quality levels by source", "Share of each source's records at quality levels 1 to 4.")
+
+
+def _stacked(rows: list[Row]) -> list[Row]:
+    order = list(STATE_COLOURS)
+    rows = [row for row in rows if row["state_code"] in order and row["party_share"] is not None]
+    rows.sort(key=lambda row: (row["snapshot_date"], order.index(row["state_code"])))
+    columns = []
+    for date, group in itertools.groupby(rows, key=lambda row: row["snapshot_date"]):
+        low = 0.0
+        for row in group:
+            high = low + row["party_share"]
+            state = row["state_code"]
+            columns.append(
+                {
+                    "quarter": _month(date),
+                    "state_code": state,
+                    "party_share": row["party_share"],
+                    "low": low,
+                    "high": high,
+                    "middle": (low + high) / 2,
+                    "label": f"{state}  {row['party_share']:.1%}",
+                    "is_light": state in LIGHT_STATES,
+                }
+            )
+            low = high
+    return columns
+
+
+def _level_bars(row: Row) -> list[Row]:
+    low, bars = 0.0, []
+    for level in (1, 2, 3, 4):
+        share = (row.get(f"quality_level_{level}_count") or 0) / row["record_count"]
+        bars.append(
+            {
+                "source": f"{row.get('label') or row['source_code']}  ({row['record_count']:,})",
+                "level": str(level),
+                "share": share,
+                "low": low,
+                "high": low + share,
+                "middle": low + share / 2,
+                "label": f"{share:.0%}",
+                "is_light": level > 2,
+            }
+        )
+        low += share
+    return bars
+
+
+def _published_curve(row: Row, months: list[float]) -> list[Row]:
+    return [
+        {
+            "month": month,
+            "share": row["saturation_share"] - row["amplitude_share"] * exp(-month / row["time_constant_months"]),
+        }
+        for month in months
+    ]
+
+
+def _chart(values: list[Row]) -> Any:
+    return alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]
+
+
+def _line(chart: Any) -> Any:
+    return chart.encode(
+        x=alt.X("month:Q", title="months since the first snapshot", axis=alt.Axis(tickMinStep=3, grid=False)),
+        y=alt.Y("share:Q", title=None, axis=_share_axis(), scale=alt.Scale(zero=True)),
+    )
+
+
+def _end_label(chart: Any, month: float, text: str, colour: str) -> Any:
+    label = chart.transform_filter(f"datum.month >= {month - 1e-9}").mark_text(
+        align="right", dy=-9, font=FONT, fontSize=11.5, fontWeight="bold", color=colour
+    )
+    return label.encode(x="month:Q", y="share:Q", text=alt.value(text))
+
+
+def _points(points: list[tuple[float, float]]) -> Any:
+    values = [{"month": month, "share": share, "label": f"{share:.1%}"} for month, share in points]
+    base = _chart(values)
+    dots = _line(base.mark_point(filled=True, size=70, color=INK, opacity=1))
+    labels = base.mark_text(dy=15, fontSize=10.5, font=FONT, color=INK).encode(x="month:Q", y="share:Q", text="label:N")
+    return dots + labels
+
+
+def _share_axis() -> alt.Axis:
+    return alt.Axis(format="%", tickCount=5, ticks=False, domain=False, gridColor="#e6eae8", labelPadding=6)
+
+
+def _state_axis(side: Any) -> alt.Axis:
+    return alt.Axis(
+        orient=side, labelAngle=0, ticks=False, domain=False, labelFontSize=13, labelFontWeight="bold", labelPadding=6
+    )
+
+
+def _state_colour() -> alt.Color:
+    scale = alt.Scale(domain=list(STATE_COLOURS), range=list(STATE_COLOURS.values()))
+    return alt.Color(
+        "state_code:N", scale=scale, legend=alt.Legend(title="State", orient="top", direction="horizontal")
+    )
+
+
+def _svg(chart: Any, title: str, description: str) -> str:
+    """Inline SVG with its own ids, so that several pictures of a page do not share a clip path."""
+    chart = chart.configure(font=FONT, background="transparent").configure_view(stroke=None)
+    chart = chart.configure_axis(
+        labelColor=QUIET_INK, titleColor=QUIET_INK, labelFontSize=11.5, titleFontWeight="normal"
+    )
+    chart = chart.configure_legend(labelColor=INK, titleColor=QUIET_INK, titleFontWeight="normal", symbolType="square")
+    svg = vl_convert.vegalite_to_svg(chart.to_dict())
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    svg = re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", svg)
+    head = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-description">{escape(description)}</desc>'
+    opening = f'<svg role="img" aria-labelledby="{name}-title {name}-description" '
+    return re.sub(r"<svg ([^>]*)>", lambda found: f"{opening}{found[1]}>{head}", svg, count=1)
+
+
+def _without_dates(rows: list[Row]) -> list[Row]:
+    return [{key: value for key, value in row.items() if not isinstance(value, dt.date)} for row in rows]
+
+
+def _month(date: dt.date) -> str:
+    return f"{date:%b %Y}"
+
+
+def _words(code: str) -> str:
+    return code.replace("_", " ")

@@ -1,0 +1,218 @@
+"""The second door, after completeness: is every raw row accounted for, and is what was standardised sound?"""
+
+from functools import partial
+
+from great_expectations import expectations as gxe
+from great_expectations.expectations.row_conditions import Column
+
+from expectations.controls import ENGINEER, STEWARD, Control
+from expectations.gates import Connection, RunContext
+from expectations.measures import ExpectMeasureToBeBetweenWherePresent
+from expectations.thresholds import (
+    EARLIEST_BIRTH_DATE,
+    QUALITY_LEVEL_FOUR_SHARE,
+    QUARANTINED_CRITICAL_SHARE,
+    QUARANTINED_WARNING_SHARE,
+)
+
+RECORDS = "intermediate.int_customer_records_standardised"
+
+# A contact field holds one value, or several joined by a semicolon.
+EMAILS = r"^[^@;[:space:]]+@[^@;[:space:]]+\.[^@;[:space:]]+(;[^@;[:space:]]+@[^@;[:space:]]+\.[^@;[:space:]]+)*$"
+PHONES = r"^\+[1-9][0-9]{5,14}(;\+[1-9][0-9]{5,14})*$"
+
+# What landed comes from the batches, which the first door has found equal to the raw tables.
+ACCOUNTS = """
+    with landed as (
+        select source_code, entity_code, coalesce(sum(rows_landed), 0)::bigint as row_count
+        from ops.extract_batches
+        group by source_code, entity_code
+    ),
+    standardised as (
+        select source_code, 'customer_records' as entity_code, count(*) as row_count
+        from staging.stg_customer_records group by source_code
+        union all
+        select source_code, 'interactions' as entity_code, count(*) as row_count
+        from staging.stg_interactions group by source_code
+        union all
+        select source_code, 'consents' as entity_code, count(*) as row_count
+        from staging.stg_consents group by source_code
+    ),
+    quarantined as (
+        select
+            source_code,
+            entity_code,
+            count(*) as row_count,
+            count(*) filter (where reason_code <> 'exact_duplicate') as unusable_count
+        from quality.quarantined_rows
+        group by source_code, entity_code
+    )
+    select
+        contracts.source_code || ' ' || contracts.entity_code as account_code,
+        coalesce(landed.row_count, 0) as landed_count,
+        coalesce(standardised.row_count, 0) + coalesce(quarantined.row_count, 0) as accounted_count,
+        coalesce(quarantined.unusable_count, 0)::double precision / nullif(landed.row_count, 0) as unusable_share
+    from ops.source_contracts as contracts
+    left join landed using (source_code, entity_code)
+    left join standardised using (source_code, entity_code)
+    left join quarantined using (source_code, entity_code)
+    where contracts.is_active
+"""
+
+
+def controls(context: RunContext, connection: Connection) -> list[Control]:
+    """The controls of the standardised customer records and of the control totals of every active contract."""
+    rows = connection.execute(
+        """
+        select source_code, entity_code, coalesce(owner, 'source owner'), coalesce(minimum_rows, 0)
+        from ops.source_contracts
+        where is_active
+        order by source_code collate "C", entity_code collate "C"
+        """
+    ).fetchall()
+    contracts = [(str(source), str(entity), str(owner)) for source, entity, owner, _ in rows]
+    are_records_promised = any(entity == "customer_records" and minimum for _, entity, _, minimum in rows)
+    return [control for contract in contracts for control in _account_controls(*contract)] + _record_controls(
+        context, are_records_promised
+    )
+
+
+def _account_controls(source_code: str, entity_code: str, owner: str) -> list[Control]:
+    code = f"QL-{source_code}-{entity_code.replace('_', '-')}".upper()
+    words = f"{source_code}, {entity_code.replace('_', ' ')}"
+    this_account = Column("account_code") == f"{source_code} {entity_code}"
+    about = partial(Control, gate_code="quality_levels", table="quality.quarantined_rows", query=ACCOUNTS)
+    unusable = partial(
+        about,
+        dimension_code="validity",
+        critical_data_element="source record",
+        owner=owner,
+        rationale="Single bad rows are refused with a reason; many are a broken delivery and would shrink the figures.",
+        what_to_do="Count quality.quarantined_rows by batch_id and reason_code; the source's owner corrects the rows.",
+    )
+    share = partial(ExpectMeasureToBeBetweenWherePresent, column="unusable_share", row_condition=this_account)
+    return [
+        about(
+            control_id=f"{code}-RECONCILED",
+            expectation=partial(
+                gxe.ExpectColumnPairValuesToBeEqual,
+                column_A="landed_count",
+                column_B="accounted_count",
+                row_condition=this_account,
+            ),
+            dimension_code="accuracy",
+            severity="critical",
+            critical_data_element="source record",
+            owner=ENGINEER,
+            description=f"{words}: raw rows = standardised rows + quarantined rows.",
+            rationale="Nothing is lost: each raw row is used, or refused with a reason.",
+            what_to_do="Find the raw_id that staging and quality.quarantined_rows do not hold, or hold twice.",
+        ),
+        unusable(
+            control_id=f"{code}-UNUSABLE",
+            expectation=partial(share, max_value=QUARANTINED_WARNING_SHARE),
+            severity="warning",
+            description=f"{words}: few rows are unusable (quarantined for another reason than being a duplicate).",
+        ),
+        unusable(
+            control_id=f"{code}-UNUSABLE-LIMIT",
+            expectation=partial(share, max_value=QUARANTINED_CRITICAL_SHARE),
+            severity="critical",
+            description=f"{words}: the unusable rows (quarantined, duplicates aside) stay below the limit.",
+        ),
+    ]
+
+
+def _record_controls(context: RunContext, are_records_promised: bool) -> list[Control]:
+    about = partial(Control, gate_code="quality_levels", table=RECORDS, owner=ENGINEER, severity="critical")
+    return [
+        about(
+            control_id="QL-RECORDS-PRESENT",
+            expectation=partial(gxe.ExpectTableRowCountToBeBetween, min_value=int(are_records_promised)),
+            dimension_code="completeness",
+            critical_data_element="customer record",
+            description="There are customer records where a contract promises any.",
+            rationale="Rules about rows hold on an empty table too.",
+            what_to_do="Look at quality.quarantined_rows: most often a contract names the wrong key or time.",
+        ),
+        about(
+            control_id="QL-SOURCE-RECORD-ID-FILLED",
+            expectation=partial(gxe.ExpectColumnValuesToNotBeNull, column="source_record_id"),
+            dimension_code="completeness",
+            critical_data_element="source record id",
+            description="Every standardised record carries its source record id.",
+            rationale="Identity, lineage and the ledger hang on it.",
+            what_to_do="Rows without a key belong in quality.quarantined_rows: repair the staging model of the source.",
+        ),
+        *_quality_level_controls(about),
+        *_value_controls(about, context),
+    ]
+
+
+def _quality_level_controls(about: "partial[Control]") -> list[Control]:
+    level = partial(about, dimension_code="validity", critical_data_element="identity quality level")
+    return [
+        level(
+            control_id="QL-LEVEL-FILLED",
+            expectation=partial(gxe.ExpectColumnValuesToNotBeNull, column="quality_level"),
+            description="Every standardised record has an identity quality level.",
+            rationale="A record without a level would fall out of matching unseen.",
+            what_to_do="Find the combination that the seed identity_quality_levels lacks.",
+        ),
+        level(
+            control_id="QL-LEVEL-RANGE",
+            expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="quality_level", value_set=[1, 2, 3, 4]),
+            description="The identity quality level is 1, 2, 3 or 4.",
+            rationale="The method knows four levels.",
+            what_to_do="Compare the seed identity_quality_levels with the paper's table.",
+        ),
+        level(
+            control_id="QL-LEVEL-FOUR-SHARE",
+            expectation=partial(
+                gxe.ExpectColumnValuesToNotBeInSet,
+                column="quality_level",
+                value_set=[4],
+                mostly=1 - QUALITY_LEVEL_FOUR_SHARE,
+            ),
+            severity="warning",
+            dimension_code="completeness",
+            owner=STEWARD,
+            description=f"At most {QUALITY_LEVEL_FOUR_SHARE:.0%} of the records lack a mandatory name (level 4).",
+            rationale="Level 4 has no identity; a jump is a broken column mapping more often than new habits.",
+            what_to_do="Compare the levels by source in the report, and the mapping in the contract of the worst one.",
+        ),
+    ]
+
+
+def _value_controls(about: "partial[Control]", context: RunContext) -> list[Control]:
+    value = partial(
+        about,
+        dimension_code="validity",
+        rationale="What fails the rules of its field is blanked before this door: one such value is our fault.",
+        what_to_do="Find its kind in intermediate.normalised_values, and the normaliser's rule that let it pass.",
+    )
+    return [
+        value(
+            control_id="QL-BIRTH-DATE-PLAUSIBLE",
+            expectation=partial(
+                gxe.ExpectColumnValuesToBeBetween,
+                column="birth_date",
+                min_value=EARLIEST_BIRTH_DATE,
+                max_value=context.as_of_date,
+            ),
+            critical_data_element="birth date",
+            description=f"Birth dates lie between {EARLIEST_BIRTH_DATE} and the as-of date.",
+        ),
+        value(
+            control_id="QL-EMAIL-SHAPE",
+            expectation=partial(gxe.ExpectColumnValuesToMatchRegex, column="email", regex=EMAILS),
+            critical_data_element="e-mail",
+            description="E-mail addresses have the shape name@domain.",
+        ),
+        value(
+            control_id="QL-PHONE-SHAPE",
+            expectation=partial(gxe.ExpectColumnValuesToMatchRegex, column="phone", regex=PHONES),
+            critical_data_element="phone",
+            description="Phone numbers are international: a plus, the country, the number.",
+        ),
+    ]

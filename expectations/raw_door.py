@@ -1,0 +1,334 @@
+"""The first door: did every source arrive, whole, filled and fresh? The controls are made from the contracts.
+
+What is judged is the rows that no published run has used yet, so that running again does not wave a bad delivery
+through: a batch stays in judgement until a run with it is published, or until somebody sets its status to
+``superseded`` and says why.
+"""
+
+import datetime as dt
+import math
+import re
+from dataclasses import dataclass
+from functools import partial
+
+from great_expectations import expectations as gxe
+from psycopg import sql
+from psycopg.rows import class_row
+
+from expectations.controls import Control
+from expectations.gates import Connection, RunContext
+from expectations.measures import ExpectMeasureToBeBetweenWherePresent
+from expectations.thresholds import FILLED_SHARE, VOLUME_COMPARABLE_ROWS, VOLUME_RATIO
+
+ISO_DAY = "%Y-%m-%d"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One active contract, as the run registered it. Grain: source and entity."""
+
+    source_code: str
+    entity_code: str
+    label: str
+    owner: str
+    raw_table: str
+    key_columns: list[str]
+    recorded_at_column: str | None
+    recorded_at_format: str
+    minimum_rows: int
+    freshness: dt.timedelta | None
+
+    @property
+    def words(self) -> str:
+        """How a person calls it."""
+        return f"{self.label}, {self.entity_code.replace('_', ' ')}"
+
+    @property
+    def code(self) -> str:
+        """The stable part of its control ids."""
+        return f"RAW-{self.source_code}-{self.entity_code.replace('_', '-')}".upper()
+
+
+def controls(context: RunContext, connection: Connection) -> list[Control]:
+    """The controls of every active contract."""
+    return [
+        control
+        for contract in _contracts(connection)
+        for control in [*_delivery_controls(contract, context, connection), *_row_controls(contract, connection)]
+    ]
+
+
+def _contracts(connection: Connection) -> list[Contract]:
+    with connection.cursor(row_factory=class_row(Contract)) as cursor:
+        return cursor.execute(
+            """
+            select
+                contracts.source_code,
+                contracts.entity_code,
+                coalesce(contracts.label, contracts.source_code) as label,
+                coalesce(contracts.owner, 'source owner') as owner,
+                'raw.' || regexp_replace(contracts.raw_table, '^raw[.]', '') as raw_table,
+                coalesce(contracts.key_columns, '{}') as key_columns,
+                contracts.recorded_at_column,
+                coalesce(fields.value_format, '') as recorded_at_format,
+                coalesce(contracts.minimum_rows, 0) as minimum_rows,
+                contracts.freshness
+            from ops.source_contracts as contracts
+            left join ops.source_contract_fields as fields
+                on fields.source_code = contracts.source_code
+                and fields.entity_code = contracts.entity_code
+                and fields.field_name = 'recorded_at'
+            where contracts.is_active
+            order by contracts.source_code collate "C", contracts.entity_code collate "C"
+            """
+        ).fetchall()
+
+
+def _delivery_controls(contract: Contract, context: RunContext, connection: Connection) -> list[Control]:
+    """Of the delivery as a whole: one row with what is there, what should be there and how new it is."""
+    about = partial(
+        Control,
+        gate_code="raw",
+        table=contract.raw_table,
+        owner=contract.owner,
+        query=_delivery_query(contract, context).as_string(connection),
+    )
+    return [
+        about(
+            control_id=f"{contract.code}-STATUS",
+            expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="status_code", value_set=["delivered"]),
+            dimension_code="completeness",
+            severity="critical",
+            critical_data_element="source delivery",
+            description=f"{contract.words}: this run's extract ended and no batch of it was refused.",
+            rationale="A source that is silently left out makes customers disappear.",
+            what_to_do="Read the batch's message in ops.extract_batches, repair source or contract, and run again.",
+        ),
+        about(
+            control_id=f"{contract.code}-ROWS",
+            expectation=partial(gxe.ExpectColumnMinToBeBetween, column="row_count", min_value=contract.minimum_rows),
+            dimension_code="completeness",
+            severity="critical",
+            critical_data_element="source delivery",
+            description=f"{contract.words}: raw holds at least the {contract.minimum_rows:,} rows of the contract.",
+            rationale="An empty or cut source looks like customers who left.",
+            what_to_do="Ask the source's owner for the missing rows, or correct minimum_rows in the contract.",
+        ),
+        about(
+            control_id=f"{contract.code}-LANDED",
+            expectation=partial(gxe.ExpectColumnPairValuesToBeEqual, column_A="row_count", column_B="landed_count"),
+            dimension_code="accuracy",
+            severity="critical",
+            critical_data_element="source delivery",
+            description=f"{contract.words}: raw holds exactly the rows that its batches say they landed.",
+            rationale="Raw is append-only: a difference means that rows were lost, added or changed by hand.",
+            what_to_do="Compare the rows per batch_id of the raw table with ops.extract_batches; restore the table.",
+        ),
+        about(
+            control_id=f"{contract.code}-VOLUME",
+            expectation=partial(
+                ExpectMeasureToBeBetweenWherePresent,
+                column="volume_ratio",
+                min_value=VOLUME_RATIO[0],
+                max_value=VOLUME_RATIO[1],
+            ),
+            dimension_code="completeness",
+            severity="warning",
+            critical_data_element="source delivery",
+            description=(
+                f"{contract.words}: this run read between {VOLUME_RATIO[0]:g} and {VOLUME_RATIO[1]:g} times the rows "
+                "of the previous read of the same kind."
+            ),
+            rationale="Volumes drift; they do not drop by half or grow fivefold from one run to the next.",
+            what_to_do="Ask the source's owner whether the volume is real before the figures are used.",
+        ),
+        *_freshness_controls(contract, about),
+    ]
+
+
+def _freshness_controls(contract: Contract, about: partial[Control]) -> list[Control]:
+    if contract.freshness is None or _day(contract) is None:
+        return []
+    days = math.ceil(contract.freshness / dt.timedelta(days=1))
+    return [
+        about(
+            control_id=f"{contract.code}-FRESHNESS",
+            expectation=partial(gxe.ExpectColumnMaxToBeBetween, column="days_behind", max_value=days),
+            dimension_code="timeliness",
+            severity="warning",
+            critical_data_element="recorded at",
+            description=f"{contract.words}: the newest row is at most {days} days older than the as-of date.",
+            rationale="States and contact points age: a source that stopped makes them look stable.",
+            what_to_do="Ask the source's owner whether the feed stopped, or correct freshness in the contract.",
+        )
+    ]
+
+
+def _row_controls(contract: Contract, connection: Connection) -> list[Control]:
+    """Of the rows that no published run has used yet."""
+    about = partial(
+        Control,
+        gate_code="raw",
+        table=contract.raw_table,
+        owner=contract.owner,
+        dimension_code="completeness",
+        severity="critical",
+        query=_rows_query(contract).as_string(connection),
+    )
+    filled = partial(gxe.ExpectColumnValuesToNotBeNull, mostly=FILLED_SHARE)
+    found = []
+    if contract.key_columns:
+        found.append(
+            about(
+                control_id=f"{contract.code}-KEY",
+                expectation=partial(filled, column="has_key"),
+                critical_data_element="source record id",
+                description=f"{contract.words}: new rows carry their key ({', '.join(contract.key_columns)}).",
+                rationale="A row without its key cannot be followed over time; dbt quarantines the single ones.",
+                what_to_do="Ask the source's owner for a delivery with keys, or correct key in the contract.",
+            )
+        )
+    if contract.recorded_at_column:
+        found.append(
+            about(
+                control_id=f"{contract.code}-RECORDED-AT",
+                expectation=partial(filled, column="has_recorded_at"),
+                critical_data_element="recorded at",
+                description=f"{contract.words}: new rows say when they were recorded ({contract.recorded_at_column}).",
+                rationale="Without the time no past date can be asked for; dbt quarantines the single ones.",
+                what_to_do="Ask the source's owner for the times, or correct recorded_at in the contract.",
+            )
+        )
+    return found
+
+
+def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
+    """One row: status_code, row_count, landed_count, volume_ratio, days_behind."""
+    return sql.SQL(
+        """
+        with batches as (
+            select * from ops.extract_batches where source_code = {source_code} and entity_code = {entity_code}
+        ),
+        reads as (
+            select
+                run_id,
+                min(batch_id) as first_batch_id,
+                bool_and(cursor_from is null) as is_whole,
+                sum(rows_read)::double precision as rows_read
+            from batches
+            where status_code = 'landed'
+            group by run_id
+        ),
+        this_read as (
+            select * from reads where run_id = {run_id}
+        ),
+        previous_read as (
+            select reads.rows_read
+            from reads
+            inner join this_read on reads.is_whole = this_read.is_whole
+            where reads.first_batch_id < this_read.first_batch_id
+            order by reads.first_batch_id desc
+            limit 1
+        ),
+        raw_rows as (
+            select
+                count(*) as row_count,
+                max({day}) filter (where {day} between '1900-01-01' and {as_of_date}) as newest_day
+            from {raw_table}
+        )
+        select
+            raw_rows.row_count,
+            (
+                select case
+                    when count(*) = 0 then 'missing'
+                    when bool_or(status_code = 'refused') then 'refused'
+                    else 'delivered'
+                end
+                from batches where run_id = {run_id}
+            ) as status_code,
+            (select coalesce(sum(rows_landed), 0)::bigint from batches) as landed_count,
+            (
+                select this_read.rows_read / previous_read.rows_read
+                from this_read cross join previous_read
+                where previous_read.rows_read >= {comparable_rows}
+            ) as volume_ratio,
+            case
+                when newest_day ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' then
+                    {as_of_date}::date - (
+                        make_date(left(newest_day, 4)::integer, substr(newest_day, 6, 2)::integer, 1)
+                        + substr(newest_day, 9, 2)::integer - 1
+                    )
+            end as days_behind
+        from raw_rows
+        """
+    ).format(
+        source_code=contract.source_code,
+        entity_code=contract.entity_code,
+        run_id=context.run_id,
+        as_of_date=context.as_of_date.isoformat(),
+        comparable_rows=VOLUME_COMPARABLE_ROWS,
+        day=_day(contract) or sql.SQL("null::text"),
+        raw_table=sql.Identifier(*contract.raw_table.split(".", 1)),
+    )
+
+
+def _rows_query(contract: Contract) -> sql.Composed:
+    """One row per raw row that no published run has used: has_key and has_recorded_at, true or null."""
+    keys = [_filled(column) for column in contract.key_columns] or [sql.SQL("true").format()]
+    recorded_at = _filled(contract.recorded_at_column) if contract.recorded_at_column else sql.SQL("true").format()
+    return sql.SQL(
+        """
+        select
+            case when {has_key} then true end as has_key,
+            case when {has_recorded_at} then true end as has_recorded_at
+        from {raw_table}
+        where batch_id in (
+            select batches.batch_id
+            from ops.extract_batches as batches
+            left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
+            where batches.source_code = {source_code}
+                and batches.entity_code = {entity_code}
+                and batches.status_code = 'landed'
+                and runs.status_code is distinct from 'published'
+        )
+        """
+    ).format(
+        has_key=sql.SQL(" and ").join(keys),
+        has_recorded_at=recorded_at,
+        raw_table=sql.Identifier(*contract.raw_table.split(".", 1)),
+        source_code=contract.source_code,
+        entity_code=contract.entity_code,
+    )
+
+
+def _filled(column: str) -> sql.Composed:
+    return sql.SQL("nullif(btrim({}), '') is not null").format(sql.Identifier(column))
+
+
+def _day(contract: Contract) -> sql.Composed | None:
+    """The day recorded as text YYYY-MM-DD, without a cast that one bad row could break; None where unreadable."""
+    if contract.recorded_at_column is None:
+        return None
+    column = sql.Identifier(contract.recorded_at_column)
+    places = _day_places(contract.recorded_at_format or ISO_DAY)
+    if places is None:
+        return None
+    parts = [
+        sql.SQL("substr(btrim({column}), {start}, {length})").format(column=column, start=start, length=length)
+        for start, length in places
+    ]
+    return sql.SQL('({} collate "C")').format(sql.SQL(" || '-' || ").join(parts))
+
+
+def _day_places(value_format: str) -> list[tuple[int, int]] | None:
+    """Where year, month and day stand in a strptime format whose parts before them have a fixed width."""
+    places: dict[str, tuple[int, int]] = {}
+    position = 1
+    for part in re.findall(r"%.|.", value_format):
+        width = {"%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2}.get(part, 1)
+        if part[0] == "%" and len(part) == 2 and width == 1:
+            break
+        places.setdefault(part, (position, width))
+        position += width
+    wanted = [places.get(part) for part in ("%Y", "%m", "%d")]
+    return [place for place in wanted if place is not None] if None not in wanted else None

@@ -1,0 +1,141 @@
+"""What happened in a run, in sentences and verdicts."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from expectations.figures import Figures, Row
+from expectations.words import count, date, share, words
+
+GATES = ("raw", "quality_levels", "marts")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate in counts and a word."""
+
+    gate_code: str
+    word: str
+    passed: int
+    failed: int
+    errors: int
+    warnings: int
+
+
+def gate_verdicts(controls: Iterable[Row]) -> list[Verdict]:
+    """One verdict per gate, in the order of the run; a gate without results was not reached."""
+    by_gate: dict[str, list[Row]] = {gate: [] for gate in GATES}
+    for control in controls:
+        by_gate.setdefault(control["gate_code"], []).append(control)
+    return [_verdict(gate, rows) for gate, rows in by_gate.items()]
+
+
+def _verdict(gate_code: str, controls: list[Row]) -> Verdict:
+    counts = Counter(control["status_code"] for control in controls)
+    stops = [
+        control
+        for control in controls
+        if control["status_code"] == "error"
+        or (control["status_code"], control["severity_code"]) == ("failed", "critical")
+    ]
+    if not controls:
+        word = "Not reached"
+    elif stops:
+        word = "Failed"
+    else:
+        word = "Passed with warnings" if counts["failed"] else "Passed"
+    warnings = counts["failed"] - sum(control["status_code"] == "failed" for control in stops)
+    return Verdict(gate_code, word, counts["passed"], counts["failed"], counts["error"], warnings)
+
+
+def summary(figures: Figures) -> list[str]:
+    """What happened, in sentences."""
+    parts = (_outcome, _input_words, _gate_words, _reconciliation_words, _state_words, _saturation_words)
+    return [sentence for part in parts for sentence in part(figures)]
+
+
+def _outcome(figures: Figures) -> list[str]:
+    run, published = figures.run, figures["published_run"]
+    day = date(run["as_of_date"])
+    if run["status_code"] == "published":
+        return [
+            f"The run was published for {day}: {count(run['rows_published'])} rows were written, changed or removed."
+        ]
+    if run["status_code"] == "nothing_new":
+        return [f"Nothing was new for {day}: what is published stays as it is."]
+    said = [f"The run for {day} was not published." if run["status_code"] == "failed" else f"The run for {day} runs."]
+    failed = [verdict.gate_code for verdict in gate_verdicts(figures["controls"]) if verdict.word == "Failed"]
+    if failed:
+        said.append(f"It was stopped by the gate {' and the gate '.join(failed)}.")
+    elif run["failed_task"]:
+        said.append(f"It was stopped in {run['failed_task']}.")
+    if published:
+        said.append(
+            f"The last published run stays: {published[0]['run_id']}, for {date(published[0]['as_of_date'])}. "
+            "The states and customers below are its."
+        )
+    else:
+        said.append("Nothing has been published yet.")
+    return said
+
+
+def _input_words(figures: Figures) -> list[str]:
+    batches = figures["batches"]
+    if not batches:
+        return ["No source was read."]
+    counts = Counter(batch["status_code"] for batch in batches)
+    landed = sum(batch["rows_landed"] or 0 for batch in batches)
+    sources = len({(batch["source_code"], batch["entity_code"]) for batch in batches})
+    said = f"{sources} deliveries were read and brought {count(landed)} new rows"
+    others = [f"{number} {words(status)}" for status, number in sorted(counts.items()) if status != "landed"]
+    return [f"{said} (batches: {', '.join(others)})." if others else f"{said}."]
+
+
+def _gate_words(figures: Figures) -> list[str]:
+    controls = figures["controls"]
+    if not controls:
+        return ["No gate was reached."]
+    counts = Counter(control["status_code"] for control in controls)
+    critical = sum(
+        control["status_code"] == "failed" and control["severity_code"] == "critical" for control in controls
+    )
+    said = f"{counts['passed']} of {len(controls)} controls passed"
+    if counts["failed"]:
+        said += f", {counts['failed']} failed ({critical} critical)"
+    if counts["error"]:
+        said += f", {counts['error']} could not run"
+    return [said + "."]
+
+
+def _reconciliation_words(figures: Figures) -> list[str]:
+    totals = figures["reconciliation"]
+    if not totals:
+        return []
+    wrong = [total for total in totals if total["difference"] != 0]
+    if not wrong:
+        return [f"Nothing was lost: all {len(totals)} control totals balance."]
+    return [f"{len(wrong)} of {len(totals)} control totals do not balance."]
+
+
+def _state_words(figures: Figures) -> list[str]:
+    rows = [row for row in figures.shares_of("everyone") if row["state_code"] == "A"]
+    if not rows:
+        return []
+    first, last = rows[0], rows[-1]
+    said = f"On {date(last['snapshot_date'])}, {share(last['party_share'])} of all placed parties are in state A"
+    if len(rows) == 1:
+        return [said + "."]
+    return [f"{said}, from {share(first['party_share'])} on {date(first['snapshot_date'])}."]
+
+
+def _saturation_words(figures: Figures) -> list[str]:
+    fits = [row for row in figures["saturation_fits"] if row["fit_code"] == "observed"]
+    fits.sort(key=lambda row: row["population_code"])
+    for row in fits:
+        if row["saturation_low"] is not None:
+            return [
+                f"The share of A in the population {words(row['population_code'])} levels off at "
+                f"{share(row['saturation_share'])} (95 % interval {share(row['saturation_low'])} to "
+                f"{share(row['saturation_high'])}), with a time constant of {row['time_constant_months']:.1f} months."
+            ]
+    return ["There are too few quarters, or no saturation yet, to say where the share of A levels off."] if fits else []

@@ -1,0 +1,321 @@
+"""The gates against a real warehouse: what passes, what stops, what is said, and what is never said."""
+
+import logging
+
+import pytest
+
+from expectations import GateFailed, GateResult, run_gate
+from expectations.controls import GateCode
+from sevenfold.errors import SevenfoldError
+from tests.expectations.tables import (
+    CANDIDATE,
+    COMPLETENESS,
+    EMAIL,
+    PERSON,
+    PIPELINE,
+    PUBLISHED,
+    RUN,
+    STATES,
+    execute,
+    rows,
+)
+
+KEY = "RAW-POINT_OF_SALE-CUSTOMER-RECORDS-KEY"
+
+
+@pytest.fixture
+def filled(warehouse: str) -> str:
+    """A warehouse whose three doors pass."""
+    execute(warehouse, PIPELINE, COMPLETENESS, STATES, CANDIDATE)
+    return warehouse
+
+
+def statuses(url: str) -> dict[str, str]:
+    return {
+        str(key): str(value) for key, value in rows(url, "select control_id, status_code from quality.control_results")
+    }
+
+
+def failed_controls(gate_code: GateCode) -> tuple[GateResult, str]:
+    with pytest.raises(GateFailed) as caught:
+        run_gate(gate_code, RUN)
+    return caught.value.result, str(caught.value)
+
+
+def test_all_doors_pass_on_sound_tables_and_their_results_are_kept(filled: str) -> None:
+    results = [run_gate(gate, RUN) for gate in ("raw", "quality_levels", "marts")]  # type: ignore[arg-type]
+    assert [(result.failed_critical, result.failed_warning, result.errors) for result in results] == [(0, 0, 0)] * 3
+    assert all(result.controls > 5 and result.seconds > 0 for result in results)
+    kept = rows(filled, "select count(*), bool_and(is_met), bool_and(what_to_do <> '') from quality.control_results")
+    assert kept == [(sum(result.controls for result in results), True, True)]
+
+
+def test_the_sources_of_inactive_contracts_are_not_asked_for(filled: str) -> None:
+    run_gate("raw", RUN)
+    assert not [control_id for control_id in statuses(filled) if "RETIRED" in control_id]
+
+
+def test_results_count_rows_and_state_the_threshold(filled: str) -> None:
+    execute(filled, """update raw.point_of_sale__customer_records set "Número de cliente" = ' ' where raw_id <= 2""")
+    run_gate("raw", RUN)
+    kept = rows(
+        filled,
+        f"""select status_code, tested_count, failed_count, observed_value, expected_value
+        from quality.control_results where control_id = '{KEY}'""",
+    )
+    assert kept == [("passed", 200, 2, "99.00 % met", "at least 99.00 % met")]
+
+
+def test_a_critical_failure_stops_and_says_gate_control_rule_numbers_threshold_and_remedy(filled: str) -> None:
+    execute(filled, """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""")
+    result, message = failed_controls("raw")
+    assert (result.failed_critical, result.errors) == (1, 0)
+    for part in ("Gate raw", RUN, KEY, "carry their key", "50 of 200", "75.00 % met", "at least 99.00 %", "What to do"):
+        assert part in message
+    assert "The last published run stays" in message
+    assert statuses(filled)[KEY] == "failed"
+
+
+def test_a_bad_delivery_does_not_pass_by_running_again(filled: str) -> None:
+    execute(
+        filled,
+        """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
+        f"update ops.pipeline_runs set status_code = 'failed' where run_id = '{RUN}'",
+        "insert into ops.pipeline_runs (run_id, as_of_date, status_code) values ('again', '2026-07-01', 'running')",
+        """insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_read, rows_landed)
+        values ('again', 'point_of_sale', 'customer_records', 'unchanged', 0, 0)""",
+    )
+    with pytest.raises(GateFailed, match=KEY):
+        run_gate("raw", "again")
+    execute(filled, "update ops.extract_batches set status_code = 'superseded' where batch_id = 1")
+    assert run_gate("raw", "again").failed_critical == 0
+
+
+def test_rows_of_published_runs_are_judged_no_more(filled: str) -> None:
+    execute(
+        filled,
+        """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
+        f"update ops.pipeline_runs set status_code = 'published' where run_id = '{RUN}'",
+    )
+    run_gate("raw", RUN)
+    kept = rows(filled, f"select tested_count, observed_value from quality.control_results where control_id = '{KEY}'")
+    assert kept == [(0, "nothing to test")]
+
+
+@pytest.mark.parametrize(
+    ("change", "control"),
+    [
+        ("delete from raw.point_of_sale__customer_records where raw_id > 100", "LANDED"),
+        ("update ops.source_contracts set minimum_rows = 201", "ROWS"),
+        ("update ops.extract_batches set status_code = 'refused'", "STATUS"),
+        ("delete from ops.extract_batches", "STATUS"),
+        ("update raw.point_of_sale__customer_records set updated_at = '' where raw_id < 10", "RECORDED-AT"),
+    ],
+)
+def test_broken_deliveries_stop_at_the_raw_door(filled: str, change: str, control: str) -> None:
+    execute(filled, change)
+    _, message = failed_controls("raw")
+    assert f"RAW-POINT_OF_SALE-CUSTOMER-RECORDS-{control}:" in message
+
+
+@pytest.mark.parametrize(
+    ("value_format", "value", "status", "observed"),
+    [
+        ("", "2026-06-29T23:59:59", "passed", "2"),
+        ("", "2026-06-28", "failed", "3"),
+        ("", "9999-12-31", "failed", "no value"),
+        ("", "2026-02-31 junk", "failed", "120"),
+        ("%d/%m/%Y %H:%M", "30/06/2026 11:00", "passed", "1"),
+    ],
+)
+def test_freshness_is_measured_against_the_as_of_date_and_only_warns(
+    filled: str, value_format: str, value: str, status: str, observed: str
+) -> None:
+    execute(
+        filled,
+        f"update raw.point_of_sale__customer_records set updated_at = '{value}'",
+        f"""insert into ops.source_contract_fields
+        values ('point_of_sale', 'customer_records', 'recorded_at', array['updated_at'], '{value_format}')""",
+    )
+    assert run_gate("raw", RUN).failed_warning == (status == "failed")
+    kept = rows(
+        filled,
+        """select status_code, observed_value, expected_value from quality.control_results
+        where control_id like '%-FRESHNESS'""",
+    )
+    assert kept == [(status, observed, "at most 2")]
+
+
+def test_volume_is_compared_with_the_previous_read_of_the_same_kind(filled: str) -> None:
+    execute(
+        filled,
+        """insert into ops.extract_batches
+            (batch_id, run_id, source_code, entity_code, status_code, rows_read, rows_landed, cursor_from)
+        overriding system value values
+            (-2, 'earlier', 'point_of_sale', 'customer_records', 'landed', 2000, 0, null),
+            (-1, 'incremental', 'point_of_sale', 'customer_records', 'landed', 210, 0, '2026-06-01')""",
+    )
+    assert run_gate("raw", RUN).failed_warning == 1
+    kept = rows(filled, "select observed_value from quality.control_results where control_id like '%-VOLUME'")
+    assert kept == [("0.1",)]
+
+
+def test_a_missing_table_is_an_error_and_stops(filled: str) -> None:
+    execute(filled, "drop table raw.point_of_sale__customer_records")
+    result, message = failed_controls("raw")
+    assert result.errors == result.controls
+    assert "could not run (the table does not exist) on raw.point_of_sale__customer_records" in message
+
+
+def test_a_control_that_the_engine_cannot_run_is_an_error_and_stops_whatever_its_severity(filled: str) -> None:
+    execute(filled, "alter table intermediate.int_customer_records_standardised alter email type bytea using null")
+    result, message = failed_controls("quality_levels")
+    assert result.errors >= 1
+    assert "QL-EMAIL-SHAPE" in message
+    assert statuses(filled)["QL-PHONE-SHAPE"] == "passed"
+
+
+def test_a_crash_of_the_engine_is_no_pass(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from expectations import engine
+
+    def crash(*_: object, **__: object) -> None:
+        raise RuntimeError(PERSON)
+
+    monkeypatch.setattr(engine, "_check_population", crash)
+    result, message = failed_controls("marts")
+    assert result.errors == result.controls
+    assert PERSON not in message
+    monkeypatch.setattr(engine, "_start", crash)
+    result, message = failed_controls("marts")
+    assert result.errors == result.controls
+    assert "the checking engine crashed: RuntimeError" in message
+    assert set(statuses(filled).values()) == {"error"}
+
+
+def test_a_gate_without_controls_is_a_failure(filled: str) -> None:
+    execute(filled, "update ops.source_contracts set is_active = false")
+    result, message = failed_controls("raw")
+    assert result.controls == 0
+    assert "no control" in message
+
+
+def test_a_gate_that_ran_before_replaces_its_rows(filled: str) -> None:
+    run_gate("raw", RUN)
+    execute(filled, "update ops.source_contracts set recorded_at_column = null")
+    second = run_gate("raw", RUN)
+    assert rows(filled, "select count(*) from quality.control_results") == [(second.controls,)]
+
+
+def test_an_unknown_run_and_an_unknown_gate_are_said_so(filled: str) -> None:
+    with pytest.raises(SevenfoldError, match=r"Run nosuch is not in ops\.pipeline_runs"):
+        run_gate("raw", "nosuch")
+    with pytest.raises(SevenfoldError, match="There is no gate 'door'"):
+        run_gate("door", RUN)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "control"),
+    [
+        ("delete from staging.stg_customer_records where raw_id = 7", "QL-POINT_OF_SALE-CUSTOMER-RECORDS-RECONCILED"),
+        ("delete from intermediate.int_customer_records_standardised", "QL-RECORDS-PRESENT"),
+        (
+            "update intermediate.int_customer_records_standardised set quality_level = 5 where raw_id = 1",
+            "QL-LEVEL-RANGE",
+        ),
+        (
+            "update intermediate.int_customer_records_standardised set birth_date = '2026-07-02'",
+            "QL-BIRTH-DATE-PLAUSIBLE",
+        ),
+        ("update intermediate.int_customer_records_standardised set email = 'x;y@b.c'", "QL-EMAIL-SHAPE"),
+        ("update intermediate.int_customer_records_standardised set phone = '5512345678'", "QL-PHONE-SHAPE"),
+        (
+            """delete from staging.stg_customer_records where raw_id <= 60;
+            insert into quality.quarantined_rows (source_code, entity_code, raw_id, reason_code)
+            select 'point_of_sale', 'customer_records', n, 'missing_key' from generate_series(1, 60) as n""",
+            "QL-POINT_OF_SALE-CUSTOMER-RECORDS-UNUSABLE-LIMIT",
+        ),
+    ],
+)
+def test_faults_of_completeness_stop_at_the_second_door(filled: str, change: str, control: str) -> None:
+    execute(filled, *change.split(";")) if "quarantined_rows" in change else execute(filled, change)
+    _, message = failed_controls("quality_levels")
+    assert f"- {control}:" in message
+
+
+def test_duplicates_do_not_count_as_unusable(filled: str) -> None:
+    execute(
+        filled,
+        "delete from staging.stg_customer_records where raw_id <= 60",
+        """insert into quality.quarantined_rows (source_code, entity_code, raw_id, reason_code)
+        select 'point_of_sale', 'customer_records', n, 'exact_duplicate' from generate_series(1, 60) as n""",
+    )
+    assert run_gate("quality_levels", RUN).failed_critical == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "control"),
+    [
+        ("insert into candidate.dim_parties select * from candidate.dim_parties limit 1", "MARTS-PARTIES-KEY-UNIQUE"),
+        ("update candidate.dim_parties set party_id = null where party_id = 'CA1'", "MARTS-PARTIES-KEY-FILLED"),
+        ("update candidate.dim_parties set state_code = 'Q' where state_code = 'Z'", "MARTS-PARTIES-STATE-KNOWN"),
+        (
+            "update candidate.dim_parties set is_traceable = false where party_id = 'CA1'",
+            "MARTS-PARTIES-FLAGS-MATCH-STATE",
+        ),
+        ("delete from candidate.golden_records where customer_id = 'CA1'", "MARTS-GOLDEN-RECORDS-COMPLETE"),
+        ("alter table candidate.dim_customers add column email text", "MARTS-NO-PERSONAL-COLUMNS"),
+        ("update quality.reconciliation set right_count = 199, difference = 1", "MARTS-RECONCILIATION-ZERO"),
+        ("delete from quality.reconciliation", "MARTS-RECONCILIATION-PRESENT"),
+        ("drop table candidate.fct_source_coverage", "MARTS-SOURCE-COVERAGE-PRESENT"),
+    ],
+)
+def test_faults_of_the_candidate_tables_stop_publication(filled: str, change: str, control: str) -> None:
+    execute(filled, change)
+    _, message = failed_controls("marts")
+    assert f"- {control}:" in message
+
+
+def test_customers_who_vanish_stop_publication_and_jumps_of_states_warn(filled: str) -> None:
+    run_gate("marts", RUN)
+    said = "select distinct observed_value from quality.control_results where control_id like '%NOT-FALLING'"
+    assert rows(filled, said) == [("nothing to test; nothing was published before",)]
+    execute(
+        filled,
+        PUBLISHED,
+        "delete from candidate.dim_parties where state_code in ('A', 'B')",
+        "delete from candidate.dim_customers where state_code in ('A', 'B')",
+        "delete from candidate.golden_records where left(customer_id, 2) in ('CA', 'CB')",
+    )
+    result, message = failed_controls("marts")
+    assert (result.failed_critical, result.failed_warning) == (1, 1)
+    assert "MARTS-CUSTOMERS-NOT-FALLING" in message
+    assert "observed 0.5, expected at least 0.8" in message
+    assert statuses(filled)["MARTS-PARTIES-STATE-JUMP"] == "failed"
+
+
+def test_a_run_of_a_past_date_is_not_compared_with_what_came_after_it(filled: str) -> None:
+    execute(
+        filled,
+        PUBLISHED,
+        "update ops.pipeline_runs set as_of_date = '2026-10-01' where run_id = 'earlier'",
+        "delete from candidate.dim_customers where state_code in ('A', 'B')",
+        "delete from candidate.golden_records where left(customer_id, 2) in ('CA', 'CB')",
+    )
+    assert run_gate("marts", RUN).failed_critical == 0
+
+
+def test_no_value_of_a_row_reaches_results_messages_or_logs(filled: str, caplog: pytest.LogCaptureFixture) -> None:
+    execute(
+        filled,
+        f"update intermediate.int_customer_records_standardised set email = '{PERSON}', phone = '{EMAIL}'",
+        "alter table intermediate.int_customer_records_standardised alter quality_level type text using first_name",
+        "update raw.point_of_sale__customer_records set updated_at = nombre",
+    )
+    with caplog.at_level(logging.DEBUG):
+        run_gate("raw", RUN)
+        _, message = failed_controls("quality_levels")
+    kept = str(rows(filled, "select * from quality.control_results"))
+    said = message + kept + "\n".join(record.getMessage() for record in caplog.records)
+    assert "QL-EMAIL-SHAPE" in said
+    for value in (PERSON, EMAIL, "Quetzal"):
+        assert value not in said
