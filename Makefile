@@ -1,0 +1,83 @@
+# The only list of commands: `make help` prints it. Needs Python 3.11 and make, nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+
+BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
+PYTHON := .venv/bin/python
+INSTALLED := .venv/installed
+# Airflow starts its parts by name, so the environment's programs come first.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+ROOMS := sevenfold sources splink_models expectations infra dags tests
+
+##@ Use it
+demo: $(INSTALLED)  ## Make 50,000 simulated people, run everything on them, compare with the truth (people=N seed=N)
+	@sevenfold demo $(if $(people),--people $(people)) $(if $(seed),--seed $(seed))
+
+run: $(INSTALLED)  ## Run the pipeline once on the configured sources (as_of=YYYY-MM-DD)
+	@sevenfold run $(if $(as_of),--as-of $(as_of))
+
+up: $(INSTALLED)  ## Start the scheduler and Airflow's web page on this machine
+	@sevenfold up
+
+down: $(INSTALLED)  ## Stop the scheduler, the web page and the embedded warehouse
+	@sevenfold down
+
+status: $(INSTALLED)  ## What is running, what was published last, what failed
+	@sevenfold status
+
+report: $(INSTALLED)  ## Where the report of the last run is (run=ID for another one)
+	@sevenfold report $(run)
+
+docs: $(INSTALLED)  ## Write the data dictionary of every table as one page
+	@sevenfold docs
+
+##@ Work on it
+install: $(INSTALLED)  ## Install exactly what requirements.lock says into .venv
+
+test: $(INSTALLED) lint parse  ## Check everything: lint, types, dbt project, tests
+	@$(PYTHON) -m pytest
+
+test-fast: $(INSTALLED)  ## The tests that need no whole run
+	@$(PYTHON) -m pytest -m 'not slow'
+
+lint: $(INSTALLED) types  ## Style, types and SQL
+	@ruff check --quiet . && ruff format --quiet --check . && echo 'ruff: no remark'
+	@sqlfluff lint --nocolor --disable-progress-bar --processes 2 dbt_project
+
+types: $(INSTALLED)
+	@mypy conftest.py $(wildcard $(ROOMS))
+
+parse: $(INSTALLED)  ## Does the dbt project hold together? Every deprecation and unknown key is an error
+	@sevenfold check-project
+
+format: $(INSTALLED)  ## Rewrite what a machine can put right
+	@ruff check --fix . && ruff format . && sqlfluff fix --nocolor --disable-progress-bar dbt_project
+
+lock: $(INSTALLED)  ## Make requirements.lock anew from pyproject.toml (upgrade=1 takes newer versions)
+	@uv --system-certs pip compile pyproject.toml --extra development --generate-hashes --no-header --no-annotate \
+	  --python-version 3.11 $(if $(upgrade),--upgrade) --quiet -o requirements.lock
+
+clean:  ## Stop everything and delete what runs have made: warehouse, reports, logs, the demo's input
+	@if [ -x .venv/bin/sevenfold ]; then sevenfold down; fi
+	@rm -rf .sevenfold .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs
+
+help:  ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+# uv comes by pip, both locks carry hashes, and the project is a link to this folder. Nothing happens when the locks are as installed.
+$(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
+	@[ -n '$(BASE_PYTHON)' ] || { echo 'Python 3.11 is needed: install it, then run make again.' >&2; exit 1; }
+	@'$(BASE_PYTHON)' -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
+	  { echo 'Python 3.11 or 3.12 is needed; $(BASE_PYTHON) is another version.' >&2; exit 1; }
+	@echo 'Installing into .venv (about a minute the first time)'
+	@[ -x .venv/bin/pip ] || '$(BASE_PYTHON)' -m venv .venv || \
+	  { echo "Python's venv module is needed (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.bootstrap.lock
+	@uv --system-certs pip sync --quiet --python $(PYTHON) --require-hashes --compile-bytecode requirements.lock
+	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo run up down status report docs install test test-fast lint types parse format lock clean help

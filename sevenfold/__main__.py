@@ -1,0 +1,5 @@
+"""`python -m sevenfold` is `sevenfold`."""
+
+from sevenfold.cli import main
+
+main()

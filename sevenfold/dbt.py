@@ -1,0 +1,168 @@
+"""dbt inside this process: one call per stage, the run's time and the warehouse's address given to it."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+from sevenfold.errors import SevenfoldError
+from sevenfold.privacy import without_values
+from sevenfold.settings import REPOSITORY, get_settings
+from sevenfold.warehouse import warehouse_url
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+
+PROJECT = REPOSITORY / "dbt_project"
+FAILED = {"error", "fail", "runtime error", "partial success"}
+WORTH_LOGGING = {"info", "warn", "error"}
+SHOWN_FAILURES = 5
+
+logger = logging.getLogger(__name__)
+
+
+class DbtError(SevenfoldError):
+    """dbt could not do what it was asked; the message names the nodes."""
+
+
+@dataclass(frozen=True)
+class DbtResult:
+    """What a call did: nodes that ran, rows that models wrote, tests that only warn."""
+
+    node_count: int
+    row_count: int
+    warnings: tuple[str, ...]
+
+
+def dbt(command: str, select: str | None = None, variables: Mapping[str, object] | None = None) -> DbtResult:
+    """Run one dbt command on the selected part of the project.
+
+    `build` runs a stage's models with their data tests: those whose parents are all there, so that a stage can be
+    built before the next one exists. Unit tests belong to the project's tests, not to a run.
+
+    Raises:
+        DbtError: A model or test failed; names each, with the first line of what the database said, without values.
+    """
+    arguments = [command, *_project_options()]
+    if command == "build":
+        arguments += ["--indirect-selection", "buildable", "--exclude-resource-type", "unit_test"]
+    if select:
+        arguments += ["--select", select]
+    if variables:
+        arguments += ["--vars", json.dumps(dict(variables), default=str)]
+    return _result(" ".join([command, select or ""]).strip(), invoke(arguments))
+
+
+def check_project() -> None:
+    """Parse the whole project; every warning, deprecation and unknown key is an error.
+
+    Raises:
+        DbtError: Something is wrong; names it.
+    """
+    # dbt checks YAML keys against its schema for a few warehouses only, and this is how to have it for PostgreSQL.
+    import dbt.jsonschemas.jsonschemas as json_schemas
+
+    json_schemas._JSONSCHEMA_SUPPORTED_ADAPTERS.add("postgres")
+    strict = ["--warn-error", "parse", "--no-partial-parse", "--show-all-deprecations"]
+    _result("parse", invoke([*strict, *_project_options(folder="check")]))
+
+
+def write_docs() -> Path:
+    """Write the data dictionary: one page, opens offline."""
+    _result("docs generate", invoke(["docs", "generate", "--static", *_project_options()]))
+    return target_folder() / "static_index.html"
+
+
+def target_folder() -> Path:
+    """Give the folder that dbt writes what it compiled to."""
+    return get_settings().home / "dbt" / "target"
+
+
+def read_manifest() -> dict[str, Any]:
+    """Read what the last call knew of the project.
+
+    Raises:
+        DbtError: No call was made yet.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((target_folder() / "manifest.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DbtError(f"dbt has not run yet: there is no manifest.json in {target_folder()}.") from None
+    return manifest
+
+
+def invoke(arguments: Sequence[str]) -> "dbtRunnerResult":
+    """Call dbt with the warehouse's address in its environment; what it says goes to the log, without values."""
+    # Five seconds of imports: only where a task really runs dbt.
+    from dbt.cli.main import dbtRunner
+
+    os.environ.update(_warehouse_environment())
+    quiet = ["--log-level", "none", "--log-level-file", "none"]
+    return dbtRunner(callbacks=[_log_event]).invoke([*quiet, *arguments])
+
+
+def _project_options(folder: str = "") -> list[str]:
+    home = get_settings().home / "dbt" / folder
+    return [
+        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+        *("--target-path", str(home / "target"), "--log-path", str(home / "logs")),
+        "--no-use-colors",
+    ]
+
+
+def _warehouse_environment() -> dict[str, str]:
+    """The variables that `profiles.yml` reads, and libpq's own for what a profile has no word for (TLS)."""
+    parts = conninfo_to_dict(warehouse_url())
+    names = {
+        "host": "SEVENFOLD_DBT_HOST",
+        "port": "SEVENFOLD_DBT_PORT",
+        "user": "SEVENFOLD_DBT_USER",
+        "password": "DBT_ENV_SECRET_SEVENFOLD_PASSWORD",
+        "dbname": "SEVENFOLD_DBT_DBNAME",
+        "sslmode": "PGSSLMODE",
+        "sslrootcert": "PGSSLROOTCERT",
+    }
+    return {variable: str(parts[name]) for name, variable in names.items() if parts.get(name)}
+
+
+def _log_event(event: Any) -> None:
+    if event.info.level not in WORTH_LOGGING or not event.info.msg.strip():
+        return
+    logger.log(logging.getLevelNamesMapping()[event.info.level.upper()], "%s", _first_lines(event.info.msg))
+
+
+def _first_lines(message: str) -> str:
+    """Database Error in model x (path): what the database said first; a DETAIL or a LINE would show rows."""
+    lines = message.strip().splitlines()
+    shown = lines[:1]
+    if len(lines) > 1 and " Error" in lines[0]:
+        shown.append(without_values(lines[1]))
+    return " ".join(shown)
+
+
+def _result(what: str, answer: "dbtRunnerResult") -> DbtResult:
+    results = list(getattr(answer.result, "results", None) or [])
+    failures = [_failure(result) for result in results if str(result.status) in FAILED]
+    if not answer.success:
+        said = failures[:SHOWN_FAILURES] or [_first_lines(str(answer.exception or "it gave no reason"))]
+        more = f" (and {len(failures) - SHOWN_FAILURES} more)" if len(failures) > SHOWN_FAILURES else ""
+        raise DbtError(f"dbt {what} failed: {'; '.join(said)}{more}")
+    return DbtResult(
+        node_count=len(results),
+        row_count=sum(_rows(result) for result in results),
+        warnings=tuple(_failure(result) for result in results if str(result.status) == "warn"),
+    )
+
+
+def _failure(result: Any) -> str:
+    return f"{result.node.unique_id}: {_first_lines(str(result.message or result.status))}"
+
+
+def _rows(result: Any) -> int:
+    rows = (result.adapter_response or {}).get("rows_affected", 0)
+    return max(int(rows), 0) if str(result.node.resource_type) in {"model", "seed"} else 0

@@ -1,0 +1,171 @@
+"""The demo: a simulated retailer through the real pipeline, and what came out against the truth."""
+
+import datetime as dt
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sevenfold import runs
+from sevenfold.errors import SevenfoldError
+from sevenfold.pipeline import Outcome, prepare_warehouse, run_pipeline
+from sevenfold.settings import REPOSITORY, get_settings
+from sevenfold.warehouse import connect
+
+if TYPE_CHECKING:
+    from sources.retailer.truth import TruthComparison
+
+LAST_DAY = dt.date(2026, 7, 1)
+EVERYONE = "everyone"
+
+
+@dataclass(frozen=True)
+class DemoRequest:
+    """How large a retailer, and until when."""
+
+    people: int = 50_000
+    seed: int = 7
+    as_of: dt.date = LAST_DAY
+
+
+def run_demo(request: DemoRequest, console: Console) -> Outcome:
+    """Make the retailer unless it is there, run the pipeline on it, compare with the truth, and show all of it.
+
+    Raises:
+        SevenfoldError: The run failed; or the warehouse or the input folder holds something else.
+    """
+    began = time.perf_counter()
+    folder = _configure()
+    prepare_warehouse()
+    _refuse_foreign_warehouse()
+    _make_retailer(request, folder, console)
+    conf = {"as_of": request.as_of.isoformat(), "contracts": str(REPOSITORY / "sources" / "contracts")}
+    outcome = run_pipeline(conf, console, trigger=runs.DEMO)
+    comparison = _compare(folder, outcome) if outcome.run.status_code != "failed" else None
+    _show(outcome, comparison, console)
+    console.print(f"\nThe demo took {time.perf_counter() - began:.0f} s.")
+    return outcome
+
+
+def _configure() -> Path:
+    """Point this process at the demo's own input and at UTC, in which its truth is counted."""
+    folder = get_settings().home / "input"
+    os.environ["SEVENFOLD_INPUT"] = str(folder)
+    os.environ["SEVENFOLD_TIME_ZONE"] = "UTC"
+    get_settings.cache_clear()
+    return folder
+
+
+def _refuse_foreign_warehouse() -> None:
+    """Simulated people have no place beside real ones."""
+    if runs.find_runs("where trigger_code <> %s limit 1", runs.DEMO):
+        raise SevenfoldError(
+            "This warehouse has runs that are not the demo's, and the demo's people are made up. "
+            "Give it a warehouse of its own: unset SEVENFOLD_WAREHOUSE_URL, or set SEVENFOLD_HOME to another folder."
+        )
+
+
+def _make_retailer(request: DemoRequest, folder: Path, console: Console) -> None:
+    from sources.retailer.generation import SUMMARY_FILE, generate
+
+    made = folder / "truth" / SUMMARY_FILE
+    if made.exists():
+        known = json.loads(made.read_text(encoding="utf-8"))
+        if known["seed"] != request.seed or known["people"] < request.people:
+            raise SevenfoldError(
+                f"{folder} holds a retailer of {known['people']:,} people (seed {known['seed']}), and you asked for "
+                f"{request.people:,} (seed {request.seed}). `make clean` deletes it with its warehouse."
+            )
+        console.print(f"The retailer of {known['people']:,} people is there already: {folder}")
+        return
+    console.print(f"Making a retailer of {request.people:,} people in {folder}")
+    start = time.perf_counter()
+    summary = generate(folder, request.people, request.seed, LAST_DAY.isoformat())
+    console.print(f"  {summary.total_rows:,} rows in its source systems {time.perf_counter() - start:26.1f} s")
+
+
+def _compare(folder: Path, outcome: Outcome) -> "TruthComparison":
+    """Compare with the truth, and put the figures into the report."""
+    from expectations import write_report
+    from sources.retailer.truth import compare
+
+    with connect() as connection:
+        comparison = compare(folder / "truth", connection)
+    figures = json.dumps(comparison.as_dict(), indent=2)
+    (outcome.report.parent / "truth_comparison.json").write_text(figures + "\n", encoding="utf-8")
+    write_report(outcome.run.run_id)
+    return comparison
+
+
+def _show(outcome: Outcome, comparison: "TruthComparison | None", console: Console) -> None:
+    console.print()
+    if comparison is not None:
+        console.print(_states(comparison))
+        console.print(_accuracy(comparison))
+    console.print(_gates(outcome.run.run_id))
+    console.print(f"\nReport   {outcome.report}")
+    console.print("Figures  figures.json and truth_comparison.json beside it")
+    console.print(f"Log      {outcome.log_file}")
+    console.print('Query    sevenfold warehouse psql -c "select * from marts.fct_customer_state_shares"')
+    console.print("Next     make up (the same DAG under the scheduler, with its web page), make test, make help")
+
+
+def _states(comparison: "TruthComparison") -> Table:
+    """The state shares of everyone, at the last quarter and at month 0, beside the true ones."""
+    rows = [share for share in comparison.state_shares if share.population_code == EVERYONE]
+    dates = sorted({share.snapshot_date for share in rows})
+    table = Table(title=f"Share of each state, {dates[0]} and {dates[-1]}", title_justify="left")
+    for heading in ("State", f"{dates[0]}", "true", f"{dates[-1]}", "true"):
+        table.add_column(heading, justify="left" if heading == "State" else "right")
+    for state in sorted({share.state_code for share in rows}):
+        cells = []
+        for date in (dates[0], dates[-1]):
+            share = next(row for row in rows if row.state_code == state and row.snapshot_date == date)
+            cells += [_per_cent(share.pipeline_share), _per_cent(share.true_share)]
+        table.add_row(state, *cells)
+    return table
+
+
+def _accuracy(comparison: "TruthComparison") -> Table:
+    identity: Any = comparison.identity
+    table = Table(title=f"Customer IDs against the truth: {identity.records:,} records", title_justify="left")
+    for heading in ("", "Precision", "Recall", "F1"):
+        table.add_column(heading, justify="right")
+    for label, prefix in (("pairs", "pair"), ("B-cubed", "b_cubed")):
+        values = (getattr(identity, f"{prefix}_{measure}") for measure in ("precision", "recall", "f1"))
+        table.add_row(label, *("none" if value is None else f"{value:.4f}" for value in values))
+    return table
+
+
+def _gates(run_id: str) -> Table:
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select
+                gate_code,
+                count(*),
+                count(*) filter (where status_code = 'passed'),
+                count(*) filter (where status_code <> 'passed' and severity_code = 'critical'),
+                count(*) filter (where status_code <> 'passed' and severity_code <> 'critical')
+            from quality.control_results
+            where run_id = %s
+            group by gate_code
+            order by min(checked_at)
+            """,
+            (run_id,),
+        ).fetchall()
+    table = Table(title="Gates", title_justify="left")
+    for heading in ("Gate", "Controls", "Passed", "Failed, critical", "Failed, others"):
+        table.add_column(heading, justify="left" if heading == "Gate" else "right")
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table
+
+
+def _per_cent(share: float | None) -> str:
+    return "none" if share is None else f"{share:.2%}"

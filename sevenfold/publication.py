@@ -1,0 +1,392 @@
+"""Publication: what a run made in `candidate` becomes visible at once, in one transaction of differences.
+
+dbt rebuilds its tables by swapping them, which would drop readers' grants and views and stall them; so what is
+published belongs to this module. A model is published when its `config.meta` says so:
+
+    published_schema: marts            # or restricted
+    primary_key: [snapshot_date, state_code]
+    publish_with: snapshot             # optional: with the quarterly snapshot instead of with the run
+
+Rows are written only where they differ, so a reader is never blocked and a second run writes nothing. A run that looks
+back (`runs.is_past`) adds its quarter to the snapshots and leaves everything else, the ledger too, as it is.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+
+from sevenfold.errors import SevenfoldError
+from sevenfold.runs import Run
+from sevenfold.warehouse import connect
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+READERS = {
+    "marts": ("sevenfold_bi_reader", "sevenfold_pii_reader", "sevenfold_auditor"),
+    "restricted": ("sevenfold_pii_reader",),
+}
+WITH_RUN, WITH_SNAPSHOT = "run", "snapshot"
+
+
+class PublicationError(SevenfoldError):
+    """What was made cannot be published as it is."""
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table that readers see, and where its rows come from."""
+
+    name: str
+    schema: str
+    candidate_schema: str
+    primary_key: tuple[str, ...]
+    publish_with: str = WITH_RUN
+    description: str = ""
+    column_descriptions: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_node(cls, node: Mapping[str, Any]) -> Self:
+        """Read one model of dbt's manifest.
+
+        Raises:
+            PublicationError: Its `meta` is not complete, or names a schema that is not published.
+        """
+        meta = node["config"]["meta"]
+        name = node.get("alias") or node["name"]
+        if meta["published_schema"] not in READERS or not meta.get("primary_key"):
+            raise PublicationError(
+                f"Model {name}: config.meta needs published_schema ({' or '.join(READERS)}) and primary_key (a list)."
+            )
+        return cls(
+            name=name,
+            schema=meta["published_schema"],
+            candidate_schema=node["schema"],
+            primary_key=tuple(meta["primary_key"]),
+            publish_with=meta.get("publish_with", WITH_RUN),
+            description=node.get("description", ""),
+            column_descriptions={key: value.get("description", "") for key, value in node.get("columns", {}).items()},
+        )
+
+    @property
+    def published(self) -> sql.Identifier:
+        """The published table."""
+        return sql.Identifier(self.schema, self.name)
+
+    @property
+    def candidate(self) -> sql.Identifier:
+        """The table of the same name that the run made."""
+        return sql.Identifier(self.candidate_schema, self.name)
+
+
+def published_tables(manifest: Mapping[str, Any]) -> list[PublishedTable]:
+    """List the published models of dbt's manifest, by name."""
+    nodes = [node for node in manifest["nodes"].values() if node["config"].get("meta", {}).get("published_schema")]
+    return sorted(map(PublishedTable.from_node, nodes), key=lambda table: (table.schema, table.name))
+
+
+def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool) -> int:
+    """Publish tables, and the ledger with them, and mark the run as published: all at once, or nothing.
+
+    Returns:
+        Rows written: inserted, updated and deleted.
+
+    Raises:
+        PublicationError: A table cannot take what was made, or the run was closed meanwhile.
+    """
+    with connect("publisher", autocommit=True) as connection:
+        prepare(connection, tables)
+        _refresh_run_history(connection)
+        with connection.transaction():
+            row_count = sum(publish_differences(connection, table) for table in tables)
+            if with_ledger:
+                row_count += publish_ledger(connection, run)
+            mark_published(connection, run, row_count)
+    return row_count
+
+
+def prepare(connection: Connection, tables: Iterable[PublishedTable]) -> None:
+    """Make the published tables that are missing, and add what new columns and comments are missing.
+
+    Apart from the publication itself, since a change of a table's shape locks its readers out until it is committed.
+
+    Raises:
+        PublicationError: A column's type or the primary key differs from what is published.
+    """
+    for table in tables:
+        with connection.transaction():
+            connection.execute("set local lock_timeout = '60s'")
+            wanted = _columns(connection, table.candidate_schema, table.name)
+            _check_candidate(table, wanted)
+            if existing := _columns(connection, table.schema, table.name):
+                _add_columns(connection, table, wanted, existing)
+            else:
+                _create(connection, table, wanted)
+            _comment(connection, table)
+
+
+def publish_differences(connection: Connection, table: PublishedTable) -> int:
+    """Bring a published table to what its candidate says: delete, update and insert what differs.
+
+    The caller's transaction decides when it becomes visible. Columns that the candidate no longer has stay, empty.
+
+    Returns:
+        Rows written.
+    """
+    candidate_columns = _columns(connection, table.candidate_schema, table.name)
+    columns = _columns(connection, table.schema, table.name)
+    parts = _statement_parts(table, columns, candidate_columns)
+    statements = [DELETE, INSERT] if set(columns) == set(table.primary_key) else [DELETE, UPDATE, INSERT]
+    written = 0
+    for statement in statements:
+        written += connection.execute(statement.format(**parts)).rowcount
+    if written:
+        connection.execute(sql.SQL("analyze {}").format(table.published))
+    return written
+
+
+def publish_ledger(connection: Connection, run: Run) -> int:
+    """Move the identity ledger with the publication: new customers, members, events and contacts; changes only.
+
+    The ledger remembers: nothing leaves it.
+
+    Returns:
+        Rows written.
+    """
+    values = {"run_id": run.run_id, "as_of_date": run.as_of_date}
+    return sum(connection.execute(statement, values).rowcount for statement in LEDGER)
+
+
+def mark_published(connection: Connection, run: Run, row_count: int) -> None:
+    """Say that the run is what readers see; in the transaction that makes it so.
+
+    Raises:
+        PublicationError: The run was closed meanwhile.
+    """
+    marked = connection.execute(
+        """
+        update ops.pipeline_runs
+        set status_code = 'published', rows_published = coalesce(rows_published, 0) + %s
+        where run_id = %s and ended_at is null
+        """,
+        (row_count, run.run_id),
+    ).rowcount
+    if marked != 1:
+        raise PublicationError(
+            f"Run {run.run_id} was closed while it published; nothing was published. Start a new run."
+        )
+
+
+RUN_HISTORY = """
+    create or replace view marts.fct_pipeline_runs as
+    select
+        run_id,
+        dag_id,
+        as_of_date,
+        status_code,
+        trigger_code,
+        git_commit,
+        is_dirty,
+        rows_published,
+        failed_task,
+        started_at,
+        ended_at
+    from ops.pipeline_runs
+"""
+RUN_HISTORY_DESCRIPTION = "One row per run of the pipeline: which data date it stands for, and how it ended."
+
+DELETE = sql.SQL("""
+    delete from {published} as published
+    where not exists (select 1 from {candidate} as candidate where {same_key})
+""")
+UPDATE = sql.SQL("""
+    update {published} as published
+    set {assignments}
+    from {candidate} as candidate
+    where {same_key} and ({published_values}) is distinct from ({candidate_values})
+""")
+INSERT = sql.SQL("""
+    insert into {published} ({columns})
+    select {all_values}
+    from {candidate} as candidate
+    where not exists (select 1 from {published} as published where {same_key})
+    order by {key}
+""")
+
+LEDGER = (
+    """
+    insert into mdm.identity_ledger_customers as ledger
+        (customer_id, sequence_number, first_run_id, first_as_of_date, status_code, redirected_to)
+    select customer_id, sequence_number, %(run_id)s, %(as_of_date)s, status_code, redirected_to
+    from candidate.ledger_customers_proposed
+    order by sequence_number
+    on conflict (customer_id) do update
+    set status_code = excluded.status_code, redirected_to = excluded.redirected_to
+    where (ledger.status_code, ledger.redirected_to) is distinct from (excluded.status_code, excluded.redirected_to)
+    """,
+    """
+    insert into mdm.identity_ledger_members as ledger (source_record_id, customer_id, run_id)
+    select source_record_id, customer_id, %(run_id)s
+    from candidate.ledger_members_proposed
+    order by source_record_id collate "C"
+    on conflict (source_record_id) do update
+    set customer_id = excluded.customer_id, run_id = excluded.run_id
+    where ledger.customer_id is distinct from excluded.customer_id
+    """,
+    """
+    insert into mdm.identity_ledger_events
+        (run_id, as_of_date, event_code, customer_id, other_customer_id, record_count)
+    select %(run_id)s, %(as_of_date)s, event_code, customer_id, other_customer_id, record_count
+    from candidate.ledger_events_proposed
+    order by customer_id collate "C", event_code collate "C", other_customer_id collate "C"
+    """,
+    """
+    insert into mdm.contact_ledger as ledger (contact_key, contact_id, run_id)
+    select contact_key, contact_id, %(run_id)s
+    from candidate.contact_ledger_proposed
+    order by contact_key collate "C"
+    on conflict (contact_key) do update
+    set contact_id = excluded.contact_id, run_id = excluded.run_id
+    where ledger.contact_id is distinct from excluded.contact_id
+    """,
+)
+
+
+def _refresh_run_history(connection: Connection) -> None:
+    """Keep the view of the runs as it is written above; replaced only when the text is another."""
+    digest = hashlib.sha256(RUN_HISTORY.encode()).hexdigest()[:12]
+    comment = f"{RUN_HISTORY_DESCRIPTION} [{digest}]"
+    found = connection.execute("select obj_description(to_regclass('marts.fct_pipeline_runs'), 'pg_class')").fetchone()
+    if found == (comment,):
+        return
+    with connection.transaction():
+        connection.execute(RUN_HISTORY)
+        connection.execute(sql.SQL("comment on view marts.fct_pipeline_runs is {}").format(sql.Literal(comment)))
+        for role in READERS["marts"]:
+            connection.execute(sql.SQL("grant select on marts.fct_pipeline_runs to {}").format(sql.Identifier(role)))
+
+
+def _columns(connection: Connection, schema: str, name: str) -> dict[str, str]:
+    """Give a table's columns and their types, in order; empty when there is no such table."""
+    rows = connection.execute(
+        """
+        select attributes.attname, format_type(attributes.atttypid, attributes.atttypmod)
+        from pg_attribute as attributes
+        where attributes.attrelid = to_regclass(%s) and attributes.attnum > 0 and not attributes.attisdropped
+        order by attributes.attnum
+        """,
+        (sql.Identifier(schema, name).as_string(connection),),
+    ).fetchall()
+    return dict(rows)
+
+
+def _check_candidate(table: PublishedTable, columns: Mapping[str, str]) -> None:
+    if not columns:
+        raise PublicationError(
+            f"{table.candidate_schema}.{table.name} is missing, so {table.schema}.{table.name} cannot be published. "
+            "The stage that makes it has not run."
+        )
+    if missing := sorted(set(table.primary_key) - set(columns)):
+        raise PublicationError(f"Model {table.name}: its primary_key names {', '.join(missing)}, which it has not.")
+
+
+def _create(connection: Connection, table: PublishedTable, columns: Mapping[str, str]) -> None:
+    definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns.items()]
+    definitions.append(
+        sql.SQL("constraint {} primary key ({})").format(
+            sql.Identifier(f"{table.name}_pkey"), _comma(map(sql.Identifier, table.primary_key))
+        )
+    )
+    connection.execute(sql.SQL("create table {} ({})").format(table.published, _comma(definitions)))
+    for role in READERS[table.schema]:
+        connection.execute(sql.SQL("grant select on {} to {}").format(table.published, sql.Identifier(role)))
+
+
+def _add_columns(
+    connection: Connection, table: PublishedTable, wanted: Mapping[str, str], existing: Mapping[str, str]
+) -> None:
+    remedy = f"drop table {table.schema}.{table.name}: the next run makes it anew, and its readers' views must be too"
+    changed = [name for name, kind in wanted.items() if existing.get(name, kind) != kind]
+    if changed:
+        shapes = ", ".join(f"{name} ({existing[name]} to {wanted[name]})" for name in changed)
+        raise PublicationError(
+            f"{table.schema}.{table.name}: the type of {shapes} changed. Alter the published column, or {remedy}."
+        )
+    if (published_key := _primary_key(connection, table)) != set(table.primary_key):
+        raise PublicationError(
+            f"{table.schema}.{table.name}: the primary key is {', '.join(sorted(published_key))} and should be "
+            f"{', '.join(table.primary_key)}. Alter it, or {remedy}."
+        )
+    for name in wanted.keys() - existing.keys():
+        column = sql.SQL("alter table {} add column {} {}")
+        connection.execute(column.format(table.published, sql.Identifier(name), sql.SQL(wanted[name])))
+
+
+def _primary_key(connection: Connection, table: PublishedTable) -> set[str]:
+    rows = connection.execute(
+        """
+        select attributes.attname
+        from pg_index as indexes
+        inner join pg_attribute as attributes
+            on indexes.indrelid = attributes.attrelid and attributes.attnum = any(indexes.indkey)
+        where indexes.indisprimary and indexes.indrelid = to_regclass(%s)
+        """,
+        (table.published.as_string(connection),),
+    ).fetchall()
+    return {name for (name,) in rows}
+
+
+def _comment(connection: Connection, table: PublishedTable) -> None:
+    """Write the comments that differ: BI tools show them."""
+    rows = connection.execute(
+        """
+        select null::text, obj_description(to_regclass(%(table)s), 'pg_class')
+        union all
+        select attname, col_description(attrelid, attnum)
+        from pg_attribute
+        where attrelid = to_regclass(%(table)s) and attnum > 0 and not attisdropped
+        """,
+        {"table": table.published.as_string(connection)},
+    ).fetchall()
+    for column, comment in rows:
+        wanted = table.description if column is None else table.column_descriptions.get(column, "")
+        if wanted == (comment or ""):
+            continue
+        target = (
+            sql.SQL("table {}").format(table.published)
+            if column is None
+            else sql.SQL("column {}").format(sql.Identifier(table.schema, table.name, column))
+        )
+        connection.execute(sql.SQL("comment on {} is {}").format(target, sql.Literal(wanted or None)))
+
+
+def _statement_parts(
+    table: PublishedTable, columns: Mapping[str, str], candidate_columns: Mapping[str, str]
+) -> dict[str, sql.Composable]:
+    """The pieces of the three statements; a column that the candidate lost is null of its type."""
+    key = [sql.Identifier(name) for name in table.primary_key]
+    value = {
+        name: sql.Identifier("candidate", name)
+        if name in candidate_columns
+        else sql.SQL("null::{}").format(sql.SQL(kind))
+        for name, kind in columns.items()
+    }
+    others = [name for name in columns if name not in table.primary_key]
+    return {
+        "published": table.published,
+        "candidate": table.candidate,
+        "same_key": sql.SQL(" and ").join(sql.SQL("published.{0} = candidate.{0}").format(name) for name in key),
+        "key": _comma(sql.SQL("candidate.{}").format(name) for name in key),
+        "columns": _comma(map(sql.Identifier, columns)),
+        "all_values": _comma(value.values()),
+        "assignments": _comma(sql.SQL("{} = {}").format(sql.Identifier(name), value[name]) for name in others),
+        "published_values": _comma(sql.Identifier("published", name) for name in others),
+        "candidate_values": _comma(value[name] for name in others),
+    }
+
+
+def _comma(parts: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(parts)

@@ -1,0 +1,406 @@
+"""The life of a run: opened, its stages timed, closed. One run at a time, and a dead one does not block the next.
+
+A run is alive while a process holds its advisory lock: the process of a run from the command line from beginning to
+end, the process of each task under a scheduler. Between two tasks, or while one waits for its retry, nobody holds it;
+so a scheduled run is taken for dead only after `SIGN_OF_LIFE`.
+"""
+
+import datetime as dt
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from sevenfold import fingerprint
+from sevenfold.errors import SevenfoldError
+from sevenfold.privacy import describe_database_error
+from sevenfold.settings import get_settings
+from sevenfold.warehouse import connect
+
+LOCK_CLASS = 0x5EF0  # first half of our advisory locks' keys; the second half is the run
+OPENING_LOCK = 0
+SIGN_OF_LIFE = dt.timedelta(minutes=15)
+COMMAND_LINE = "command_line"
+DEMO = "demo"
+ONE_PROCESS = (COMMAND_LINE, DEMO)  # triggers whose runs live and die with one process
+
+# (run, stage, state: started, finished or failed, seconds): for who wants to show progress in this process.
+Listener = Callable[[str, str, str, float], None]
+listeners: list[Listener] = []
+
+_held_locks: dict[str, psycopg.Connection[tuple[Any, ...]]] = {}
+
+
+class RunInProgressError(SevenfoldError):
+    """Another run works on the warehouse."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run is asked to do.
+
+    Attributes:
+        run_id: Airflow's run ID; opening a run again under the same ID resumes it.
+        as_of_date: The run knows what was known strictly before this day's midnight in the deployment's time zone.
+        trigger_code: `command_line`, or Airflow's run type: `scheduled`, `manual`, `backfill`, ...
+        parameters: Further parameters as given: `full_refresh`, `contracts`.
+    """
+
+    run_id: str
+    dag_id: str
+    as_of_date: dt.date
+    trigger_code: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of `ops.pipeline_runs`: what stages need to know of their run."""
+
+    run_id: str
+    as_of_date: dt.date
+    as_of_at: dt.datetime
+    status_code: str
+    trigger_code: str
+    parameters: dict[str, Any]
+    started_at: dt.datetime
+    ended_at: dt.datetime | None
+    failed_task: str | None
+    message: str | None
+    rows_published: int | None
+    input_fingerprint: str | None
+
+    @property
+    def is_full_refresh(self) -> bool:
+        """Whether the run was asked to compute everything anew."""
+        return bool(self.parameters.get("full_refresh"))
+
+
+@dataclass
+class StageRecord:
+    """Filled by a stage while it works; stored when it ends."""
+
+    run: Run
+    row_count: int | None = None
+
+
+SELECT_RUNS = sql.SQL("""
+    select
+        run_id, as_of_date, as_of_at, status_code, trigger_code, parameters, started_at, ended_at, failed_task, message,
+        rows_published, input_fingerprint
+    from ops.pipeline_runs
+    """)
+
+
+def midnight(day: dt.date) -> dt.datetime:
+    """Give the midnight that begins a day in the deployment's time zone, as UTC."""
+    return dt.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(get_settings().time_zone)).astimezone(dt.UTC)
+
+
+def check_as_of(day: dt.date) -> dt.date:
+    """Refuse a date that has not begun: what is published for it would stand in the way of the days until then.
+
+    Raises:
+        SevenfoldError: The day is later than today in the deployment's time zone.
+    """
+    today = dt.datetime.now(ZoneInfo(get_settings().time_zone)).date()
+    if day > today:
+        raise SevenfoldError(f"as_of {day} lies in the future (today is {today}). Give a date until {today}.")
+    return day
+
+
+def request_from(dag_run: Any, parameters: Mapping[str, Any], data_interval_end: dt.datetime | None) -> RunRequest:
+    """Read what Airflow was asked for: the date is the one given, or the day the run was due.
+
+    Raises:
+        SevenfoldError: Neither says a date, as when a run is triggered without a logical date.
+    """
+    if parameters.get("as_of"):
+        as_of_date = dt.date.fromisoformat(parameters["as_of"])
+    elif data_interval_end is not None:
+        as_of_date = data_interval_end.astimezone(ZoneInfo(get_settings().time_zone)).date()
+    else:
+        raise SevenfoldError("This run has no date: trigger it with the parameter as_of (YYYY-MM-DD).")
+    return RunRequest(
+        run_id=dag_run.run_id,
+        dag_id=dag_run.dag_id,
+        as_of_date=as_of_date,
+        trigger_code=(dag_run.conf or {}).get("trigger") or str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+        parameters={name: parameters.get(name) for name in ("full_refresh", "contracts")},
+    )
+
+
+def open_run(request: RunRequest) -> Run:
+    """Open a run, or open it again; ends a run that died before.
+
+    Raises:
+        RunInProgressError: Another run is alive.
+        SevenfoldError: The warehouse has no tables yet, or the date lies in the future.
+    """
+    check_as_of(request.as_of_date)
+    with connect() as connection:
+        _require_tables(connection)
+        connection.execute("select pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, OPENING_LOCK))
+        _end_dead_runs(connection, request.run_id)
+        _insert_run(connection, request)
+        hold(request.run_id)
+    return read_run(request.run_id)
+
+
+def read_run(run_id: str) -> Run:
+    """Read one run.
+
+    Raises:
+        SevenfoldError: There is no such run.
+    """
+    found = find_runs("where run_id = %s", run_id)
+    if not found:
+        raise SevenfoldError(f"There is no run {run_id} in this warehouse. `sevenfold status` lists the last ones.")
+    return found[0]
+
+
+def find_runs(condition: LiteralString, *values: object) -> list[Run]:
+    """Read the runs that meet a condition: the SQL after `from ops.pipeline_runs`."""
+    with connect() as connection, connection.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(SELECT_RUNS + sql.SQL(condition), values).fetchall()
+
+
+def last_published() -> Run | None:
+    """Give the run that published last, if any did."""
+    found = find_runs("where status_code = 'published' order by ended_at desc nulls first limit 1")
+    return found[0] if found else None
+
+
+def current_as_of_date() -> dt.date | None:
+    """Give the date that the published tables stand for: the latest one that was published."""
+    found = find_runs("where status_code = 'published' order by as_of_date desc limit 1")
+    return found[0].as_of_date if found else None
+
+
+def is_past(run: Run) -> bool:
+    """Tell whether a run looks back: later dates are published, so it may add to the history, and replace nothing."""
+    current = current_as_of_date()
+    return current is not None and run.as_of_date < current
+
+
+def close_run(run_id: str, failed_tasks: Sequence[str] = ()) -> Run:
+    """End a run: one that neither published nor found nothing new has failed.
+
+    Args:
+        run_id: The run.
+        failed_tasks: Tasks that did not do their work; the stage that said why stands in the run's row already.
+
+    Returns:
+        The run as closed; `failed_task` and `message` say where and why, if anything failed.
+    """
+    run = read_run(run_id)
+    if run.ended_at is None:
+        status_code = "failed" if run.status_code == "running" else run.status_code
+        if (failed_tasks or status_code == "failed") and run.failed_task is None:
+            where = failed_tasks[0] if failed_tasks else "unknown"
+            update_run(run_id, failed_task=where, message="It stopped without a word: see the task's log.")
+        with connect() as connection:
+            connection.execute(
+                "update ops.pipeline_runs set ended_at = clock_timestamp(), status_code = %s where run_id = %s",
+                (status_code, run_id),
+            )
+    release(run_id)
+    return read_run(run_id)
+
+
+def update_run(run_id: str, **values: str | None) -> None:
+    """Set text columns of a run's row: `status_code`, `input_fingerprint`, `message`, `failed_task`."""
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in values.items()
+    )
+    with connect() as connection:
+        statement = sql.SQL("update ops.pipeline_runs set {} where run_id = {}")
+        connection.execute(statement.format(assignments, sql.Literal(run_id)))
+
+
+def remember(run_id: str, **parameters: object) -> None:
+    """Add to a run's parameters what it found out, such as the hash of the rules it loaded."""
+    with connect() as connection:
+        connection.execute(
+            "update ops.pipeline_runs set parameters = parameters || %s where run_id = %s", (Jsonb(parameters), run_id)
+        )
+
+
+@contextmanager
+def stage(run_id: str, stage_code: str) -> Iterator[StageRecord]:
+    """Run one stage of an open run: timed, its failure noted, its run known to be alive.
+
+    Raises:
+        SevenfoldError: The run is closed; or the database refused something, which is said without the values.
+    """
+    hold(run_id)
+    record = StageRecord(_require_open(read_run(run_id)))
+    started_at, start = dt.datetime.now(dt.UTC), time.perf_counter()
+    _tell(run_id, stage_code, "started", 0)
+    try:
+        yield record
+    except SevenfoldError as error:
+        _fail(run_id, stage_code, str(error), start)
+        raise
+    except psycopg.Error as error:
+        message = f"{stage_code}: the warehouse refused. {describe_database_error(error)}"
+        _fail(run_id, stage_code, message, start)
+        raise SevenfoldError(message) from None
+    except Exception as error:
+        _fail(run_id, stage_code, f"{stage_code}: {type(error).__name__}; the task's log says where.", start)
+        raise
+    seconds = time.perf_counter() - start
+    _store_stage(run_id, stage_code, started_at, seconds, record.row_count)
+    _tell(run_id, stage_code, "finished", seconds)
+
+
+def hold(run_id: str) -> None:
+    """Show that this process works on a run, until the process ends or `release`s it."""
+    connection = _held_locks.get(run_id)
+    if connection is None or connection.closed:
+        connection = connect(autocommit=True)
+        connection.execute("select pg_advisory_lock_shared(%s, hashtext(%s))", (LOCK_CLASS, run_id))
+        _held_locks[run_id] = connection
+
+
+def release(run_id: str) -> None:
+    """Stop holding a run."""
+    connection = _held_locks.pop(run_id, None)
+    if connection is not None:
+        connection.close()
+
+
+def _require_tables(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    row = connection.execute("select to_regclass('ops.pipeline_runs') is not null").fetchone()
+    if row != (True,):
+        raise SevenfoldError("The warehouse has no tables yet: run `sevenfold warehouse migrate` first.")
+
+
+def _require_open(run: Run) -> Run:
+    if run.ended_at is not None:
+        raise SevenfoldError(
+            f"Run {run.run_id} is closed ({run.status_code}), so none of its stages may work. "
+            "Clear the run from its first task, or start a new run."
+        )
+    return run
+
+
+def _end_dead_runs(connection: psycopg.Connection[tuple[Any, ...]], run_id: str) -> None:
+    """End what others left open; under the opening lock, so that two openers cannot both find nobody."""
+    others = connection.execute(
+        """
+        select
+            runs.run_id,
+            runs.trigger_code,
+            runs.started_at,
+            clock_timestamp() - greatest(
+                runs.started_at, max(stages.started_at + make_interval(secs => stages.seconds))
+            ) as silence,
+            pg_try_advisory_xact_lock(%s, hashtext(runs.run_id)) as is_free
+        from ops.pipeline_runs as runs
+        left join ops.run_stages as stages on runs.run_id = stages.run_id
+        where runs.ended_at is null and runs.run_id <> %s
+        group by runs.run_id
+        """,
+        (LOCK_CLASS, run_id),
+    ).fetchall()
+    for other_id, trigger_code, started_at, silence, is_free in others:
+        is_dead = is_free and (trigger_code in ONE_PROCESS or silence > SIGN_OF_LIFE)
+        if not is_dead:
+            raise RunInProgressError(
+                f"Run {other_id} ({trigger_code}, started {started_at:%Y-%m-%d %H:%M} UTC) works on this warehouse, "
+                f"and only one run may. Wait for its end, or stop it; it is given up once it shows no sign of life "
+                f"for {SIGN_OF_LIFE.seconds // 60} minutes."
+            )
+        connection.execute(
+            """
+            update ops.pipeline_runs
+            set
+                ended_at = clock_timestamp(),
+                status_code = case when status_code = 'running' then 'failed' else status_code end,
+                message = 'Its process died; run ' || %s || ' went on.'
+            where run_id = %s
+            """,
+            (run_id, other_id),
+        )
+
+
+def _insert_run(connection: psycopg.Connection[tuple[Any, ...]], request: RunRequest) -> None:
+    commit = fingerprint.commit()
+    settings = get_settings()
+    server = {"postgresql": connection.info.parameter_status("server_version")}
+    kept = {"time_zone": settings.time_zone, "host": socket.gethostname()}
+    connection.execute(
+        """
+        insert into ops.pipeline_runs (
+            run_id, dag_id, as_of_date, as_of_at, started_at, status_code, trigger_code, git_commit, is_dirty,
+            versions, parameters
+        )
+        values (%s, %s, %s, %s, clock_timestamp(), 'running', %s, %s, %s, %s, %s)
+        on conflict (run_id) do update set
+            as_of_date = excluded.as_of_date,
+            as_of_at = excluded.as_of_at,
+            started_at = excluded.started_at,
+            ended_at = null,
+            status_code = excluded.status_code,
+            git_commit = excluded.git_commit,
+            is_dirty = excluded.is_dirty,
+            versions = excluded.versions,
+            parameters = excluded.parameters,
+            input_fingerprint = null,
+            failed_task = null,
+            message = null,
+            rows_published = null
+        """,
+        (
+            request.run_id,
+            request.dag_id,
+            request.as_of_date,
+            midnight(request.as_of_date),
+            request.trigger_code,
+            commit.identifier,
+            commit.is_dirty,
+            Jsonb(fingerprint.engine_versions() | server),
+            Jsonb(request.parameters | kept),
+        ),
+    )
+
+
+def _store_stage(run_id: str, stage_code: str, started_at: dt.datetime, seconds: float, row_count: int | None) -> None:
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into ops.run_stages (run_id, stage_code, started_at, seconds, row_count)
+            values (%s, %s, %s, %s, %s)
+            on conflict (run_id, stage_code) do update set
+                started_at = excluded.started_at, seconds = excluded.seconds, row_count = excluded.row_count
+            """,
+            (run_id, stage_code, started_at, seconds, row_count),
+        )
+        # A stage that failed and passed when tried again is no failure of the run.
+        connection.execute(
+            "update ops.pipeline_runs set failed_task = null, message = null where run_id = %s and failed_task = %s",
+            (run_id, stage_code),
+        )
+
+
+def _fail(run_id: str, stage_code: str, message: str, start: float) -> None:
+    _tell(run_id, stage_code, "failed", time.perf_counter() - start)
+    try:
+        update_run(run_id, failed_task=stage_code, message=message[:4000])
+    except (SevenfoldError, psycopg.Error):
+        # The warehouse itself is gone: the error under way says so better, and must not be replaced.
+        return
+
+
+def _tell(run_id: str, stage_code: str, state: str, seconds: float) -> None:
+    for listener in listeners:
+        listener(run_id, stage_code, state, seconds)

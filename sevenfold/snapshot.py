@@ -1,0 +1,115 @@
+"""The quarterly snapshot: is one due, and which curve do the shares of state A follow (paper, stage 7)."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator
+
+from sevenfold.publication import WITH_SNAPSHOT, PublishedTable
+from sevenfold.saturation import Estimate, SaturationFit, fit_saturation
+from sevenfold.warehouse import connect
+
+OBSERVED, WITHOUT_MONTH_ZERO, PUBLISHED = "observed", "without_month_zero", "published"
+# The curve as the paper prints it, for its closed cohort: beside ours, never instead of it.
+PAPER_FIT = SaturationFit("fitted", Estimate(0.3246), Estimate(0.193), Estimate(5.15), 0.99, 5)
+PAPER_POPULATION = "closed_cohort"
+
+FIT_COLUMNS = {
+    "population_code": ("text", "everyone, or closed_cohort (the parties of month 0)."),
+    "as_of_date": ("date", "The last quarter whose share the fit knows."),
+    "fit_code": ("text", "observed (all points), without_month_zero, or published (the paper's curve)."),
+    "status_code": ("text", "fitted, too_few_points, or no_saturation: what the points allow to say."),
+    "saturation_share": ("double precision", "A: the share (0-1) of state A at which growth stops."),
+    "saturation_low": ("double precision", "A, lower end of the 95 % confidence interval."),
+    "saturation_high": ("double precision", "A, upper end of the 95 % confidence interval."),
+    "amplitude_share": ("double precision", "B: the distance between saturation and the share at month 0."),
+    "amplitude_low": ("double precision", "B, lower end of the 95 % confidence interval."),
+    "amplitude_high": ("double precision", "B, upper end of the 95 % confidence interval."),
+    "time_constant_months": ("double precision", "tau: the months in which 63 % of the gap closes."),
+    "time_constant_low": ("double precision", "tau, lower end of the 95 % confidence interval."),
+    "time_constant_high": ("double precision", "tau, upper end of the 95 % confidence interval."),
+    "r_squared": ("double precision", "Share (0-1) of the variance that the curve explains."),
+    "point_count": ("integer", "Quarters that were fitted."),
+}
+SATURATION_FITS = PublishedTable(
+    name="fct_saturation_fits",
+    schema="marts",
+    candidate_schema="candidate",
+    primary_key=("population_code", "as_of_date", "fit_code"),
+    publish_with=WITH_SNAPSHOT,
+    description="One row per population, quarter and fit of y = A - B * exp(-t / tau) to the shares of A until then.",
+    column_descriptions={name: description for name, (_, description) in FIT_COLUMNS.items()},
+)
+
+Point = tuple[dt.date, int, float]  # quarter, months since month 0, share of A
+FitRow = tuple[object, ...]
+
+
+def is_due() -> bool:
+    """Tell whether this run computed the states of a quarter's end: one that is not published, or its own date."""
+    with connect("transformer") as connection:
+        found = connection.execute("select count(*) from intermediate.int_snapshot_dates where is_quarter").fetchone()
+    return found is not None and found[0] > 0
+
+
+def fit_curves() -> int:
+    """Fit the curve to the shares until each quarter, and store the fits as a candidate.
+
+    Returns:
+        Fits stored.
+    """
+    points: dict[str, list[Point]] = defaultdict(list)
+    with connect("transformer") as connection:
+        for population, *point in connection.execute(
+            """
+            select population_code, snapshot_date, months_since_month_zero, party_share::double precision
+            from candidate.fct_customer_state_shares
+            where state_code = 'A' and party_share is not null
+            order by population_code collate "C", snapshot_date
+            """
+        ):
+            points[population].append((point[0], point[1], point[2]))
+        rows = [row for population, known in points.items() for row in fit_rows(population, known)]
+        columns = ", ".join(f"{name} {kind}" for name, (kind, _) in FIT_COLUMNS.items())
+        connection.execute("drop table if exists candidate.fct_saturation_fits")
+        connection.execute(f"create table candidate.fct_saturation_fits ({columns})".encode())
+        with connection.cursor().copy("copy candidate.fct_saturation_fits from stdin") as copy:
+            for row in rows:
+                copy.write_row(row)
+    return len(rows)
+
+
+def fit_rows(population: str, points: list[Point]) -> Iterator[FitRow]:
+    """Fit what was known at each quarter: all points, and all but month 0, as the paper did."""
+    for count in range(1, len(points) + 1):
+        known = points[:count]
+        months, shares = [month for _, month, _ in known], [share for _, _, share in known]
+        for fit_code in (OBSERVED, WITHOUT_MONTH_ZERO):
+            fit = fit_saturation(months, shares, exclude_month_zero=fit_code == WITHOUT_MONTH_ZERO)
+            yield _row(population, known[-1][0], fit_code, fit)
+        if population == PAPER_POPULATION:
+            yield _row(population, known[-1][0], PUBLISHED, PAPER_FIT)
+
+
+def next_quarter(day: dt.date) -> dt.date:
+    """Give the first day of the quarter after a day."""
+    month = 3 * ((day.month - 1) // 3 + 1) + 1
+    return dt.date(day.year + month // 13, (month - 1) % 12 + 1, 1)
+
+
+def quarters_between(first: dt.date, last: dt.date) -> list[dt.date]:
+    """List the quarter starts from `first` to `last`, both included."""
+    quarter = next_quarter(first - dt.timedelta(days=1))
+    quarters = []
+    while quarter <= last:
+        quarters.append(quarter)
+        quarter = next_quarter(quarter)
+    return quarters
+
+
+def _row(population: str, as_of_date: dt.date, fit_code: str, fit: SaturationFit) -> FitRow:
+    estimates = [
+        value
+        for estimate in (fit.saturation, fit.amplitude, fit.time_constant)
+        for value in ((estimate.value, estimate.low, estimate.high) if estimate else (None, None, None))
+    ]
+    return (population, as_of_date, fit_code, fit.status_code, *estimates, fit.r_squared, fit.point_count)

@@ -1,0 +1,262 @@
+"""What each stage of a run does, in one line each: the rooms do the work, the DAG says when.
+
+Every stage takes its run, reads and writes the warehouse, may be repeated, and returns the rows it made (None where
+rows say nothing). Rooms are imported inside, since dbt, Splink and Great Expectations take seconds each.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sevenfold import fingerprint, publication, snapshot
+from sevenfold.dbt import dbt, read_manifest
+from sevenfold.errors import SevenfoldError
+from sevenfold.runs import (
+    Run,
+    RunRequest,
+    close_run,
+    find_runs,
+    is_past,
+    last_published,
+    open_run,
+    remember,
+    stage,
+    update_run,
+)
+from sevenfold.settings import get_settings
+from sevenfold.warehouse import connect
+
+if TYPE_CHECKING:
+    from expectations.controls import GateCode
+    from sources.contract import Contract
+
+Stage = Callable[[Run], int | None]
+
+
+class RunFailed(SevenfoldError):  # noqa: N818 - a run fails; "RunFailedError" says it twice
+    """A run ended without all its tasks done."""
+
+
+def run_stage(run_id: str, stage_code: str) -> dict[str, int | None]:
+    """Run one of `STAGES`; the answer holds counts alone, so it may travel between tasks."""
+    with stage(run_id, stage_code) as record:
+        record.row_count = STAGES[stage_code](record.run)
+    return {"rows": record.row_count}
+
+
+def begin(request: RunRequest) -> list[dict[str, str]]:
+    """Open a run and register its contracts.
+
+    Returns:
+        One entry per source and entity to extract: `source` and `entity`.
+
+    Raises:
+        SevenfoldError: Another run works, or a contract cannot be read.
+    """
+    from sources.contract import register_contracts
+
+    contracts = _contracts(request.parameters)
+    open_run(request)
+    try:
+        with connect("loader") as connection:
+            register_contracts(connection, contracts)
+    except BaseException:
+        close_run(request.run_id)  # an opening that fails has no teardown
+        raise
+    return [
+        {"source": contract.source, "entity": entity} for contract in contracts for entity in sorted(contract.entities)
+    ]
+
+
+def extract(run_id: str, source: str, entity: str) -> dict[str, int | None]:
+    """Extract what is new of one entity of one source."""
+    from sources.extract import extract as extract_entity
+
+    with stage(run_id, f"extract.{source}.{entity}") as record:
+        contract = next(contract for contract in _contracts(record.run.parameters) if contract.source == source)
+        result = extract_entity(contract, entity, run_id)
+        record.row_count = result.rows_landed
+    return {"rows": record.row_count}
+
+
+def is_anything_new(run_id: str) -> bool:
+    """Tell whether the run could change what is published; when it could not, the run ends here.
+
+    Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts, rules,
+    code, engines, model and date.
+    """
+    with stage(run_id, "compare_inputs") as record:
+        run = record.run
+        digest = input_fingerprint(run)
+        published = last_published()
+        is_same = published is not None and published.input_fingerprint == digest and not run.is_full_refresh
+        record.row_count = 0
+        update_run(run_id, input_fingerprint=digest)
+        if is_same and published is not None:
+            update_run(run_id, status_code="nothing_new", message=f"All inputs are those of run {published.run_id}.")
+    return not is_same
+
+
+def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
+    """Close a run, however it went, and write its report.
+
+    Raises:
+        RunFailed: A task failed; the message is the one that the run's row and report show.
+    """
+    from expectations import write_report
+
+    run = close_run(run_id, failed_tasks)
+    write_report(run_id)
+    if failed_tasks or run.failed_task:
+        raise RunFailed(f"{run.failed_task}: {run.message}")
+    return run
+
+
+def input_fingerprint(run: Run) -> str:
+    """Hash all that decides the run's result."""
+    with connect() as connection:
+        batches = connection.execute(
+            """
+            select source_code, entity_code, content_sha256, cursor_to, rows_landed
+            from ops.extract_batches
+            where status_code = 'landed' and rows_landed > 0
+            order by source_code collate "C", entity_code collate "C", batch_id
+            """
+        ).fetchall()
+        contracts = connection.execute(
+            """
+            select source_code, entity_code, contract_hash
+            from ops.source_contracts
+            where is_active
+            order by source_code collate "C", entity_code collate "C"
+            """
+        ).fetchall()
+    settings = get_settings()
+    return fingerprint.fingerprint(
+        as_of_at=run.as_of_at,
+        time_zone=settings.time_zone,
+        cohort_date=settings.cohort_date,
+        batches=batches,
+        contracts=contracts,
+        model=_model_version(),
+        code=fingerprint.code_hash(),
+        engines=fingerprint.engine_versions(),
+    )
+
+
+def _model_version() -> str:
+    from splink_models.model import active_model
+
+    return active_model().fingerprint
+
+
+def _contracts(parameters: dict[str, Any]) -> "list[Contract]":
+    from sources.contract import load_contracts
+
+    folder = Path(parameters.get("contracts") or get_settings().contracts)
+    return load_contracts(folder)
+
+
+def _load_rules(run: Run) -> int | None:
+    """Load the rules (dbt seeds), unless the warehouse has these very ones."""
+    digest = fingerprint.seeds_hash()
+    loaded = find_runs("where parameters ? 'rules_loaded' order by started_at desc limit 1")
+    with connect() as connection:
+        has_rules = connection.execute("select to_regclass('rules.customer_states') is not null").fetchone() == (True,)
+    rows = 0
+    if not (has_rules and loaded and loaded[0].parameters["rules_loaded"] == digest):
+        rows = dbt("seed", variables=_variables(run)).row_count
+    remember(run.run_id, rules_loaded=digest)
+    return rows
+
+
+def _build(selector: str) -> Stage:
+    def build(run: Run) -> int | None:
+        return dbt("build", select=f"tag:{selector}", variables=_variables(run)).row_count
+
+    return build
+
+
+def _variables(run: Run) -> dict[str, object]:
+    """The run's time, for dbt; the same in all stages of a run, or dbt would parse the project anew for each."""
+    settings = get_settings()
+    return {
+        "as_of_at": run.as_of_at.isoformat(sep=" "),
+        "as_of_date": run.as_of_date.isoformat(),
+        "time_zone": settings.time_zone,
+        "cohort_date": settings.cohort_date.isoformat() if settings.cohort_date else "",
+        "refresh_snapshots": run.is_full_refresh,
+    }
+
+
+def _gate(gate_code: "GateCode") -> Stage:
+    def gate(run: Run) -> int | None:
+        from expectations import run_gate
+
+        return run_gate(gate_code, run.run_id).controls
+
+    return gate
+
+
+def _normalise(run: Run) -> int | None:  # noqa: ARG001
+    from sources.normaliser import normalise_new_values
+
+    with connect("transformer") as connection:
+        return sum(normalise_new_values(connection).values())
+
+
+def _score(run: Run) -> int | None:
+    from splink_models import score_records
+
+    return score_records(run.run_id).pairs_scored
+
+
+def _connect_records(run: Run) -> int | None:  # noqa: ARG001
+    from splink_models import resolve_components
+
+    return resolve_components().components
+
+
+def _publish(run: Run) -> int | None:
+    """A run that looks back replaces nothing that readers see: its quarter comes with the snapshot."""
+    looks_back = is_past(run)
+    tables = [] if looks_back else _published_tables(publication.WITH_RUN)
+    return publication.publish(run, tables, with_ledger=not looks_back)
+
+
+def _take_snapshot(run: Run) -> int | None:
+    """Add the quarters that are due, with the curve fitted to them; None when none is."""
+    if not snapshot.is_due():
+        return None
+    dbt("build", select="tag:snapshot", variables=_variables(run))
+    snapshot.fit_curves()
+    tables = [*_published_tables(publication.WITH_SNAPSHOT), snapshot.SATURATION_FITS]
+    return publication.publish(run, tables, with_ledger=False)
+
+
+def _published_tables(publish_with: str) -> list[publication.PublishedTable]:
+    tables = publication.published_tables(read_manifest())
+    return [table for table in tables if table.publish_with == publish_with]
+
+
+STAGES: dict[str, Stage] = {
+    "load_rules": _load_rules,
+    "gate_raw": _gate("raw"),
+    "staging": _build("staging"),
+    "normalise": _normalise,
+    "quality_levels": _build("completeness"),
+    "gate_quality_levels": _gate("quality_levels"),
+    "score": _score,
+    "decide": _build("matching_decisions"),
+    "connect": _connect_records,
+    "identity": _build("identity"),
+    "merge": _build("merge"),
+    "contactability": _build("contactability"),
+    "traceability": _build("traceability"),
+    "states": _build("states"),
+    "strategies": _build("strategies"),
+    "marts": _build("marts"),
+    "gate_marts": _gate("marts"),
+    "publish": _publish,
+    "snapshot": _take_snapshot,
+}

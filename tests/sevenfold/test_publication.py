@@ -1,0 +1,203 @@
+"""Publication: differences only, all at once, never in a reader's way."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from sevenfold import publication, runs
+from sevenfold.publication import PublicationError, PublishedTable, publish, published_tables
+from sevenfold.warehouse import connect
+
+OpenRun = Callable[..., runs.Run]
+
+COLOURS = PublishedTable(
+    name="dim_colours",
+    schema="marts",
+    candidate_schema="candidate",
+    primary_key=("colour_id",),
+    description="One row per colour.",
+    column_descriptions={"label": "Its name, where it has one."},
+)
+LEDGER_PROPOSALS = """
+    create table candidate.ledger_customers_proposed as
+    select * from (values ('c1', 1::bigint, 'active', null::text), ('c2', 2, 'retired', 'c1'))
+        as proposed (customer_id, sequence_number, status_code, redirected_to);
+    create table candidate.ledger_members_proposed as
+    select * from (values ('pos:1', 'c1'), ('pos:2', 'c1')) as proposed (source_record_id, customer_id);
+    create table candidate.ledger_events_proposed as
+    select 'created'::text as event_code, 'c1'::text as customer_id, null::text as other_customer_id, 2 as record_count;
+    create table candidate.contact_ledger_proposed as select 'email:x'::text as contact_key, 'k1'::text as contact_id;
+"""
+
+
+def propose(rows: str, columns: str = "colour_id, label, shade") -> None:
+    """Make the candidate anew, as dbt does: another table under the same name."""
+    with connect("transformer") as connection:
+        connection.execute("drop table if exists candidate.dim_colours")
+        connection.execute(
+            f"create table candidate.dim_colours as select * from (values {rows}) as t ({columns})".encode()
+        )
+
+
+def read(query: str) -> list[tuple[Any, ...]]:
+    with connect() as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def colours() -> list[tuple[Any, ...]]:
+    return read("select * from marts.dim_colours order by colour_id")
+
+
+def test_the_first_publication_makes_the_table_with_key_comments_and_readers(open_run: OpenRun) -> None:
+    propose("(1, 'red', 0.5), (2, null, 0.25)")
+    assert publish(open_run(), [COLOURS], with_ledger=False) == 2
+    assert [row[0] for row in colours()] == [1, 2]
+    assert read(
+        "select obj_description('marts.dim_colours'::regclass), col_description('marts.dim_colours'::regclass, 2)"
+    ) == [("One row per colour.", "Its name, where it has one.")]
+    rights = "select has_table_privilege('sevenfold_bi_reader', 'marts.dim_colours', unnest(array['select', 'update']))"
+    assert read(rights) == [(True,), (False,)]
+    with pytest.raises(psycopg.errors.UniqueViolation), connect() as connection:
+        connection.execute("insert into marts.dim_colours (colour_id) values (1)")
+    run = runs.read_run("first")
+    assert (run.status_code, run.rows_published) == ("published", 2)
+
+
+def test_only_differences_are_written(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5), (2, null, 0.25), (3, 'blue', 1.0)")
+    publish(run, [COLOURS], with_ledger=False)
+    before = dict(read("select colour_id, xmin::text from marts.dim_colours"))
+    assert publish(run, [COLOURS], with_ledger=False) == 0
+    propose("(1, 'red', 0.5), (2, 'green', 0.25), (4, 'grey', 0.1)")
+    assert publish(run, [COLOURS], with_ledger=False) == 3
+    assert [row[:2] for row in colours()] == [(1, "red"), (2, "green"), (4, "grey")]
+    after = dict(read("select colour_id, xmin::text from marts.dim_colours"))
+    assert after[1] == before[1]
+    assert runs.read_run("first").rows_published == 6
+
+
+def test_the_table_stays_the_same_for_its_readers(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5)")
+    publish(run, [COLOURS], with_ledger=False)
+    with connect("publisher") as connection:
+        connection.execute("create view marts.a_readers_own_view as select label from marts.dim_colours")
+    propose("(1, 'green', 0.5)")
+    publish(run, [COLOURS], with_ledger=False)
+    assert read("select * from marts.a_readers_own_view") == [("green",)]
+
+
+def test_a_reader_in_the_middle_of_a_query_is_neither_blocked_nor_blocking(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5)")
+    publish(run, [COLOURS], with_ledger=False)
+    propose("(1, 'green', 0.5)")
+    with connect() as reader:
+        assert reader.execute("select label from marts.dim_colours").fetchall() == [("red",)]
+        # The reader's transaction stays open; a publication that waits for it would hang here.
+        publisher = threading.Thread(target=publish, args=(run, [COLOURS], False), daemon=True)
+        publisher.start()
+        publisher.join(timeout=30)
+        assert not publisher.is_alive()
+        assert reader.execute("select label from marts.dim_colours").fetchall() == [("green",)]
+
+
+def test_a_new_column_appears_and_a_lost_one_stays_empty(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5)")
+    publish(run, [COLOURS], with_ledger=False)
+    propose("(1, 'red', 'warm')", "colour_id, label, mood")
+    assert publish(run, [COLOURS], with_ledger=False) == 1
+    assert colours() == [(1, "red", None, "warm")]
+    assert publish(run, [COLOURS], with_ledger=False) == 0
+
+
+def test_a_changed_type_or_key_is_refused_and_nothing_is_published(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5)")
+    publish(run, [COLOURS], with_ledger=False)
+    propose("(1, 'red', 'dark')")
+    with pytest.raises(PublicationError, match=r"marts\.dim_colours: the type of shade \(numeric to text\) changed"):
+        publish(run, [COLOURS], with_ledger=False)
+    propose("(1, 'pink', 0.5)")
+    other_key = PublishedTable("dim_colours", "marts", "candidate", ("label",))
+    with pytest.raises(PublicationError, match="the primary key is colour_id and should be label"):
+        publish(run, [other_key], with_ledger=False)
+    assert [row[1] for row in colours()] == ["red"]
+
+
+def test_a_missing_candidate_is_named(open_run: OpenRun) -> None:
+    with pytest.raises(PublicationError, match=r"candidate\.dim_colours is missing"):
+        publish(open_run(), [COLOURS], with_ledger=False)
+
+
+def test_all_or_nothing(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5)")
+    publish(run, [COLOURS], with_ledger=False)
+    propose("(1, 'green', 0.5)")
+    with pytest.raises(psycopg.errors.UndefinedTable):  # the ledger's proposals were never made
+        publish(run, [COLOURS], with_ledger=True)
+    assert [row[1] for row in colours()] == ["red"]
+
+
+def test_a_run_closed_meanwhile_publishes_nothing(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5)")
+    runs.close_run("first")
+    with pytest.raises(PublicationError, match="Run first was closed"):
+        publish(run, [COLOURS], with_ledger=False)
+    assert colours() == []
+
+
+def test_the_ledger_moves_with_the_publication_and_forgets_nothing(open_run: OpenRun) -> None:
+    with connect("transformer") as connection:
+        connection.execute(LEDGER_PROPOSALS)
+    assert publish(open_run(), [], with_ledger=True) == 6
+    runs.close_run("first")
+    with connect("transformer") as connection:
+        connection.execute("truncate candidate.ledger_events_proposed")
+        connection.execute("delete from candidate.ledger_customers_proposed where customer_id = 'c2'")
+        connection.execute(
+            "update candidate.ledger_members_proposed set customer_id = 'c3' where source_record_id = 'pos:2'"
+        )
+        connection.execute("insert into candidate.ledger_customers_proposed values ('c3', 3, 'active', null)")
+    assert publish(open_run("second"), [], with_ledger=True) == 2
+    customers = (
+        "select customer_id, first_run_id, redirected_to from mdm.identity_ledger_customers order by customer_id"
+    )
+    assert read(customers) == [("c1", "first", None), ("c2", "first", "c1"), ("c3", "second", None)]
+    members = "select source_record_id, customer_id, run_id from mdm.identity_ledger_members order by source_record_id"
+    assert read(members) == [("pos:1", "c1", "first"), ("pos:2", "c3", "second")]
+    assert read("select run_id, event_code from mdm.identity_ledger_events") == [("first", "created")]
+
+
+def test_readers_see_the_runs(open_run: OpenRun) -> None:
+    publish(open_run(), [], with_ledger=False)
+    assert read("select run_id, status_code from marts.fct_pipeline_runs") == [("first", "published")]
+    publish(runs.read_run("first"), [], with_ledger=False)
+    assert read("select has_table_privilege('sevenfold_bi_reader', 'marts.fct_pipeline_runs', 'select')") == [(True,)]
+
+
+def manifest(**meta: object) -> dict[str, Any]:
+    node = {"name": "dim_colours", "schema": "candidate", "config": {"meta": meta}, "columns": {}}
+    return {"nodes": {"model.sevenfold.dim_colours": node, "model.other": {"config": {}}}}
+
+
+def test_the_manifest_says_what_is_published() -> None:
+    tables = published_tables(
+        manifest(published_schema="restricted", primary_key=["colour_id"], publish_with="snapshot")
+    )
+    assert tables == [
+        PublishedTable("dim_colours", "restricted", "candidate", ("colour_id",), publication.WITH_SNAPSHOT)
+    ]
+
+
+@pytest.mark.parametrize("meta", [{"published_schema": "marts"}, {"published_schema": "mart", "primary_key": ["a"]}])
+def test_an_incomplete_model_is_refused(meta: dict[str, object]) -> None:
+    with pytest.raises(PublicationError, match="Model dim_colours"):
+        published_tables(manifest(**meta))

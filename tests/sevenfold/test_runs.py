@@ -1,0 +1,169 @@
+"""The life of a run, against a real warehouse."""
+
+import datetime as dt
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from sevenfold import runs
+from sevenfold.errors import SevenfoldError
+from sevenfold.settings import get_settings
+from sevenfold.warehouse import connect
+
+OpenRun = Callable[..., runs.Run]
+
+OPEN_AND_DIE = """
+import datetime as dt, os, signal
+from sevenfold import runs
+runs.open_run(runs.RunRequest("dying", "customer_states", dt.date(2026, 7, 1), {trigger!r}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def die_in_the_middle(trigger: str) -> None:
+    """Open a run in another process, which is then killed."""
+    done = subprocess.run([sys.executable, "-c", OPEN_AND_DIE.format(trigger=trigger)], check=False)
+    assert done.returncode == -9
+
+
+def test_a_run_is_opened_timed_and_closed(open_run: OpenRun) -> None:
+    run = open_run(full_refresh=True)
+    assert (run.status_code, run.as_of_at, run.is_full_refresh) == (
+        "running",
+        dt.datetime(2026, 7, 1, tzinfo=dt.UTC),
+        True,
+    )
+    with runs.stage("first", "merge") as record:
+        record.row_count = 7
+    with connect() as connection:
+        stages = connection.execute("select stage_code, seconds >= 0, row_count from ops.run_stages").fetchall()
+        versions = connection.execute("select versions from ops.pipeline_runs").fetchone()
+    assert stages == [("merge", True, 7)]
+    assert versions is not None
+    assert {"python", "dbt-core", "splink", "postgresql"} <= set(versions[0])
+    closed = runs.close_run("first")
+    assert (closed.status_code, closed.failed_task, closed.ended_at is not None) == ("failed", "unknown", True)
+
+
+def test_midnight_is_the_one_of_the_deployment(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEVENFOLD_TIME_ZONE", "America/Mexico_City")
+    get_settings.cache_clear()
+    assert open_run().as_of_at == dt.datetime(2026, 7, 1, 6, tzinfo=dt.UTC)
+
+
+def test_a_date_that_has_not_begun_is_refused(open_run: OpenRun) -> None:
+    with pytest.raises(SevenfoldError, match="as_of 2999-01-01 lies in the future"):
+        open_run(as_of="2999-01-01")
+
+
+def test_one_run_at_a_time(open_run: OpenRun) -> None:
+    open_run("first")
+    with pytest.raises(runs.RunInProgressError, match=r"Run first \(command_line, started .* only one run may"):
+        open_run("second")
+    runs.close_run("first")
+    assert open_run("second").status_code == "running"
+
+
+def test_a_run_from_the_command_line_whose_process_died_is_given_up_at_once(open_run: OpenRun) -> None:
+    die_in_the_middle(runs.COMMAND_LINE)
+    open_run("second")
+    dead = runs.read_run("dying")
+    assert (dead.status_code, dead.message) == ("failed", "Its process died; run second went on.")
+
+
+def test_a_scheduled_run_may_be_silent_between_tasks(open_run: OpenRun) -> None:
+    die_in_the_middle("scheduled")
+    with pytest.raises(runs.RunInProgressError):
+        open_run("second")
+    with connect() as connection:
+        connection.execute("update ops.pipeline_runs set started_at = started_at - interval '16 minutes'")
+    assert open_run("second").status_code == "running"
+
+
+def test_opening_again_resumes_a_failed_run(open_run: OpenRun) -> None:
+    open_run()
+    with pytest.raises(SevenfoldError), runs.stage("first", "merge"):
+        raise SevenfoldError("merge: no such rule")
+    runs.close_run("first", ["merge"])
+    run = open_run()
+    assert (run.status_code, run.failed_task, run.message, run.ended_at) == ("running", None, None, None)
+
+
+def test_a_failed_stage_says_why_until_it_passes(open_run: OpenRun) -> None:
+    open_run()
+    with pytest.raises(SevenfoldError), runs.stage("first", "gate_raw"):
+        raise SevenfoldError("gate raw: 3 of 9 rows have no key")
+    run = runs.read_run("first")
+    assert (run.failed_task, run.message) == ("gate_raw", "gate raw: 3 of 9 rows have no key")
+    with runs.stage("first", "gate_raw"):
+        pass
+    run = runs.read_run("first")
+    assert (run.failed_task, run.message) == (None, None)
+
+
+def test_what_the_database_refuses_is_said_without_values(open_run: OpenRun) -> None:
+    open_run()
+    twice = """
+        create temporary table people (email text primary key);
+        insert into people values ('ana@example.com'), ('ana@example.com')
+    """
+    with pytest.raises(SevenfoldError) as caught, runs.stage("first", "merge"), connect() as connection:
+        connection.execute(twice)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    message = runs.read_run("first").message
+    assert message == str(caught.value)
+    assert "duplicate key value violates unique constraint" in message
+    assert "ana@example.com" not in message
+
+
+def test_a_closed_run_takes_no_more_stages(open_run: OpenRun) -> None:
+    open_run()
+    runs.close_run("first")
+    with pytest.raises(SevenfoldError, match="Run first is closed"), runs.stage("first", "merge"):
+        pytest.fail("a stage of a closed run began")
+
+
+def test_a_published_run_stays_published_when_its_snapshot_fails(open_run: OpenRun) -> None:
+    open_run()
+    runs.update_run("first", status_code="published")
+    with pytest.raises(SevenfoldError), runs.stage("first", "snapshot"):
+        raise psycopg.Error("gone")
+    closed = runs.close_run("first", ["snapshot"])
+    assert (closed.status_code, closed.failed_task) == ("published", "snapshot")
+
+
+def test_a_run_before_the_published_date_looks_back(open_run: OpenRun) -> None:
+    assert runs.is_past(open_run("first")) is False
+    runs.update_run("first", status_code="published")
+    runs.close_run("first")
+    assert runs.is_past(open_run("second", as_of="2026-04-01")) is True
+
+
+def test_an_empty_database_is_told_from_an_empty_warehouse(open_run: OpenRun) -> None:
+    with connect() as connection:
+        connection.execute("drop schema ops cascade")
+    with pytest.raises(SevenfoldError, match="sevenfold warehouse migrate"):
+        open_run()
+
+
+def asked(**values: object) -> types.SimpleNamespace:
+    return types.SimpleNamespace(run_id="r", dag_id="d", conf=values.get("conf"), run_type="scheduled")
+
+
+def test_the_date_is_the_parameter_or_the_day_the_run_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEVENFOLD_TIME_ZONE", "America/Mexico_City")
+    get_settings.cache_clear()
+    due = dt.datetime(2026, 7, 1, 3, tzinfo=dt.UTC)  # still 30 June in Mexico City
+    assert runs.request_from(asked(), {"as_of": None}, due).as_of_date == dt.date(2026, 6, 30)
+    assert runs.request_from(asked(), {"as_of": "2026-04-01"}, due).as_of_date == dt.date(2026, 4, 1)
+    get_settings.cache_clear()
+
+
+def test_a_run_without_any_date_is_refused() -> None:
+    with pytest.raises(SevenfoldError, match="parameter as_of"):
+        runs.request_from(asked(), {}, None)
