@@ -14,6 +14,7 @@ from sevenfold.warehouse import clear_errors, require_supported_version
 MIGRATIONS_FOLDER = Path(__file__).parent / "migrations"
 LOCK_KEY = 7_000_001  # of the advisory lock: two runs at once take turns
 ATTEMPTS = 5  # databases of one server share the roles, and no lock spans databases
+RACE_ERRORS = (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation)
 
 HISTORY_TABLE = b"""
     create schema if not exists ops;
@@ -50,7 +51,7 @@ def migrate(connection: psycopg.Connection[Any], folder: Path = MIGRATIONS_FOLDE
         folder: the SQL files, named `0001_what_it_does.sql`.
 
     Raises:
-        MigrationError: when an applied migration has changed, or the database is newer than the code.
+        MigrationError: when a migration fails or was changed once applied, or the database is newer than the code.
         MissingRightsError: when the user lacks a right.
         WarehouseTooOldError: when the server is older than PostgreSQL 15.
     """
@@ -77,14 +78,18 @@ def read_migrations(folder: Path) -> list[Migration]:
 
 def _apply_safely(connection: psycopg.Connection[Any], migration: Migration, migrations: list[Migration]) -> bool:
     """Apply a migration; try again when another database of the server changed the same role at the same time."""
-    for attempt in range(1, ATTEMPTS + 1):
+    attempt = 1
+    while True:
         try:
             return _apply(connection, migration, migrations)
-        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation):
-            if attempt == ATTEMPTS:
-                raise
-            time.sleep(0.1 * attempt)
-    raise AssertionError("unreachable")
+        except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege):
+            raise  # not the migration's fault
+        except psycopg.Error as error:
+            if attempt == ATTEMPTS or not isinstance(error, RACE_ERRORS):
+                reason = error.diag.message_primary
+                raise MigrationError(f"Migration {migration.name} failed, and left nothing behind: {reason}.") from None
+        time.sleep(0.1 * attempt)
+        attempt += 1
 
 
 def _apply(connection: psycopg.Connection[Any], migration: Migration, migrations: list[Migration]) -> bool:

@@ -51,13 +51,13 @@ comment on column mdm.identity_ledger_events.record_count is 'Records that moved
 
 create table mdm.contact_ledger (
     contact_key text primary key,
-    contact_id text not null unique,
+    contact_id text not null,
     run_id text not null
 );
 
-comment on table mdm.contact_ledger is 'One row per contact ID ever given. No row is ever deleted.';
-comment on column mdm.contact_ledger.contact_key is 'Contact point that the contact is known by.';
-comment on column mdm.contact_ledger.contact_id is 'Contact ID: given once, never reused.';
+comment on table mdm.contact_ledger is 'One row per contact point that a contact was ever known by. No row is ever deleted.';
+comment on column mdm.contact_ledger.contact_key is 'Contact point: its kind and its value.';
+comment on column mdm.contact_ledger.contact_id is 'Contact that the point belongs to: an ID given once, never reused.';
 comment on column mdm.contact_ledger.run_id is 'Run that gave the ID.';
 
 grant select on mdm.identity_ledger_customers, mdm.identity_ledger_members, mdm.identity_ledger_events, mdm.contact_ledger

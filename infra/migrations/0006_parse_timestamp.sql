@@ -1,7 +1,8 @@
 -- A source writes times in its own way, and one wrong date must not stop a million right ones.
 
 create function staging.parse_timestamp(value text, value_format text, time_zone text) returns timestamptz
-language plpgsql stable strict parallel safe
+-- Catching an error needs a subtransaction, which a parallel query cannot have.
+language plpgsql stable strict parallel unsafe
 as $$
 begin
     if value_format <> '' then

@@ -1,6 +1,6 @@
 -- One row per snapshot date and customer record: the party that holds it (paper, stage 4). A record without the
 -- mandatory names joins the one customer who holds its contact point (under the same given name, when it has one);
--- otherwise records of one contact point form a contact. A namesake joins nobody.
+-- otherwise records of one group of contact points form a contact. A namesake joins nobody.
 {{ config(indexes=[{'columns': ['snapshot_date', 'source_record_id'], 'unique': true}]) }}
 
 with versions as (
@@ -9,6 +9,10 @@ with versions as (
 
 contact_points as (
     select * from {{ ref('int_record_contact_points_by_date') }}
+),
+
+contact_groups as (
+    select * from {{ ref('int_contact_groups') }}
 ),
 
 holders as (
@@ -47,13 +51,15 @@ held as (
         unidentified_points.source_record_id,
         unidentified_points.contact_kind_code,
         unidentified_points.link_priority,
-        unidentified_points.contact_kind_code || ':' || unidentified_points.contact_value as contact_key,
+        contact_groups.group_key as contact_key,
         case
             when unidentified_points.entity_level = 3 then null
             when unidentified_points.given_name_canonical is null then holders.customer_id
             else holders_by_given_name.customer_id
         end as customer_id
     from unidentified_points
+    inner join contact_groups
+        on unidentified_points.contact_kind_code || ':' || unidentified_points.contact_value = contact_groups.contact_key
     left join holders
         on
             unidentified_points.snapshot_date = holders.snapshot_date

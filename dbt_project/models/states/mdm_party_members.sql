@@ -5,7 +5,10 @@
 ) }}
 
 with contact_ids as (
-    select * from {{ ref('int_contact_ids') }}
+    select distinct
+        group_key,
+        contact_id
+    from {{ ref('int_contact_ids') }}
 ),
 
 members as (
@@ -59,5 +62,5 @@ select
 from members
 left join contact_ids
     on
-        members.party_key = contact_ids.contact_key
+        members.party_key = contact_ids.group_key
         and members.party_type_code = 'contact'

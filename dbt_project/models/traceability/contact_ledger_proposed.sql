@@ -1,4 +1,4 @@
--- One row per contact ID ever given, as the ledger will say once this run is published.
+-- One row per contact point of a contact, as the ledger will say once this run is published.
 {{ config(schema='candidate') }}
 
 select

@@ -18,13 +18,19 @@ interaction_keys as (
     select * from {{ ref('int_interaction_keys') }}
 ),
 
+contact_groups as (
+    select * from {{ ref('int_contact_groups') }}
+),
+
 own_contact_points as (
-    select distinct on (interaction_id)
-        interaction_id,
-        key_kind_code || ':' || key_value as contact_key
+    select distinct on (interaction_keys.interaction_id)
+        interaction_keys.interaction_id,
+        contact_groups.group_key as contact_key
     from interaction_keys
-    where is_contact_point
-    order by interaction_id, link_priority
+    inner join contact_groups
+        on interaction_keys.key_kind_code || ':' || interaction_keys.key_value = contact_groups.contact_key
+    where interaction_keys.is_contact_point
+    order by interaction_keys.interaction_id, interaction_keys.link_priority
 ),
 
 own_traces as (
