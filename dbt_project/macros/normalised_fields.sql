@@ -8,10 +8,19 @@
             and {{ column }}_value.value_format = {{ value_format }}
 {%- endmacro %}
 
-{# A name field of its own wins over the same part of a full name. #}
+{# A name field of its own wins over the same part of a full name; an initial is enough for a middle name, and for no other. #}
 {% macro name_part(column, part='value') -%}
     {%- if part == 'value' -%}
-        coalesce({{ column }}_value.normalised_value, full_name_value.parts ->> '{{ column }}')
+        coalesce(
+            {{ column }}_value.normalised_value,
+            {{ column ~ "_value.parts ->> 'initial'," if column == 'middle_name' }}
+            full_name_value.parts ->> '{{ column }}'
+        )
+    {%- elif column != 'middle_name' -%}
+        coalesce(
+            case when {{ column }}_value.failure_code is null then {{ column }}_value.parts ->> 'key' end,
+            full_name_value.parts ->> '{{ column }}_key'
+        )
     {%- else -%}
         coalesce({{ column }}_value.parts ->> 'key', full_name_value.parts ->> '{{ column }}_key')
     {%- endif -%}

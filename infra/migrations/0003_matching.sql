@@ -72,6 +72,8 @@ comment on table intermediate.match_components is 'One row per record: the group
 comment on column intermediate.match_components.source_record_id is 'Record.';
 comment on column intermediate.match_components.component_id is 'Smallest record identifier of the group. Not a customer ID.';
 
-grant select, insert, update, delete, truncate
-    on intermediate.normalised_values, intermediate.match_scores, intermediate.match_scored_records, intermediate.match_components
-    to sevenfold_transformer;
+-- Whoever fills a table may also take its statistics: its owner.
+alter table intermediate.normalised_values owner to sevenfold_transformer;
+alter table intermediate.match_scores owner to sevenfold_transformer;
+alter table intermediate.match_scored_records owner to sevenfold_transformer;
+alter table intermediate.match_components owner to sevenfold_transformer;

@@ -80,12 +80,12 @@ def _phone(text: str, country: Country) -> NormalisedValue:
         return NormalisedValue.failed("malformed")
     if rules.match(str(number.national_number)):
         return NormalisedValue.failed("placeholder")
-    if not phonenumbers.is_valid_number(number):
+    # What is_valid_number does, but the region is looked for once.
+    region = phonenumbers.region_code_for_number(number)
+    if region is None or not phonenumbers.is_valid_number_for_region(number, region):
         return NormalisedValue.failed("malformed")
-    region = phonenumbers.region_code_for_number(number) or ""
-    return NormalisedValue.accepted(
-        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164), {"region": region}
-    )
+    value = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return NormalisedValue.accepted(value, {"region": region})
 
 
 def _with_new_prefix(dialled: str, calling_region: str | None) -> str | None:

@@ -43,13 +43,13 @@ def normalise_full_name(raw_value: str, country: Country, _value_format: str) ->
     Parts: each of the four name fields that was found and its `<field>_key`, `key` of the whole, `canonical_given` of
     the given names and `suffix`. A first or last name that is only an initial is left out and named in `initial_only`.
     """
-    text = clean(raw_value)
     rules = naming_rules(country.country_code)
-    before, after = _around_comma(text, rules)
+    before, after = _around_comma(clean(raw_value), rules)
     words_before, words_after = _usable_words(before, rules), _usable_words(after, rules)
-    if not words_before and not words_after:
+    text = " ".join(words_before + words_after)
+    if not text:
         return NormalisedValue.failed("malformed")
-    if placeholders("full_name", country.country_code).match(comparison_key(" ".join(words_before + words_after))):
+    if placeholders("full_name", country.country_code).match(comparison_key(text)):
         return NormalisedValue.failed("placeholder")
     fields, suffix = _split(words_before, words_after, rules)
     if not fields.first_last_name and _has_title(before, rules):  # Mrs Dodsworth: a title goes with the last name

@@ -3,6 +3,7 @@
 import importlib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from types import ModuleType
 
@@ -82,17 +83,21 @@ def _check(number: str, kinds: tuple[str, ...]) -> NormalisedValue | FailureCode
 
 @cache
 def checker(checker_code: str) -> Checker:
-    """Give the function behind a checker code: a module of python-stdnum, or one of those below."""
-    if checker_code.startswith("stdnum."):
-        return partial(_check_with_stdnum, importlib.import_module(checker_code))
-    try:
+    """Give the function behind a checker code: a module of python-stdnum, or one of those below.
+
+    Raises:
+        SevenfoldError: when there is no such function.
+    """
+    if checker_code in _OWN_CHECKERS:
         return _OWN_CHECKERS[checker_code]
-    except KeyError:
-        known = ", ".join(sorted(_OWN_CHECKERS))
-        raise SevenfoldError(
-            f"Seed national_identifier_kinds names the checker {checker_code!r}, which does not exist. "
-            f"Use a module of python-stdnum (stdnum.mx.curp) or one of: {known}."
-        ) from None
+    if checker_code.startswith("stdnum."):
+        with suppress(ModuleNotFoundError):
+            return partial(_check_with_stdnum, importlib.import_module(checker_code))
+    known = ", ".join(sorted(_OWN_CHECKERS))
+    raise SevenfoldError(
+        f"Seed national_identifier_kinds names the checker {checker_code!r}, which does not exist. "
+        f"Use a module of python-stdnum (stdnum.mx.curp) or one of: {known}."
+    )
 
 
 def _check_with_stdnum(module: ModuleType, number: str) -> Checked:
@@ -116,6 +121,8 @@ def _person_rfc(number: str) -> Checked:
 
 
 def _spanish_dni(number: str) -> Checked:
+    if not number[-1].isalpha():
+        raise exceptions.InvalidFormat
     if number[:-1].isdigit():
         number = number.zfill(9)  # spreadsheets drop leading zeros; the check letter proves the repair
     return dni.validate(number), {}

@@ -71,37 +71,27 @@ _NEW_VALUES = """
             values ('email', interactions.email), ('phone', interactions.phone)
         ) as fields (field_kind, raw_value)
         where fields.raw_value is not null
-    ),
-
-    distinct_values as (
-        select distinct
-            field_values.field_kind,
-            field_values.country_code,
-            coalesce(contract_fields.value_format, '') as value_format,
-            field_values.raw_value
-        from field_values
-        left join ops.source_contract_fields as contract_fields
-            on
-                field_values.field_kind in ('birth_date', 'gender')  -- the kinds whose reading depends on the format
-                and contract_fields.entity_code = 'customer_records'
-                and field_values.source_code = contract_fields.source_code
-                and field_values.field_name = contract_fields.field_name
     )
 
     select
-        distinct_values.field_kind,
-        distinct_values.country_code,
-        distinct_values.value_format,
-        distinct_values.raw_value
-    from distinct_values
-    where not exists (
-        select from intermediate.normalised_values
-        where
-            normalised_values.field_kind = distinct_values.field_kind
-            and normalised_values.country_code = distinct_values.country_code
-            and normalised_values.value_format = distinct_values.value_format
-            and normalised_values.raw_value_hash = md5(distinct_values.raw_value)
-    )
+        field_values.field_kind,
+        field_values.country_code,
+        coalesce(contract_fields.value_format, '') as value_format,
+        field_values.raw_value
+    from field_values
+    left join ops.source_contract_fields as contract_fields
+        on
+            field_values.field_kind in ('birth_date', 'gender')  -- the kinds whose reading depends on the format
+            and contract_fields.entity_code = 'customer_records'
+            and field_values.source_code = contract_fields.source_code
+            and field_values.field_name = contract_fields.field_name
+    except
+    select
+        normalised_values.field_kind,
+        normalised_values.country_code,
+        normalised_values.value_format,
+        normalised_values.raw_value
+    from intermediate.normalised_values
 """
 
 _COPY = """
@@ -141,6 +131,8 @@ def normalise_new_values(connection: psycopg.Connection[tuple[Any, ...]]) -> dic
             while chunk_counts := _normalise_chunk(connection, new_values, workers):
                 counts += chunk_counts
         new_values.close()
+        if counts:
+            connection.execute("analyze intermediate.normalised_values")
     seconds = time.perf_counter() - started_at
     _log.info("Normalised %d new values in %.1f s: %s", counts.total(), seconds, dict(sorted(counts.items())))
     return dict(sorted(counts.items()))

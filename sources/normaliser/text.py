@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _LATIN_MARKS = re.compile("[\u0300-\u036f]")
 # NFKD leaves these letters as they are, and so does DuckDB's strip_accents.
@@ -24,7 +25,8 @@ def clean(raw_value: str) -> str:
         text = "".join(character for character in text if unicodedata.category(character) != "Cf")
     else:
         text = text.replace("`", "'")
-    text = "".join(character if character.isprintable() else " " for character in text)
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
     return _SPACES.sub(" ", text).strip()
 
 
@@ -43,6 +45,7 @@ def with_ascii_digits(text: str) -> str:
     return "".join(str(unicodedata.digit(character)) if character.isdigit() else character for character in plain)
 
 
+@lru_cache(maxsize=65_536)  # the words of names and streets repeat
 def comparison_key(text: str) -> str:
     """Give the form that is compared: upper case, no accents, letters and digits of any script, single spaces.
 

@@ -77,7 +77,9 @@ def test_a_wrong_identifier_says_why(country_code: str, raw_value: str, failure_
     assert (result.value, result.failure_code) == (None, failure_code)
 
 
-@pytest.mark.parametrize(("country_code", "number"), [("MX", CURP), ("MX", RFC), ("ES", "54362315K"), ("ES", "X5253868R")])
+@pytest.mark.parametrize(
+    ("country_code", "number"), [("MX", CURP), ("MX", RFC), ("ES", "54362315K"), ("ES", "X5253868R")]
+)
 def test_every_other_check_character_is_wrong(country_code: str, number: str) -> None:
     alphabet = "0123456789A" if number == RFC else "0123456789" if number == CURP else "TRWAGMYFPDXBNJZSQVHLCKE"
     for character in set(alphabet) - {number[-1]}:

@@ -60,7 +60,10 @@ def test_a_name_has_a_readable_and_a_comparison_form(country_code: str, raw_valu
 @pytest.mark.parametrize(
     ("raw_value", "failure_code"),
     [
-        *((text, "placeholder") for text in ("XX", "xxx", "NA", "N/A", "n.a.", ".", "-", "SIN NOMBRE", "Prueba", "TEST")),
+        *(
+            (text, "placeholder")
+            for text in ("XX", "xxx", "NA", "N/A", "n.a.", ".", "-", "SIN NOMBRE", "Prueba", "TEST")
+        ),
         *((text, "placeholder") for text in ("CLIENTE", "Público en General", "Sr. Cliente", "NULL", "asdf", "zzz")),
         ("12345", "malformed"),
         ("Juan3", "malformed"),
@@ -191,7 +194,7 @@ def test_what_is_no_whole_name_fails(raw_value: str, failure_code: FailureCode) 
 @pytest.mark.skipif(not HISTORICAL.exists(), reason="the full historical set is not beside the repository")
 def test_the_splitter_agrees_with_real_names() -> None:
     """The figures of docs/explanation/normalisation.md; the set calls the first word first name, titles included."""
-    rows = duckdb.sql(
+    rows = duckdb.execute(
         f"select full_name, first_name, surname from '{HISTORICAL}/*.parquet' "
         "where first_name is not null and surname is not null and full_name not like '%,%' using sample 5000 rows"
         " (reservoir, 7)"

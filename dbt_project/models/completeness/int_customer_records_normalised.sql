@@ -27,6 +27,14 @@ normalised as (
             full_name_value.parts ->> 'canonical_given'
         ) as given_name_canonical,
         birth_date_value.normalised_value::date as birth_date_raw,
+        -- A date too old for a customer of today still tells two records apart.
+        case
+            when birth_date_value.failure_code = 'out_of_range' then make_date(
+                (birth_date_value.parts ->> 'year')::integer,
+                (birth_date_value.parts ->> 'month')::integer,
+                (birth_date_value.parts ->> 'day')::integer
+            )
+        end as birth_date_out_of_range,
         (birth_date_value.parts ->> 'year')::integer as birth_year,
         national_identifier_value.normalised_value as national_identifier,
         coalesce(
@@ -49,10 +57,11 @@ normalised as (
     {% for field in name_fields %}
         {{ join_normalised(field, 'name') }}
     {% endfor %}
-    {% for field in ['full_name', 'national_identifier', 'gender', 'email', 'phone', 'street_address', 'postal_code'] %}
+    {% for field in ['full_name', 'national_identifier', 'email', 'phone', 'street_address', 'postal_code'] %}
         {{ join_normalised(field, field) }}
     {% endfor %}
     {{ join_normalised('birth_date', 'birth_date', 'records.birth_date_format') }}
+    {{ join_normalised('gender', 'gender', 'records.gender_format') }}
 )
 
 select

@@ -25,8 +25,8 @@ inputs as (
         split_part(phone, ';', 1) as phone,
         street_address_key,
         postal_code,
-        coalesce(extract(year from birth_date)::integer, birth_year) as birth_year,
-        birth_date
+        coalesce(extract(year from birth_date_for_matching)::integer, birth_year) as birth_year,
+        birth_date_for_matching as birth_date
     from records
 )
 

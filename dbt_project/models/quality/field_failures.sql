@@ -29,6 +29,14 @@ failures as (
             failures.field_kind = '{{ kind }}'
             and records.{{ field }} = failures.raw_value
             and records.country_code = failures.country_code
-            and {{ 'records.birth_date_format' if field == 'birth_date' else "''" }} = failures.value_format
-    {{ 'union all' if not loop.last }}
+            and {{ 'records.' ~ field ~ '_format' if field in ['birth_date', 'gender'] else "''" }} = failures.value_format
+    union all
 {% endfor %}
+select
+    raw_id,
+    source_code,
+    source_record_id,
+    'birth_date' as field_name,
+    'in_the_future' as failure_code
+from {{ ref('int_customer_records_normalised') }}
+where birth_date_raw is not null and birth_date is null

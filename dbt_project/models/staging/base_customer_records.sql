@@ -17,6 +17,7 @@ with rows_of_all_sources as (
             {{ contract_recorded_at(contract) }} as recorded_at,
             {{ contract_literal(contract.country_code) }}::text as contract_country_code,
             {{ contract_literal(contract['fields'].get('birth_date', {}).get('format', '')) }}::text as birth_date_format,
+            {{ contract_literal(contract['fields'].get('gender', {}).get('format', '')) }}::text as gender_format,
             {% for field in text_fields %}
                 {{ contract_field(contract, field) }} as {{ field }},
             {% endfor %}
@@ -33,6 +34,7 @@ with rows_of_all_sources as (
             null::timestamptz as recorded_at,
             null::text as contract_country_code,
             null::text as birth_date_format,
+            null::text as gender_format,
             {% for field in text_fields %}
                 null::text as {{ field }},
             {% endfor %}
@@ -54,6 +56,7 @@ select
     rows_of_all_sources.source_code || ':' || rows_of_all_sources.native_key as source_record_id,
     coalesce(country_names.country_code, rows_of_all_sources.contract_country_code) as country_code,
     rows_of_all_sources.birth_date_format,
+    rows_of_all_sources.gender_format,
     {% for field in text_fields %}
         rows_of_all_sources.{{ field }},
     {% endfor %}

@@ -1,0 +1,169 @@
+"""The simulated retailer through the real DAG: right, repeatable, and the same customers when news arrives."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from infra import embedded
+from sources.retailer.generation import generate
+from sources.retailer.increments import more
+from sources.retailer.truth import compare
+from tests.conftest import fresh_warehouse
+from tests.end_to_end.pipeline import published_tables, sevenfold, unequal_totals
+
+pytestmark = pytest.mark.slow
+
+PEOPLE = 1_500
+SETTINGS = {"SEVENFOLD_COHORT_DATE": "2025-04-01"}
+
+
+@dataclass(frozen=True)
+class Retailer:
+    """A published retailer: where it lies and what the first run made."""
+
+    home: Path
+    input_folder: Path
+    url: str
+    first_tables: dict[str, str]
+    first_customers: dict[str, str]
+
+    def run(self, as_of: str, *options: str) -> None:
+        answer = sevenfold(
+            "run", "--as-of", as_of, *options,
+            home=self.home, warehouse_url=self.url, SEVENFOLD_INPUT=str(self.input_folder), **SETTINGS,
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+    def last_run(self) -> tuple[object, ...]:
+        with psycopg.connect(self.url) as connection:
+            row = connection.execute(
+                "select status_code, rows_published from ops.pipeline_runs order by started_at desc limit 1"
+            ).fetchone()
+        assert row is not None
+        return row
+
+
+def customers(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, str]:
+    rows = connection.execute(
+        "select source_record_id, customer_id from restricted.customer_crosswalk where customer_id is not null"
+    )
+    return {str(record): str(customer) for record, customer in rows}
+
+
+@pytest.fixture(scope="module")
+def retailer(warehouse_server: embedded.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retailer]:
+    home = tmp_path_factory.mktemp("retailer")
+    generate(home / "input", PEOPLE, seed=31)
+    with fresh_warehouse(warehouse_server, home) as url:
+        first = Retailer(home, home / "input", url, {}, {})
+        first.run("2026-07-01")
+        with psycopg.connect(url) as connection:
+            yield Retailer(home, home / "input", url, published_tables(connection), customers(connection))
+
+
+def test_nothing_is_lost(retailer: Retailer) -> None:
+    with psycopg.connect(retailer.url) as connection:
+        assert unequal_totals(connection) == []
+        checked = connection.execute("select count(*), sum(left_count) from quality.reconciliation").fetchone()
+    assert checked is not None
+    assert checked[0] >= 20
+    assert checked[1] > 10_000
+
+
+def test_states_and_customers_are_near_the_truth(retailer: Retailer) -> None:
+    with psycopg.connect(retailer.url) as connection:
+        comparison = compare(retailer.input_folder / "truth", connection)
+    identity = comparison.identity
+    assert identity.records > 500
+    assert identity.pair_precision is not None
+    assert identity.pair_precision >= 0.99
+    assert identity.pair_recall is not None
+    assert identity.pair_recall >= 0.97
+    errors = [abs(share.pipeline_share - share.true_share) for share in comparison.state_shares]
+    assert len(errors) == 6 * 2 * 7
+    assert max(errors) < 0.02
+
+
+def test_the_snapshots_hold_every_quarter_and_both_populations(retailer: Retailer) -> None:
+    with psycopg.connect(retailer.url) as connection:
+        rows = connection.execute(
+            """
+            select population_code, count(*), count(distinct snapshot_date), count(distinct total)
+            from (
+                select *, sum(party_count) over (partition by population_code, snapshot_date) as total
+                from marts.fct_customer_state_shares
+            ) as shares
+            group by population_code order by population_code
+            """
+        ).fetchall()
+        fits = connection.execute("select distinct fit_code from marts.fct_saturation_fits order by 1").fetchall()
+    cohort, everyone = rows
+    assert cohort[:3] == ("closed_cohort", 42, 6)
+    assert everyone[:3] == ("everyone", 42, 6)
+    assert fits == [("observed",), ("published",), ("without_month_zero",)]
+
+
+def test_the_report_is_one_page_that_asks_nobody(retailer: Retailer) -> None:
+    with psycopg.connect(retailer.url) as connection:
+        names = [str(name) for (name,) in connection.execute(
+            "select distinct first_last_name from restricted.golden_records where length(first_last_name) > 7")]  # fmt: skip
+        emails = [str(email) for (email,) in connection.execute(
+            "select split_part(email, ';', 1) from restricted.golden_records where email is not null")]  # fmt: skip
+    (page,) = (retailer.home / "reports").glob("*/index.html")
+    text = page.read_text(encoding="utf-8")
+    for resource in ('src="http', "src='http", "url(http", '<link rel="stylesheet" href="http', "@import"):
+        assert resource not in text
+    assert len(emails) > 100
+    assert [email for email in emails if email in text] == []
+    assert len(names) > 20
+    assert [name for name in names if f">{name}<" in text] == []
+    figures = json.loads((page.parent / "figures.json").read_text(encoding="utf-8"))
+    assert figures
+
+
+def test_the_same_input_on_an_empty_warehouse_gives_the_same_bytes(
+    retailer: Retailer, warehouse_server: embedded.Server, tmp_path: Path
+) -> None:
+    with fresh_warehouse(warehouse_server, tmp_path) as url:
+        second = Retailer(tmp_path, retailer.input_folder, url, {}, {})
+        second.run("2026-07-01")
+        with psycopg.connect(url) as connection:
+            tables = published_tables(connection)
+    assert len(tables) >= 14
+    assert tables == retailer.first_tables
+
+
+def test_news_change_what_they_touch_and_no_customer(retailer: Retailer, tmp_path: Path) -> None:
+    """In order: nothing new writes nothing; one per cent of news writes little, and every ID stays where it was."""
+    retailer.run("2026-07-01")
+    assert retailer.last_run() == ("nothing_new", None)
+    with psycopg.connect(retailer.url) as connection:
+        assert published_tables(connection) == retailer.first_tables
+        first_rows = connection.execute("select max(rows_published) from ops.pipeline_runs").fetchone()
+    assert first_rows is not None
+
+    later = tmp_path / "input"
+    shutil.copytree(retailer.input_folder, later)
+    more(later, share=0.01, seed=32)
+    with_news = Retailer(retailer.home, later, retailer.url, retailer.first_tables, retailer.first_customers)
+    with_news.run("2026-07-02")
+    status, written = with_news.last_run()
+    assert status == "published"
+    assert isinstance(written, int)
+    assert 0 < written < 0.1 * float(str(first_rows[0]))
+    with psycopg.connect(retailer.url) as connection:
+        assert unequal_totals(connection) == []
+        now = customers(connection)
+        kept = [record for record in retailer.first_customers if now.get(record) == retailer.first_customers[record]]
+        lost = connection.execute(
+            "select count(*) from mdm.identity_ledger_customers left join marts.map_customer_ids using (customer_id) "
+            "where map_customer_ids.customer_id is null"
+        ).fetchone()
+    assert len(now) > len(retailer.first_customers)
+    assert len(kept) >= 0.995 * len(retailer.first_customers)
+    assert lost == (0,)
