@@ -41,12 +41,12 @@ def state_shares(rows: Iterable[Row], population: str) -> str:
             "quarter:O", title=None, sort=None, axis=alt.Axis(labelAngle=0, ticks=False, domain=False, labelPadding=8)
         )
     )
-    bars = base.mark_bar(size=62, stroke="white", strokeWidth=1).encode(
+    bars = base.mark_bar(size=54, stroke="white", strokeWidth=1).encode(
         y=alt.Y("low:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=_share_axis()),
         y2="high:Q",
         color=_state_colour(),
     )
-    labels = base.transform_filter("datum.party_share >= 0.028").mark_text(fontSize=11, font=FONT)
+    labels = base.transform_filter("datum.party_share >= 0.028").mark_text(fontSize=10.5, font=FONT)
     labels = labels.encode(
         y="middle:Q",
         text="label:N",
@@ -54,8 +54,8 @@ def state_shares(rows: Iterable[Row], population: str) -> str:
     )
     first, last = columns[0]["quarter"], columns[-1]["quarter"]
     description = f"Share of each state from {first} to {last}; the table below holds the same figures."
-    width = 80 * len({column["quarter"] for column in columns})
-    return _svg((bars + labels).properties(width=width, height=330), f"State shares, {_words(population)}", description)
+    width = 64 * len({column["quarter"] for column in columns})
+    return _svg((bars + labels).properties(width=width, height=320), f"State shares, {_words(population)}", description)
 
 
 def state_flows(rows: Iterable[Row], population: str, states: list[str]) -> str:
@@ -80,34 +80,32 @@ def state_flows(rows: Iterable[Row], population: str, states: list[str]) -> str:
         )
     )
     ink = alt.condition("datum.from_share > 0.35", alt.value("white"), alt.value(INK))
-    shares = base.mark_text(dy=-6, fontSize=12, fontWeight="bold", font=FONT).encode(text="share_label:N", color=ink)
+    shares = base.mark_text(dy=-6, fontSize=11, fontWeight="bold", font=FONT).encode(text="share_label:N", color=ink)
     counts = base.mark_text(dy=9, fontSize=10, font=FONT).encode(text="count_label:N", color=ink)
-    chart = (tiles + shares + counts).properties(width=68 * len(shown), height=48 * len(shown))
+    chart = (tiles + shares + counts).properties(width=54 * len(shown), height=44 * len(shown))
     description = "Share of the parties of each state (row) that are in each state (column) one quarter later."
     return _svg(chart, f"Flows between states, {_words(population)}", description)
 
 
 def saturation(points: list[tuple[float, float]], fit: SaturationFit, published: Row | None, population: str) -> str:
-    """The share of A by month, the fitted curve with its 95 % band, its ceiling, and the published curve."""
+    """The share of A by month, the fitted curve with its 95 % band and its ceiling, and the published curve."""
     if not points:
         return ""
     last_month = max(month for month, _ in points) + 9
     months = [last_month * step / 90 for step in range(91)]
     curve = [vars(point) for point in saturation_curve(fit, months)]
+    paper = _published_curve(published, months) if published else []
+    is_ours_higher = not (curve and paper) or curve[-1]["share"] >= paper[-1]["share"]
     layers: list[Any] = []
     if curve and curve[0]["low"] is not None:
-        band = _chart(curve).mark_area(color=LINE, opacity=0.14)
-        layers.append(band.encode(x="month:Q", y="low:Q", y2="high:Q"))
-    if published is not None:
-        line = _chart(_published_curve(published, months))
-        layers.append(_line(line.mark_line(color=QUIET_INK, strokeDash=[5, 4], strokeWidth=1.5)))
-        layers.append(_end_label(line, months[-1], "the paper's curve", QUIET_INK))
+        layers.append(_line(_chart(curve).mark_area(color=LINE, opacity=0.14), low="low", high="high"))
+    if paper:
+        layers.append(_line(_chart(paper).mark_line(color=QUIET_INK, strokeDash=[5, 4], strokeWidth=1.5)))
+        layers.append(_end_label(paper, "the paper's curve", QUIET_INK, is_above=not is_ours_higher))
     if curve and fit.saturation is not None:
-        line = _chart(curve)
-        layers.append(_line(line.mark_line(color=LINE, strokeWidth=2.5)))
-        layers.append(_end_label(line, months[-1], f"ceiling {fit.saturation.value:.1%}", LINE))
-    layers.append(_points(points))
-    chart = alt.layer(*layers).properties(width=430, height=270)
+        layers.append(_line(_chart(curve).mark_line(color=LINE, strokeWidth=2.5)))
+        layers.append(_end_label(curve, f"ceiling {fit.saturation.value:.1%}", LINE, is_above=is_ours_higher))
+    chart = alt.layer(*layers, *_points(points)).properties(width=390, height=260)
     description = f"{len(points)} quarterly points and the curve A - B exp(-t / tau) through them, with its 95 % band."
     return _svg(chart, f"Share of state A and its saturation, {_words(population)}", description)
 
@@ -131,7 +129,8 @@ def quality_levels(rows: Iterable[Row]) -> str:
     labels = labels.encode(
         x="middle:Q", text="label:N", color=alt.condition("datum.is_light", alt.value(INK), alt.value("white"))
     )
-    chart = (rectangles + labels).properties(width=560, height=28 * len(sources))
+    # The reader's font may be wider than the one the labels are measured with.
+    chart = (rectangles + labels).properties(width=560, height=28 * len(sources), padding={"left": 40, "right": 10})
     return _svg(chart, "Identity quality levels by source", "Share of each source's records at quality levels 1 to 4.")
 
 
@@ -153,7 +152,7 @@ def _stacked(rows: list[Row]) -> list[Row]:
                     "low": low,
                     "high": high,
                     "middle": (low + high) / 2,
-                    "label": f"{state}  {row['party_share']:.1%}",
+                    "label": f"{state} {row['party_share']:.1%}",
                     "is_light": state in LIGHT_STATES,
                 }
             )
@@ -195,26 +194,31 @@ def _chart(values: list[Row]) -> Any:
     return alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]
 
 
-def _line(chart: Any) -> Any:
-    return chart.encode(
-        x=alt.X("month:Q", title="months since the first snapshot", axis=alt.Axis(tickMinStep=3, grid=False)),
-        y=alt.Y("share:Q", title=None, axis=_share_axis(), scale=alt.Scale(zero=True)),
+def _line(chart: Any, low: str = "share", high: str | None = None) -> Any:
+    axes = {
+        "x": alt.X(
+            "month:Q",
+            title="months since the first snapshot",
+            axis=alt.Axis(values=list(range(0, 241, 3)), grid=False, labelOverlap=True),
+        ),
+        "y": alt.Y(f"{low}:Q", title=None, axis=_share_axis(), scale=alt.Scale(zero=True, nice=True)),
+    }
+    return chart.encode(**axes, y2=f"{high}:Q") if high else chart.encode(**axes)
+
+
+def _end_label(curve: list[Row], text: str, colour: str, is_above: bool) -> Any:
+    label = _chart([curve[-1] | {"text": text}])
+    label = label.mark_text(
+        align="right", dy=-10 if is_above else 14, font=FONT, fontSize=11.5, fontWeight="bold", color=colour
     )
+    return label.encode(x="month:Q", y="share:Q", text="text:N")
 
 
-def _end_label(chart: Any, month: float, text: str, colour: str) -> Any:
-    label = chart.transform_filter(f"datum.month >= {month - 1e-9}").mark_text(
-        align="right", dy=-9, font=FONT, fontSize=11.5, fontWeight="bold", color=colour
-    )
-    return label.encode(x="month:Q", y="share:Q", text=alt.value(text))
-
-
-def _points(points: list[tuple[float, float]]) -> Any:
-    values = [{"month": month, "share": share, "label": f"{share:.1%}"} for month, share in points]
-    base = _chart(values)
+def _points(points: list[tuple[float, float]]) -> list[Any]:
+    base = _chart([{"month": month, "share": share, "label": f"{share:.1%}"} for month, share in points])
     dots = _line(base.mark_point(filled=True, size=70, color=INK, opacity=1))
-    labels = base.mark_text(dy=15, fontSize=10.5, font=FONT, color=INK).encode(x="month:Q", y="share:Q", text="label:N")
-    return dots + labels
+    labels = base.mark_text(dy=16, dx=10, fontSize=10.5, font=FONT, color=INK)
+    return [dots, labels.encode(x="month:Q", y="share:Q", text="label:N")]
 
 
 def _share_axis() -> alt.Axis:

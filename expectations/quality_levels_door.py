@@ -78,7 +78,7 @@ def controls(context: RunContext, connection: Connection) -> list[Control]:
 
 
 def _account_controls(source_code: str, entity_code: str, owner: str) -> list[Control]:
-    code = f"QL-{source_code}-{entity_code.replace('_', '-')}".upper()
+    code = f"QL-{source_code}-{entity_code}".upper()
     words = f"{source_code}, {entity_code.replace('_', ' ')}"
     this_account = Column("account_code") == f"{source_code} {entity_code}"
     about = partial(Control, gate_code="quality_levels", table="quality.quarantined_rows", query=ACCOUNTS)

@@ -46,7 +46,7 @@ class Contract:
     @property
     def code(self) -> str:
         """The stable part of its control ids."""
-        return f"RAW-{self.source_code}-{self.entity_code.replace('_', '-')}".upper()
+        return f"RAW-{self.source_code}-{self.entity_code}".upper()
 
 
 def controls(context: RunContext, connection: Connection) -> list[Control]:

@@ -69,7 +69,7 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         verdicts=gate_verdicts(figures["controls"]),
         sentences=summary(figures),
         pictures=_pictures(figures),
-        queries={name: query.strip() for name, query in QUERIES.items()},
+        queries={name: _repeatable(query, figures.run["run_id"]) for name, query in QUERIES.items()},
         status_words=STATUS_WORDS,
         run_words=RUN_WORDS,
         populations=[population for population in POPULATIONS if figures.shares_of(population)],
@@ -130,6 +130,12 @@ def _flow_table(figures: Figures, population: str) -> tuple[list[str], list[tupl
     }
     met = [state for state in (*STATES, "unplaced") if any(state in pair for pair in cells)]
     return met, [(state, [cells.get((state, other)) for other in met]) for state in met]
+
+
+def _repeatable(query: str, run_id: str) -> str:
+    """The query as one types it: the run in place of the parameter."""
+    literal = "'" + run_id.replace("'", "''") + "'"
+    return query.strip().replace("%(run_id)s", literal).replace("%%", "%") + ";"
 
 
 def _truth_comparison(path: Path) -> Row | None:

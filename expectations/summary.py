@@ -70,10 +70,8 @@ def _outcome(figures: Figures) -> list[str]:
     elif run["failed_task"]:
         said.append(f"It was stopped in {run['failed_task']}.")
     if published:
-        said.append(
-            f"The last published run stays: {published[0]['run_id']}, for {date(published[0]['as_of_date'])}. "
-            "The states and customers below are its."
-        )
+        said.append(f"The last published run stays: {published[0]['run_id']}, for {date(published[0]['as_of_date'])}.")
+        said.append("The states and customers on this page are those of that run.")
     else:
         said.append("Nothing has been published yet.")
     return said
@@ -85,8 +83,9 @@ def _input_words(figures: Figures) -> list[str]:
         return ["No source was read."]
     counts = Counter(batch["status_code"] for batch in batches)
     landed = sum(batch["rows_landed"] or 0 for batch in batches)
-    sources = len({(batch["source_code"], batch["entity_code"]) for batch in batches})
-    said = f"{sources} deliveries were read and brought {count(landed)} new rows"
+    deliveries = len({(batch["source_code"], batch["entity_code"]) for batch in batches})
+    read = "1 delivery was read" if deliveries == 1 else f"{deliveries} deliveries were read"
+    said = f"{read}: {count(landed)} new rows"
     others = [f"{number} {words(status)}" for status, number in sorted(counts.items()) if status != "landed"]
     return [f"{said} (batches: {', '.join(others)})." if others else f"{said}."]
 
@@ -109,11 +108,11 @@ def _gate_words(figures: Figures) -> list[str]:
 
 def _reconciliation_words(figures: Figures) -> list[str]:
     totals = figures["reconciliation"]
-    if not totals:
-        return []
+    if not totals or not any(control["gate_code"] == "marts" for control in figures["controls"]):
+        return []  # not reached: what the table holds is of an earlier run
     wrong = [total for total in totals if total["difference"] != 0]
     if not wrong:
-        return [f"Nothing was lost: all {len(totals)} control totals balance."]
+        return [f"Nothing was lost: {len(totals)} of {len(totals)} control totals balance."]
     return [f"{len(wrong)} of {len(totals)} control totals do not balance."]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 NOTHING = "\N{EN DASH}"
+SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
 
 
 def count(value: float | None) -> str:
@@ -17,10 +18,10 @@ def share(value: float | None) -> str:
     if value is None:
         return NOTHING
     if 0 < value < 0.0005:
-        return "< 0.1 %"
+        return f"< 0.1{SPACE}%"
     if 0.9995 <= value < 1:
-        return "> 99.9 %"
-    return f"{value * 100:.1f} %"
+        return f"> 99.9{SPACE}%"
+    return f"{value * 100:.1f}{SPACE}%"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -32,7 +33,7 @@ def seconds(value: float | None) -> str:
     """A duration."""
     if value is None:
         return NOTHING
-    return f"{value:.1f} s" if value < 120 else f"{int(value // 60)} min {value % 60:.0f} s"
+    return f"{value:.1f}{SPACE}s" if value < 120 else f"{value // 60:.0f}{SPACE}min {value % 60:.0f}{SPACE}s"
 
 
 def date(value: dt.date | None) -> str:
@@ -66,6 +67,15 @@ def heading(code: str | None) -> str:
     return words(code).capitalize()
 
 
+def column_heading(column: str) -> str:
+    """The heading of a mart's column: what is counted, rather than how the column is named."""
+    for suffix in ("_count", "_code"):
+        if column.endswith(suffix):
+            name = heading(column.removesuffix(suffix))
+            return name if suffix == "_code" or name[-1].isdigit() else f"{name}s"
+    return heading(column)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "count": count,
     "share": share,
@@ -76,4 +86,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "size": size,
     "words": words,
     "heading": heading,
+    "column_heading": column_heading,
 }

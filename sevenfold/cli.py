@@ -72,7 +72,7 @@ def run(
     from sevenfold.pipeline import run_pipeline
 
     outcome = run_pipeline(_conf(as_of, contracts, full), console)
-    console.print(f"\nReport  {outcome.report}\nLog     {outcome.log_file}")
+    console.print(f"\nReport  {outcome.report}\nLog     {outcome.log_file}", soft_wrap=True)
     _say_end(outcome.run.status_code, outcome.run.failed_task, outcome.run.message)
 
 
@@ -102,10 +102,12 @@ def up() -> None:
     """Start the scheduler and Airflow's web page on this machine, and let the DAG run by its schedule."""
     from sevenfold import airflow
     from sevenfold.pipeline import prepare_warehouse
+    from sevenfold.terminal import output_to
 
     prepare_warehouse()
     console.print("Starting the scheduler and the web page (about a minute)")
-    service, password = airflow.up()
+    with output_to(airflow.log_file()):
+        service, password = airflow.up()
     console.print(f"Web page  {service.url}\nUser      {service.user}")
     if password is not None:
         console.print(f"Password  {password}   (shown once)", markup=False)
@@ -135,9 +137,9 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
     if not _warehouse_is_there():
         console.print("Embedded warehouse: not running; make demo or make run starts it")
         return
-    table = Table(title="Last runs", title_justify="left")
+    table = Table(title="Last runs", title_justify="left", box=None)
     for heading in ("Run", "As of", "Status", "Started (UTC)", "Rows published", "Failed in"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     found = runs.find_runs("order by started_at desc limit %s", last)
     for row in found:
         started = f"{row.started_at:%Y-%m-%d %H:%M}"
@@ -157,9 +159,7 @@ def report(run_id: Annotated[str | None, typer.Argument(help="Default: the last 
 
     found = [runs.read_run(run_id)] if run_id else runs.find_runs("order by started_at desc limit 1")
     if not found:
-        raise SevenfoldError(
-            "No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one."
-        )
+        raise SevenfoldError("No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one.")
     path = report_path(found[0].run_id)
     typer.echo(path if path.exists() else write_report(found[0].run_id))
 

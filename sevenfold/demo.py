@@ -108,11 +108,14 @@ def _show(outcome: Outcome, comparison: "TruthComparison | None", console: Conso
         console.print(_states(comparison))
         console.print(_accuracy(comparison))
     console.print(_gates(outcome.run.run_id))
-    console.print(f"\nReport   {outcome.report}")
-    console.print("Figures  figures.json and truth_comparison.json beside it")
-    console.print(f"Log      {outcome.log_file}")
-    console.print('Query    sevenfold warehouse psql -c "select * from marts.fct_customer_state_shares"')
-    console.print("Next     make up (the same DAG under the scheduler, with its web page), make test, make help")
+    query = "select * from marts.fct_customer_state_shares"
+    next_steps = f"""
+Report   {outcome.report}
+Figures  figures.json and truth_comparison.json beside it
+Log      {outcome.log_file}
+Query    .venv/bin/sevenfold warehouse psql -c "{query}"
+Next     make up (the same DAG under the scheduler, with its web page), make test, make help"""
+    console.print(next_steps, soft_wrap=True, markup=False)
 
 
 def _states(comparison: "TruthComparison") -> Table:

@@ -59,8 +59,7 @@ def report_path(run_id: str) -> Path:
     """Give the report of a run."""
     from expectations.report import report_folder
 
-    folder: Path = report_folder(run_id)
-    return folder / "index.html"
+    return report_folder(run_id) / "index.html"
 
 
 def _last_error(log_file: Path) -> str:

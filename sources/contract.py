@@ -111,10 +111,32 @@ class FieldMapping(_Strict):
     """Where a canonical field comes from."""
 
     columns: list[str] = Field(min_length=1, description="Source columns; several are joined by a semicolon.")
-    format: str | None = Field(default=None, description="How the value is written, for dates: %d/%m/%Y.")
+    format: str | None = Field(default=None, description="How a date or time is written, as strptime: %d/%m/%Y.")
 
 
 Mapping = Annotated[FieldMapping, BeforeValidator(_mapping)]
+
+
+TIME_FIELDS = ("recorded_at", "occurred_at")
+_TIME_PATTERNS = {
+    **{"%Y": "YYYY", "%y": "YY", "%m": "MM", "%b": "Mon", "%B": "Month", "%d": "DD"},
+    **{"%H": "HH24", "%I": "HH12", "%M": "MI", "%S": "SS", "%f": "US", "%p": "AM", "%%": "%"},
+}
+
+
+def time_pattern(value_format: str) -> str:
+    """Translate a strptime format, in which contracts write times, into a pattern of PostgreSQL's `to_timestamp`.
+
+    Raises:
+        ValueError: when the format has a directive that has no counterpart there.
+    """
+    pieces = re.findall(r"%.|[^%]+|%$", value_format)
+    unknown = sorted({piece for piece in pieces if piece[0] == "%" and piece not in _TIME_PATTERNS})
+    if unknown:
+        raise ValueError(f"format {value_format!r}: {', '.join(unknown)} is none of {', '.join(_TIME_PATTERNS)}")
+    return "".join(
+        _TIME_PATTERNS.get(piece, f'"{piece}"' if any(map(str.isalpha, piece)) else piece) for piece in pieces
+    )
 
 
 class Cursor(_Strict):
@@ -224,6 +246,9 @@ class Contract(_Strict):
         if self.time_zone not in zoneinfo.available_timezones():
             raise ValueError(f"time_zone {self.time_zone!r} is not an IANA time zone such as America/Mexico_City")
         for code, entity in self.entities.items():
+            for name, mapping in entity.mappings.items():
+                if name in TIME_FIELDS and mapping.format:
+                    time_pattern(mapping.format)
             unknown = sorted(set(entity.fields) - set(CANONICAL_FIELDS[code]))
             if unknown:
                 allowed = ", ".join(CANONICAL_FIELDS[code])
@@ -249,11 +274,11 @@ class Contract(_Strict):
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def raw_table(self, entity_code: str) -> str:
-        """Name the entity's table in schema `raw`."""
+        """Name the entity's table, in schema `raw`."""
         return f"{self.source}__{entity_code}"
 
     def location(self, entity_code: str) -> str:
-        """The entity's location with every `${VARIABLE}` replaced.
+        """The entity's location with every `${VARIABLE}` replaced; a relative path starts in the contract's folder.
 
         Raises:
             ContractError: when a variable is not set.
@@ -271,7 +296,9 @@ class Contract(_Strict):
 
         # A variable between a colon and an at sign is a password: it may hold characters that end a URL.
         pattern = r"(?P<password>(?<=:)(?=\$\{\w+\}@))?\$\{(?P<name>\w+)\}"
-        return re.sub(pattern, value, entity.location)
+        location = re.sub(pattern, value, entity.location)
+        is_path = entity.format != "sql" and "://" not in location
+        return str(self.file.parent / location) if is_path else location
 
 
 def _variable(name: str) -> str | None:
@@ -307,9 +334,9 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping, or raise when two of its keys are the same."""
-        keys = [key.value for key, _ in node.value]
-        for key, _ in node.value:
-            if keys.count(key.value) > 1:
+        keys = [key for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if any(key.value == earlier.value for earlier in keys[:position]):
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
         return super().construct_mapping(node, deep)
 
@@ -395,7 +422,7 @@ def _registered_entity(contract: Contract, entity_code: str) -> dict[str, Any]:
         "country_code": contract.country,
         "time_zone": contract.time_zone,
         "owner": contract.owner,
-        "raw_table": contract.raw_table(entity_code),
+        "raw_table": f"raw.{contract.raw_table(entity_code)}",
         "format_code": entity.format,
         "location": mask_password(entity.location),
         "key_columns": [raw_column(column, 0) for column in entity.key],
@@ -415,7 +442,7 @@ def _fields(contract: Contract, entity_code: str) -> list[dict[str, Any]]:
             "entity_code": entity_code,
             "field_name": name,
             "source_columns": [raw_column(column, 0) for column in mapping.columns],
-            "value_format": mapping.format,
+            "value_format": time_pattern(mapping.format) if name in TIME_FIELDS and mapping.format else mapping.format,
         }
         for name, mapping in contract.entity(entity_code).mappings.items()
     ]

@@ -18,9 +18,12 @@ import psycopg
 from sevenfold.errors import SevenfoldError
 from sevenfold.privacy import describe_database_error
 from sevenfold.warehouse import clear_errors, connect
-from sources.batches import Batch, BatchLog, OpenBatch
+from sources.batches import Batch, BatchLog, ExtractRefused, OpenBatch
+from sources.check import check_contract
 from sources.contract import Contract, Cursor
 from sources.readers import SourceError, SourceFile, SqlSource, find_files, read_file, sha256, sql_text, state_of
+
+__all__ = ["Batch", "ExtractRefused", "ExtractResult", "check_contract", "extract", "step_back"]
 
 
 @dataclass(frozen=True)

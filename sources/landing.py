@@ -62,10 +62,10 @@ class RawTable:
         """List the table's columns; none when there is no table yet."""
         query = """
             select attname from pg_attribute
-            where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
+            where attrelid = to_regclass({name}) and attnum > 0 and not attisdropped
             order by attnum
         """
-        return [row[0] for row in self._connection.execute(query, [self.identifier.as_string()])]
+        return [row[0] for row in self._connection.execute(sql.SQL(query).format(name=_regclass(self._name)))]
 
     def is_empty(self) -> bool:
         """Say whether no row has landed yet."""
@@ -78,14 +78,16 @@ class RawTable:
             SourceError: when a needed column is missing or the rows are malformed.
         """
         names = raw_columns(delivery.columns)
-        self._require(names, delivery.columns)
+        if names:
+            require_columns(self.required, names, delivery.columns)
         new_columns = self._prepare(names or self.required)
         if not names:
-            return Landed(new_columns=new_columns)
+            return Landed(new_columns=new_columns)  # an empty file has not even a header
         read = fill(self._connection, LANDING, names, delivery)
         self._number()
         is_first = self.is_empty()
         if not is_first:
+            self._index_for(read.rows_read)
             self._find_fresh()
         landed = self._insert(names, batch_id, only_fresh=not is_first)
         self._drop_temporary()
@@ -110,20 +112,11 @@ class RawTable:
                 )
                 """,
                 versions=VERSIONS,
-                version_key=_native_key("version", self.key),
-                held_key=_native_key("held", self.key),
+                version_key=native_key("version", self.key),
+                held_key=native_key("held", self.key),
                 cursor=sql.Identifier(raw_column(cursor, 0)),
             )
         )
-
-    def _require(self, names: Sequence[str], source_names: Sequence[str]) -> None:
-        missing = [name for name in self.required if name not in names]
-        if missing and names:
-            there = ", ".join(repr(name) for name in source_names)
-            hint = ""
-            if len(names) == 1 and (marks := re.findall(r"[,;|\t]", names[0])):
-                hint = f" There is only one column: is options.delimiter {marks[0]!r}?"
-            raise SourceError(f"column {', '.join(map(repr, missing))} is missing; there is {there}.{hint}")
 
     def _prepare(self, names: Sequence[str]) -> tuple[str, ...]:
         """Make the table, or add the columns that it does not have yet, which are returned."""
@@ -141,21 +134,28 @@ class RawTable:
 
     def _number(self) -> None:
         """Number the equal rows of the delivery, and find the rows that a later one of the same key follows."""
-        self._run(_NUMBER, landing=LANDING, key=_native_key("landing", self.key, "content_hash"))
+        self._run(_NUMBER, landing=LANDING, key=native_key("landing", self.key, "content_hash"))
         self._run("analyze {landing} (source_position)", landing=LANDING)
         self._run("analyze pg_temp.numbered")
 
+    def _index_for(self, rows_read: int) -> None:
+        """Index raw by key once a delivery is small beside it; a large one is compared with all of raw anyway."""
+        digest = hashlib.md5("|".join(self.key).encode(), usedforsecurity=False).hexdigest()[:4]
+        name = f"{self._name}_{digest}"  # another key in the contract is another index
+        if self._is_small(rows_read) and self._run("select to_regclass({name})", name=_regclass(name)) is None:
+            key = native_key(None, self.key, "content_hash")
+            self._run("create index {name} on {raw} using hash (({key}))", name=sql.Identifier(name), key=key)
+            self._run("analyze {raw}")  # so that the planner knows the keys
+
+    def _is_small(self, row_count: int) -> bool:
+        """Say whether so many rows are less than a tenth of the table, by its statistics."""
+        query = "select reltuples from pg_class where oid = to_regclass({name})"
+        return bool(row_count * 10 < self._run(query, name=_regclass(self._name)))
+
     def _find_fresh(self) -> None:
         """Find what is new, looking up in raw only the keys that were delivered."""
-        digest = hashlib.md5("|".join(self.key).encode(), usedforsecurity=False).hexdigest()[:4]
-        index = sql.Identifier(f"{self._name}_{digest}")  # another key in the contract is another index
-        held_key = _native_key("held", self.key, "content_hash")
-        landing_key = _native_key("landing", self.key, "content_hash")
-        self._run(
-            "create index if not exists {index} on {raw} using hash (({key}))",
-            index=index,
-            key=_native_key(None, self.key, "content_hash"),
-        )
+        held_key = native_key("held", self.key, "content_hash")
+        landing_key = native_key("landing", self.key, "content_hash")
         self._run(
             "create temporary table delivered_keys on commit drop as "
             "select distinct {key} as native_key from {landing} as landing",
@@ -176,7 +176,7 @@ class RawTable:
             fresh=sql.SQL("inner join pg_temp.fresh using (source_position)" if only_fresh else ""),
         )
         landed = self._connection.execute(query).rowcount
-        if landed:
+        if not self._is_small(landed):
             self._run("analyze {raw}")
         return landed
 
@@ -191,6 +191,10 @@ class RawTable:
         return row[0] if row else None
 
 
+def _regclass(name: str) -> sql.Literal:
+    return sql.Literal(sql.Identifier("raw", name).as_string())
+
+
 def raw_columns(source_names: Sequence[str]) -> list[str]:
     """Name the raw columns of a delivery.
 
@@ -202,6 +206,21 @@ def raw_columns(source_names: Sequence[str]) -> list[str]:
     if twice:
         raise SourceError(f"column {', '.join(map(repr, twice))} stands twice: give each column a name of its own.")
     return names
+
+
+def require_columns(required: Sequence[str], names: Sequence[str], source_names: Sequence[str]) -> None:
+    """Compare what a contract needs with what a delivery has.
+
+    Raises:
+        SourceError: when a column is missing; the text lists those that are there.
+    """
+    missing = [name for name in required if name not in names]
+    if missing:
+        there = ", ".join(repr(name) for name in source_names)
+        hint = ""
+        if len(names) == 1 and (marks := re.findall(r"[,;|\t]", names[0])):
+            hint = f" There is only one column: is options.delimiter {marks[0]!r}?"
+        raise SourceError(f"column {', '.join(map(repr, missing))} is missing; there is {there}.{hint}")
 
 
 def fill(
@@ -294,7 +313,7 @@ def _line(error: psycopg.Error) -> str:
     return found[1] if found else "?"
 
 
-def _native_key(table: str | None, columns: Sequence[str], fallback: str | None = None) -> sql.Composable:
+def native_key(table: str | None, columns: Sequence[str], fallback: str | None = None) -> sql.Composable:
     """Write the key of a row: its columns joined by a bar, or the fallback column when one of them is blank."""
     path = (table,) if table else ()
     parts = [sql.SQL("nullif(btrim({}), '')").format(sql.Identifier(*path, column)) for column in columns]

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -83,15 +84,13 @@ class SourceFile:
 
 
 def find_files(contract: Contract, entity_code: str) -> list[SourceFile]:
-    """List the files of an entity, sorted by name; a relative location starts in the contract's folder.
+    """List the files of an entity, sorted by name.
 
     Raises:
         SourceError: when the location cannot be reached.
         ContractError: when a variable in it is not set.
     """
     location = contract.location(entity_code)
-    if "://" not in location:
-        location = str(contract.file.parent / location)
     try:
         filesystem, path = fsspec.core.url_to_fs(location)
         paths = filesystem.glob(path) if any(mark in path for mark in "*?[") else [path]
@@ -329,9 +328,11 @@ class SqlSource:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.DBAPIError as error:
-            reason = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
-            raise SourceError(f"{self.name} cannot be read: {reason}") from None
+        except sa.exc.SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
+            reason = re.sub(r"'.*'", "'...'", first_line)  # drivers quote values so
+            raise SourceError(f"{self.name} cannot be read: {reason}.") from None
 
 
 def _sql_columns(rows: Sequence[sa.Row[Any]]) -> list[pa.Array]:

@@ -21,6 +21,8 @@ from splink_models.settings import BlockingRule, TermFrequency
 
 SHIPPED_MODELS = Path(__file__).resolve().parent / "models"
 DEFAULT_MODEL = "retail_1"
+SCORING_REVISION = 1
+"""Raise it when a change of `workspace.py` or `scoring.py` gives other pairs or weights for the same model file."""
 
 
 class ModelError(SevenfoldError):
@@ -67,7 +69,7 @@ class Model:
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change with anything that could change a score."""
-        digest = hashlib.sha256(self.to_json().encode())
+        digest = hashlib.sha256(f"{SCORING_REVISION}\n{self.to_json()}".encode())
         for row in self.term_frequencies.to_pylist():
             digest.update(json.dumps(row, sort_keys=True).encode())
         return digest.hexdigest()[:12]
@@ -133,8 +135,7 @@ def load_model(folder: Path) -> Model:
             derived_columns=content["derived_columns"],
             blocking_rules=tuple(BlockingRule(**rule) for rule in content["blocking_rules"]),
             term_columns=tuple(
-                TermFrequency(**term | {"parts": tuple(map(tuple, term["parts"]))})
-                for term in content["term_columns"]
+                TermFrequency(**term | {"parts": tuple(map(tuple, term["parts"]))}) for term in content["term_columns"]
             ),
             term_populations=tuple(TermPopulation(**population) for population in content["term_populations"]),
             splink=content["splink"],

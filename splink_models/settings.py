@@ -137,7 +137,7 @@ def given_name() -> Comparison:
                 "same given names",
                 "given_name_l = given_name_r",
                 0.72,
-                0.004,
+                0.002,
                 term_frequency=TermFrequency("term_given_name", (("given_name", "given_name"),)),
             ),
             # u: two independent name agreements; a sample of pairs never sees it.
@@ -146,15 +146,15 @@ def given_name() -> Comparison:
                 "same first of the given names, the others missing or an initial",
                 f"given_first_l = given_first_r and {_REST_UNKNOWN_SQL}",
                 0.12,
-                0.006,
+                0.0016,
                 term_frequency=TermFrequency("term_given_first", (("given_first", "given_first"),)),
             ),
             Level(
                 "typing error",
                 f"""jaro_winkler_similarity(given_first_l, given_first_r) >= 0.9
                 and ({_REST_UNKNOWN_SQL} or jaro_winkler_similarity(given_rest_l, given_rest_r) >= 0.9)""",
-                0.06,
-                0.001,
+                0.05,
+                0.0008,
             ),
             # MARIA GUADALUPE signs as GUADALUPE.
             Level(
@@ -177,10 +177,10 @@ def given_name() -> Comparison:
                 "similar",
                 "given_first_l <> given_first_r and jaro_winkler_similarity(given_name_l, given_name_r) >= 0.8",
                 0.02,
-                0.01,
+                0.003,
             ),
             # Sisters are MARIA ELENA and MARIA GUADALUPE.
-            Level("same first of the given names, others differ", "given_first_l = given_first_r", 0.01, 0.004),
+            Level("same first of the given names, others differ", "given_first_l = given_first_r", 0.01, 0.002),
             otherwise(0.02, 0.96, m_floor=0.01),
         ),
     )
@@ -227,14 +227,14 @@ def surnames() -> Comparison:
                 """second_surname_l is not null and second_surname_r is not null
                 and jaro_winkler_similarity(first_surname_l, first_surname_r) >= 0.9
                 and jaro_winkler_similarity(second_surname_l, second_surname_r) >= 0.9""",
-                0.05,
-                0.0001,
+                0.06,
+                5e-6,
             ),
             Level(
                 "first surname, second missing",
                 f"first_surname_l = first_surname_r and {_SECOND_UNKNOWN_SQL}",
                 0.3,
-                0.003,
+                0.0017,
                 term_frequency=TermFrequency(
                     "term_first_surname", (("surname", "first_surname"),), least_u=RELATIVES_SHARE
                 ),
@@ -242,8 +242,8 @@ def surnames() -> Comparison:
             Level(
                 "typing error, second missing",
                 f"jaro_winkler_similarity(first_surname_l, first_surname_r) >= 0.9 and {_SECOND_UNKNOWN_SQL}",
-                0.05,
-                0.0015,
+                0.02,
+                0.00012,
             ),
             Level("first surname, second differs", "first_surname_l = first_surname_r", 0.02, 0.004),
             # A source that knows one surname only may have kept the other one.
@@ -252,9 +252,9 @@ def surnames() -> Comparison:
                 """first_surname_l = second_surname_r or second_surname_l = first_surname_r
                 or second_surname_l = second_surname_r""",
                 0.02,
-                0.01,
+                0.011,
             ),
-            Level("similar", "jaro_winkler_similarity(first_surname_l, first_surname_r) >= 0.8", 0.02, 0.012),
+            Level("similar", "jaro_winkler_similarity(first_surname_l, first_surname_r) >= 0.8", 0.006, 0.0034),
             otherwise(0.02, 0.97, m_floor=0.01),
         ),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +33,7 @@ class Timeline:
     """The period that is simulated, in seconds since 1970 (UTC).
 
     People who are not newcomers register from `first_day` on and before `month_zero`; newcomers arrive between
-    `month_zero` and `end`. What would happen at `until` or later is drawn all the same and then left out, so that a
+    `month_zero` and `end`. What happens at `until` or later is drawn all the same and left out at last, so that a
     shorter period shows the beginning of the same story.
     """
 
@@ -68,6 +70,37 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """What everything that happens is drawn from: the period, the people with their habits, and chance.
+
+    `numbers` are the running numbers to go on from, by kind of thing.
+    """
+
+    timeline: Timeline
+    people: pa.Table
+    behaviour: Behaviour
+    numbers: Mapping[str, int]
+    seed: int
+
+    def random(self, name: str) -> Random:
+        """Give the source of chance of one purpose: what one part draws moves no other part."""
+        return named_random(self.seed, name)
+
+    def first_number(self, name: str) -> int:
+        """Give the first free running number of a kind of thing."""
+        return self.numbers.get(name, 0) + 1
+
+    def attribute(self, name: str, person: Integers) -> Text:
+        """Give a true attribute of each person."""
+        return self.people[name].combine_chunks().take(pa.array(person))
+
+
+def named_random(seed: int, name: str) -> Random:
+    """Give a source of chance that depends on a seed and a name alone."""
+    return np.random.default_rng([seed, crc32(name.encode())])
+
+
+@dataclass(frozen=True)
 class Registrations:
     """One row per registration at one source, in the order of time."""
 
@@ -79,6 +112,33 @@ class Registrations:
 
     def __len__(self) -> int:
         return len(self.person)
+
+    @classmethod
+    def plain(cls, person: Integers, at: Integers, is_early: Flags, is_active: Flags) -> Registrations:
+        """Take registrations that name no receipt."""
+        return cls(person, at, is_early, is_active, pa.nulls(len(person), pa.string()))
+
+    def in_time(self, end: int) -> Registrations:
+        """Keep what happens before a time, in the order of time."""
+        order = np.lexsort((self.person, self.at))
+        order = order[self.at[order] < end]
+        return Registrations(
+            self.person[order],
+            self.at[order],
+            self.is_early[order],
+            self.is_active[order],
+            self.receipt_number.take(pa.array(order)),
+        )
+
+    def and_those_of(self, other: Registrations, end: int) -> Registrations:
+        """Put two sets of registrations at one source together, in the order of time."""
+        return Registrations(
+            np.concatenate([self.person, other.person]),
+            np.concatenate([self.at, other.at]),
+            np.concatenate([self.is_early, other.is_early]),
+            np.concatenate([self.is_active, other.is_active]),
+            pa.concat_arrays([self.receipt_number, other.receipt_number]),
+        ).in_time(end)
 
     def first_of(self, people: int) -> tuple[Integers, Integers]:
         """Give each person's first registration here: its time (`NEVER` without one) and its row (-1)."""
@@ -122,7 +182,9 @@ def register(behaviour: Behaviour, timeline: Timeline, random: Random) -> dict[s
 
 def _main_sources(behaviour: Behaviour, random: Random) -> Integers:
     """Draw the source where each person is known first, as a position in `CUSTOMER_SOURCES`; -1 for none."""
-    weights = np.array([[segment.main.get(source, 0.0) for source in CUSTOMER_SOURCES] for segment in SEGMENTS.values()])
+    weights = np.array(
+        [[segment.main.get(source, 0.0) for source in CUSTOMER_SOURCES] for segment in SEGMENTS.values()]
+    )
     cumulative = np.cumsum(weights, axis=1)
     drawn = random.random(len(behaviour.segment))
     main = np.full(len(drawn), -1, dtype=np.int64)
@@ -154,13 +216,12 @@ def _registrations(
     at = np.where(is_early, early_at, later_at)[person]
     again = np.flatnonzero(random.random(len(person)) < form.repeated)
     again_at = at[again] + random.integers(20 * DAY_SECONDS, 300 * DAY_SECONDS, len(again))
-    return in_time(
+    return Registrations.plain(
         np.concatenate([person, person[again]]),
         np.concatenate([at, again_at]),
         np.concatenate([is_early[person], np.zeros(len(again), dtype=np.bool_)]),
         np.concatenate([is_active[person], is_active[person[again]]]),
-        timeline,
-    )
+    ).in_time(timeline.end)
 
 
 def _early_times(is_main: Flags, behaviour: Behaviour, timeline: Timeline, random: Random) -> Integers:
@@ -170,30 +231,3 @@ def _early_times(is_main: Flags, behaviour: Behaviour, timeline: Timeline, rando
     settled_at = timeline.first_day + (random.random(people) * span).astype(np.int64)
     delay = np.where(is_main, 0.0, random.exponential(MONTH_SECONDS, people))
     return np.where(behaviour.is_newcomer, behaviour.arrival + delay.astype(np.int64), settled_at)
-
-
-def in_time(
-    person: Integers,
-    at: Integers,
-    is_early: Flags,
-    is_active: Flags,
-    timeline: Timeline,
-    receipt_number: Text | None = None,
-) -> Registrations:
-    """Keep the registrations of the period, in the order of time."""
-    order = np.lexsort((person, at))
-    order = order[at[order] < timeline.until]
-    receipts = pa.nulls(len(person), pa.string()) if receipt_number is None else receipt_number
-    return Registrations(person[order], at[order], is_early[order], is_active[order], receipts.take(pa.array(order)))
-
-
-def merged(left: Registrations, right: Registrations, timeline: Timeline) -> Registrations:
-    """Put two sets of registrations at one source together, in the order of time."""
-    return in_time(
-        np.concatenate([left.person, right.person]),
-        np.concatenate([left.at, right.at]),
-        np.concatenate([left.is_early, right.is_early]),
-        np.concatenate([left.is_active, right.is_active]),
-        timeline,
-        pa.concat_arrays([left.receipt_number, right.receipt_number]),
-    )

@@ -8,17 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from zlib import crc32
-
-import numpy as np
-import pyarrow.parquet as pq
 
 from sevenfold.errors import SevenfoldError
-from sources.retailer.behaviour import Timeline
+from sources.retailer.behaviour import Timeline, named_random
 from sources.retailer.parameters import MONTH_ZERO
 from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, shape
-from sources.retailer.truth import evidence, true_states
+from sources.retailer.truth import evidence, store, true_states
 from sources.retailer.writers import write
 
 SUMMARY_FILE = "generation.json"
@@ -65,7 +61,10 @@ def generate(folder: Path, people: int = 50_000, seed: int = 7, until: str = "20
     """
     end = datetime.fromisoformat(until).replace(tzinfo=UTC)
     if people < 1 or end < MONTH_ZERO:
-        message = f"The retailer cannot be simulated: people={people} must be 1 or more, and until={until} not before {MONTH_ZERO:%Y-%m-%d}."
+        message = (
+            f"The retailer cannot be simulated: people={people} must be 1 or more, "
+            f"and until={until} not before {MONTH_ZERO:%Y-%m-%d}."
+        )
         raise SevenfoldError(message)
     truth = folder / "truth"
     for dataset in DATASETS:
@@ -75,7 +74,7 @@ def generate(folder: Path, people: int = 50_000, seed: int = 7, until: str = "20
     simulation = simulate(people, Timeline.of_history(end), seed)
     rows = write_sources(folder, simulation, seed)
     for name, table in evidence(simulation).items():
-        pq.write_table(table, truth / f"{name}.parquet", compression="zstd")
+        store(table, truth / f"{name}.parquet")
     summary = GenerationSummary(people, seed, end.isoformat(), rows, simulation.numbers)
     finish(truth, summary, end)
     return summary
@@ -86,7 +85,7 @@ def write_sources(folder: Path, simulation: Simulation, seed: int) -> dict[str, 
     rows = {}
     for dataset in DATASETS:
         canonical = getattr(simulation, "records" if dataset.entity == "customer_records" else dataset.entity)
-        random = np.random.default_rng([seed, crc32(f"{dataset.file} {dataset.table}".encode())])
+        random = named_random(seed, dataset.name)
         shaped = shape(dataset, canonical[dataset.source], random)
         write(dataset, shaped, folder)
         rows[dataset.name] = shaped.num_rows
@@ -97,7 +96,7 @@ def finish(truth: Path, summary: GenerationSummary, end: datetime) -> None:
     """Write the true states of all quarters up to the end, and the summary."""
     months = range(0, (end.year - MONTH_ZERO.year) * 12 + end.month - MONTH_ZERO.month + 1, 3)
     dates = [_months_later(MONTH_ZERO.date(), month) for month in months]
-    pq.write_table(true_states(truth, dates), truth / "states.parquet")
+    store(true_states(truth, dates), truth / "states.parquet")
     (truth / SUMMARY_FILE).write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
 
 

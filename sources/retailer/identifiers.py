@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,13 +15,13 @@ PARTICLES = "DA|DAS|DE|DEL|DER|DI|DIE|DD|EL|LA|LAS|LE|LES|LOS|MAC|MC|VAN|VON|Y"
 COMMON_GIVEN_NAMES = ("José", "María")
 """Of a compound given name that begins with one of these, the second name counts."""
 
-INCONVENIENT = """
-BACA BAKA BUEI BUEY CACA CACO CAGA CAGO CAKA CAKO COGE COGI COJA COJE COJI COJO COLA CULO FALO FETO GETA GUEI GUEY JETA
-JOTO KACA KACO KAGA KAGO KAKA KAKO KOGE KOGI KOJA KOJE KOJI KOJO KOLA KULO LILO LOCA LOCO LOKA LOKO MAME MAMO MEAR MEAS
-MEON MIAR MION MOCO MOKO MULA MULO NACA NACO PEDA PEDO PENE PIPI PITO POPO PUTA PUTO QULO RATA ROBA ROBE ROBO RUIN SENO
-TETA VACA VAGA VAGO VAKA VUEI VUEY WUEI WUEY
-""".split()
-"""Beginnings that the register replaces, so that nobody's identifier reads as an insult."""
+INCONVENIENT = (
+    "BACABAKABUEIBUEYCACACACOCAGACAGOCAKACAKOCOGECOGICOJACOJECOJICOJOCOLACULOFALOFETOGETAGUEIGUEYJETAJOTOKACA"
+    "KACOKAGAKAGOKAKAKAKOKOGEKOGIKOJAKOJEKOJIKOJOKOLAKULOLILOLOCALOCOLOKALOKOMAMEMAMOMEARMEASMEONMIARMIONMOCO"
+    "MOKOMULAMULONACANACOPEDAPEDOPENEPIPIPITOPOPOPUTAPUTOQULORATAROBAROBEROBORUINSENOTETAVACAVAGAVAGOVAKAVUEI"
+    "VUEYWUEIWUEY"
+)
+"""Beginnings of four letters, one after the other, that the register replaces because they read as an insult."""
 
 ALPHABET = b"0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ"
 """Both check digits give each character its position in this alphabet."""
@@ -28,7 +30,7 @@ VALUES[np.frombuffer(ALPHABET, dtype=np.uint8)] = np.arange(len(ALPHABET))
 
 HOMOCLAVE = np.frombuffer(b"123456789ABCDEFGHIJKLMNPQRSTUVWXYZ", dtype=np.uint8)
 
-Letters = NDArray[np.uint8]
+Letters: TypeAlias = NDArray[np.uint8]
 
 
 def name_letters(names: Text) -> Letters:
@@ -49,7 +51,8 @@ def name_letters(names: Text) -> Letters:
     ]
     rows = ["XXX", *pc.binary_join_element_wise(*letters, "").to_pylist()]
     matrix = np.frombuffer("".join(rows).encode("ascii"), dtype=np.uint8).reshape(-1, 3)
-    return matrix[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1]
+    positions: Integers = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1
+    return matrix[positions]
 
 
 def identifiers(
@@ -99,7 +102,8 @@ def _date_characters(dates: NDArray[np.datetime64]) -> tuple[Letters, Integers]:
 def _two_letters(codes: Text) -> Letters:
     encoded = codes.dictionary_encode()
     matrix = np.frombuffer("".join(encoded.dictionary.to_pylist()).encode("ascii"), dtype=np.uint8).reshape(-1, 2)
-    return matrix[encoded.indices.to_numpy(zero_copy_only=False)]
+    positions: Integers = encoded.indices.to_numpy(zero_copy_only=False)
+    return matrix[positions]
 
 
 def _packed(letters: Letters) -> Integers:
@@ -111,7 +115,7 @@ def _packed(letters: Letters) -> Integers:
 
 
 def _polite(beginning: Letters, replaced: int) -> Letters:
-    bad = np.frombuffer("".join(INCONVENIENT).encode("ascii"), dtype=np.uint8).reshape(-1, 4)
+    bad = np.frombuffer(INCONVENIENT.encode("ascii"), dtype=np.uint8).reshape(-1, 4)
     polite = beginning.copy()
     polite[np.isin(_packed(beginning), _packed(bad)), replaced] = ord("X")
     return polite
@@ -129,11 +133,11 @@ def _homonym_characters(prefix: Letters, years: Integers) -> Letters:
 
 
 def _curp_check(characters: Letters) -> Letters:
-    total = (VALUES[characters] * np.arange(18, 1, -1)).sum(axis=1)
+    total: Integers = (VALUES[characters] * np.arange(18, 1, -1)).sum(axis=1)
     return ((10 - total % 10) % 10 + ord("0")).astype(np.uint8)[:, None]
 
 
 def _rfc_check(characters: Letters) -> Letters:
-    total = (VALUES[characters] * np.arange(13, 1, -1)).sum(axis=1)
+    total: Integers = (VALUES[characters] * np.arange(13, 1, -1)).sum(axis=1)
     digit = (11 - total % 11) % 11
     return np.where(digit == 10, ord("A"), digit + ord("0")).astype(np.uint8)[:, None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from zlib import crc32
 
 import duckdb
 import numpy as np
@@ -14,12 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sevenfold.errors import SevenfoldError
-from sources.retailer.behaviour import DAY_SECONDS, Timeline
+from sources.retailer.behaviour import DAY_SECONDS, Timeline, named_random
 from sources.retailer.generation import SUMMARY_FILE, GenerationSummary, finish, write_sources
 from sources.retailer.simulation import simulate
 from sources.retailer.systems import DATASETS, Dataset, full_key, latest_versions, written
 from sources.retailer.text import Integers, Random, Text, numbered
-from sources.retailer.truth import evidence
+from sources.retailer.truth import evidence, store
 from sources.retailer.writers import read, write
 
 CHANGED_VERSIONS = """
@@ -52,12 +51,14 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     """
     truth = folder / "truth"
     if not (truth / SUMMARY_FILE).exists():
-        message = f"There is no simulated retailer in {folder}: {truth / SUMMARY_FILE} is missing. Make one with generate()."
+        message = (
+            f"There is no simulated retailer in {folder}: {truth / SUMMARY_FILE} is missing. Make one with generate()."
+        )
         raise SevenfoldError(message)
     before = GenerationSummary(**json.loads((truth / SUMMARY_FILE).read_text(encoding="utf-8")))
     since = int(datetime.fromisoformat(before.until).timestamp())
     timeline = Timeline.of_increment(since, since + days * DAY_SECONDS)
-    rows = _change_phones(folder, share / 2, timeline, np.random.default_rng([seed, crc32(b"changed phones")]))
+    rows = _change_phones(folder, share / 2, timeline, named_random(seed, "changed phones"))
     people = max(1, round(before.people * share / 2))
     simulation = simulate(people, timeline, seed, before.numbers)
     for name, count in write_sources(folder, simulation, seed).items():
@@ -72,7 +73,7 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
 
 def _append(path: Path, rows: pa.Table) -> None:
     earlier = pq.read_table(path)
-    pq.write_table(pa.concat_tables([earlier, rows.cast(earlier.schema)]), path, compression="zstd")
+    store(pa.concat_tables([earlier, rows.cast(earlier.schema)]), path)
 
 
 def _change_phones(folder: Path, share: float, timeline: Timeline, random: Random) -> dict[str, int]:
@@ -109,6 +110,8 @@ def _remember(truth: Path, record_ids: Text, phones: Text, at: Integers) -> None
     path = truth / "record_versions.parquet"
     times = pa.array(at).cast(pa.timestamp("s"))
     with duckdb.connect() as connection:
-        connection.register("changes", pa.table({"source_record_id": record_ids, "phone": phones, "recorded_at": times}))
+        connection.register(
+            "changes", pa.table({"source_record_id": record_ids, "phone": phones, "recorded_at": times})
+        )
         connection.register("versions", pq.read_table(path))
-        _append(path, connection.execute(CHANGED_VERSIONS).to_arrow_table())
+        _append(path, connection.sql(CHANGED_VERSIONS).to_arrow_table())

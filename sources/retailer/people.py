@@ -225,7 +225,9 @@ def _addresses(
     first, last = _codes(states, "first_postal_code")[state], _codes(states, "last_postal_code")[state]
     postal_code = households.of_first(first + (random.random(count) * (last - first + 1)).astype(np.int64))
     return {
-        "street_address": joined(_pick(["Calle " + name for name in streets], street), pc.cast(pa.array(house), pa.string())),
+        "street_address": joined(
+            _pick(["Calle " + name for name in streets], street), pc.cast(pa.array(house), pa.string())
+        ),
         "neighbourhood": _pick(neighbourhoods, neighbourhood),
         "postal_code": numbered(postal_code, 5),
         "city": _pick([row["city"] for row in states], state),

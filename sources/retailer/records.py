@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from sources.retailer.behaviour import DAY_SECONDS, Behaviour, Registrations, Timeline
+from sources.retailer.behaviour import DAY_SECONDS, Registrations, Scene, Timeline
 from sources.retailer.interactions import loyalty_numbers, native_keys
 from sources.retailer.parameters import FORMS, HABITS, MISTAKES, SEGMENTS, Form, Mistakes
 from sources.retailer.text import (
@@ -44,6 +45,7 @@ class Rows:
     source: str
     form: Form
     mistakes: Mistakes
+    scene: Scene
     person: Integers
     is_confirmed: Flags
     is_formal: Flags
@@ -51,6 +53,10 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.person)
+
+    def true(self, name: str) -> Text:
+        """Give the true attribute of each row's person."""
+        return self.scene.attribute(name, self.person)
 
     def happens(self, share: float) -> Flags:
         """Draw where something that goes wrong does; never in a confirmed row."""
@@ -62,15 +68,7 @@ class Rows:
         return drawn | self.is_confirmed if share > 0 else np.zeros(len(self), dtype=np.bool_)
 
 
-def make_records(
-    source: str,
-    registrations: Registrations,
-    people: pa.Table,
-    behaviour: Behaviour,
-    timeline: Timeline,
-    first_number: int,
-    random: Random,
-) -> pa.Table:
+def make_records(source: str, registrations: Registrations, scene: Scene) -> pa.Table:
     """Write the customer records of one source, all their versions, in the order of time.
 
     Returns:
@@ -78,48 +76,42 @@ def make_records(
         is true of the row: `has_names` (the names that are mandatory in Mexico are there and none is a placeholder),
         `valid_email`, `valid_other_email`, `valid_phone`.
     """
-    row, recorded_at, is_confirmed = _versions(FORMS[source], registrations, timeline, random)
+    random, behaviour = scene.random(f"{source} records"), scene.behaviour
+    row, recorded_at, is_confirmed = _versions(FORMS[source], registrations, scene.timeline, random)
     person = registrations.person[row]
-    rows = Rows(source, FORMS[source], MISTAKES[source], person, is_confirmed, behaviour.is_formal[person], random)
+    is_formal = behaviour.is_formal[person]
+    rows = Rows(source, FORMS[source], MISTAKES[source], scene, person, is_confirmed, is_formal, random)
     withheld = np.isin(behaviour.segment[person], WITHOUT_EARLY_CONTACT) & registrations.is_early[row] & ~is_confirmed
-    numbers = row + first_number
+    numbers = row + scene.first_number(source)
     has_card = behaviour.pays_by_card[person] | (source == "credit_card")
-    no_receipt = registrations.receipt_number.take(pa.array(row)).is_null().to_numpy(zero_copy_only=False)
-    columns: dict[str, Text] = {
-        # A key is missing in every version of a row or in none.
-        "native_key": keep(_has_key(numbers, rows.mistakes.missing_key), native_keys(source, numbers)),
-        "person": pa.array(person),
-        "recorded_at": pa.array(recorded_at),
-        **_names(rows, people),
-        **_facts(rows, people),
-        **_contacts(rows, people, behaviour, withheld),
-        **_address(rows, people, withheld),
-        "loyalty_number": _when(source == "loyalty", loyalty_numbers(numbers)),
-        # A card on file stays on file, so the draw depends on the record and not on the version.
-        "payment_token": keep(
-            has_card & no_receipt & (_even_draw(numbers) < rows.form.card), _column(people, "payment_token", person)
-        ),
-        "device_id": _when(source == "app", _column(people, "device_id", person)),
-        "receipt_number": registrations.receipt_number.take(pa.array(row)),
-    }
-    return pa.table(columns)
-
-
-def _column(people: pa.Table, name: str, person: Integers) -> Text:
-    return people[name].combine_chunks().take(pa.array(person))
+    receipt_number = registrations.receipt_number.take(pa.array(row))
+    # A key is missing, and a card on file, in every version of a record or in none.
+    has_key = _lasting_draw(numbers + 17) >= rows.mistakes.missing_key
+    shows_card = has_card & (_lasting_draw(numbers) < rows.form.card) & ~filled(receipt_number)
+    return pa.table(
+        {
+            "native_key": keep(has_key, native_keys(source, numbers)),
+            "person": person,
+            "recorded_at": recorded_at,
+            **_names(rows),
+            **_facts(rows),
+            **_contacts(rows, withheld),
+            **_address(rows, withheld),
+            "loyalty_number": _when(source == "loyalty", loyalty_numbers(numbers)),
+            "payment_token": keep(shows_card, rows.true("payment_token")),
+            "device_id": _when(source == "app", rows.true("device_id")),
+            "receipt_number": receipt_number,
+        }
+    )
 
 
 def _when(condition: bool, values: Text) -> Text:
     return values if condition else pa.nulls(len(values), pa.string())
 
 
-def _even_draw(numbers: Integers) -> np.typing.NDArray[np.float64]:
+def _lasting_draw(numbers: Integers) -> NDArray[np.float64]:
     """Give each record a number between 0 and 1 that is the same in all its versions."""
     return (numbers * 2_654_435_761 % 2**32) / 2**32
-
-
-def _has_key(numbers: Integers, missing_share: float) -> Flags:
-    return _even_draw(numbers + 17) >= missing_share
 
 
 def _versions(
@@ -129,15 +121,15 @@ def _versions(
     count = len(registrations)
     confirmed = np.flatnonzero(random.random(count) < form.confirmed)
     confirmed_at = registrations.at[confirmed] + random.integers(20 * DAY_SECONDS, 400 * DAY_SECONDS, len(confirmed))
-    in_period = confirmed_at < timeline.until
+    in_period = confirmed_at < timeline.end
     row = np.concatenate([np.arange(count), confirmed[in_period]])
     at = np.concatenate([registrations.at, confirmed_at[in_period]])
     order = np.lexsort((row, at))
     return row[order], at[order], order >= count
 
 
-def _names(rows: Rows, people: pa.Table) -> dict[str, Text]:
-    first, middle, last, second_last = (_column(people, name, rows.person) for name in NAME_FIELDS)
+def _names(rows: Rows) -> dict[str, Text]:
+    first, middle, last, second_last = (rows.true(name) for name in NAME_FIELDS)
     writes_all = rows.is_formal | rows.is_confirmed
     middle = keep(writes_all & rows.given(rows.form.middle_name), middle)
     formal, informal = rows.given(rows.form.second_last_name), rows.given(rows.form.second_last_name_informal)
@@ -163,17 +155,14 @@ def _names(rows: Rows, people: pa.Table) -> dict[str, Text]:
 
 
 def _nicknames(names: Text, random: Random) -> Text:
-    """Write the usual short form of a name that has one."""
-    variants: dict[str, list[str]] = {}
+    """Write one of the usual short forms of each name that has any."""
+    forms: dict[str, list[str]] = {}
     for row in table("nicknames"):
-        variants.setdefault(row["given_name"], []).append(row["nickname"])
+        forms.setdefault(row["given_name"], []).append(row["nickname"])
     encoded = names.dictionary_encode()
-    for turn in (0, 1):
-        short = pa.array([(known := variants.get(name, [name]))[turn % len(known)] for name in encoded.dictionary.to_pylist()])
-        taken = short.take(encoded.indices)
-        if turn == 0:
-            first = taken
-    return choose(random.random(len(names)) < 0.5, first, taken)
+    known = [forms.get(name, [name]) for name in encoded.dictionary.to_pylist()]
+    first, last = (pa.array([some[place] for some in known], pa.string()).take(encoded.indices) for place in (0, -1))
+    return choose(random.random(len(names)) < 0.5, first, last)
 
 
 def _miswritten(rows: Rows, names: Text) -> Text:
@@ -196,28 +185,28 @@ def _with_stray_space(names: Text) -> Text:
     return pc.binary_join_element_wise(spaced, " ", "")
 
 
-def _facts(rows: Rows, people: pa.Table) -> dict[str, Text]:
+def _facts(rows: Rows) -> dict[str, Text]:
     """Write birth dates (as days since 1970), identifiers and genders."""
-    days = _column(people, "birth_date", rows.person).cast(pa.int32()).to_numpy().astype(np.int64)
+    days = rows.true("birth_date").cast(pa.int32()).to_numpy().astype(np.int64)
     slip = rows.happens(rows.mistakes.typo / 2)
     days = np.where(slip, days + rows.random.choice([-10, -1, 1, 10, 30, 365], len(rows)), days)
     days = np.where(rows.happens(rows.mistakes.placeholder_birth_date), PLACEHOLDER_BIRTH_DAY, days)
     is_placeholder = rows.happens(rows.mistakes.placeholder_identifier)
     kind = "rfc" if rows.source == "point_of_sale" else "curp"
-    identifier = keep(rows.given(rows.form.identifier), _column(people, kind, rows.person))
+    identifier = keep(rows.given(rows.form.identifier), rows.true(kind))
     return {
         "birth_date": keep(rows.given(rows.form.birth_date), pa.array(days.astype(np.int32)).cast(pa.date32())),
         "national_identifier": choose(is_placeholder, pa.scalar(PLACEHOLDER_RFC), identifier),
-        "gender": keep(rows.given(rows.form.gender), _column(people, "gender", rows.person)),
+        "gender": keep(rows.given(rows.form.gender), rows.true("gender")),
     }
 
 
-def _contacts(rows: Rows, people: pa.Table, behaviour: Behaviour, withheld: Flags) -> dict[str, Text]:
+def _contacts(rows: Rows, withheld: Flags) -> dict[str, Text]:
     """Write e-mails and phones, and which of them are valid.
 
     Somebody who gives nothing that the form asks for is asked again, and gives what they are used to give.
     """
-    form, person = rows.form, rows.person
+    form, person, behaviour = rows.form, rows.person, rows.scene.behaviour
     gives_email = behaviour.gives_email[person] | (form.email >= 1.0)
     gives_phone = behaviour.gives_phone[person]
     email_given = rows.given(form.email) & gives_email & ~withheld
@@ -225,11 +214,11 @@ def _contacts(rows: Rows, people: pa.Table, behaviour: Behaviour, withheld: Flag
     nothing = ~email_given & ~phone_given & ~withheld
     phone_given |= nothing & (form.phone > 0) & (gives_phone | (form.email == 0))
     email_given |= nothing & ~phone_given & (form.email > 0)
-    main, other = _column(people, "email", person), _column(people, "other_email", person)
+    main, other = rows.true("email"), rows.true("other_email")
     uses_other = rows.happens(HABITS.other_email_share) & filled(other)
     second_given = email_given & ~uses_other & rows.given(form.other_email)
     email, valid_email = _contact(rows, choose(uses_other, other, main), email_given, PLACEHOLDER_EMAIL)
-    phone, valid_phone = _contact(rows, _column(people, "phone", person), phone_given, PLACEHOLDER_PHONE)
+    phone, valid_phone = _contact(rows, rows.true("phone"), phone_given, PLACEHOLDER_PHONE)
     return {
         "email": email,
         "valid_email": valid_email,
@@ -250,10 +239,10 @@ def _contact(rows: Rows, values: Text, given: Flags, placeholder: str) -> tuple[
     return keep(given, written), keep(given & ~is_placeholder & ~is_malformed, values)
 
 
-def _address(rows: Rows, people: pa.Table, withheld: Flags) -> dict[str, Text]:
+def _address(rows: Rows, withheld: Flags) -> dict[str, Text]:
     given = rows.given(rows.form.address) & ~withheld
     written = {
-        name: keep(given, _column(people, name, rows.person))
+        name: keep(given, rows.true(name))
         for name in ("street_address", "neighbourhood", "postal_code", "city", "region")
     }
     slips = rows.happens(rows.mistakes.typo) & given

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sources.retailer.parameters import LOCAL_OFFSET_SECONDS, MISTAKES
-from sources.retailer.text import Random, Text, choose, joined, written_at
+from sources.retailer.text import Random, Text, choose, written_at
 
 Format = Literal["sql", "csv", "json_lines", "parquet"]
 Entity = Literal["customer_records", "interactions", "consents"]
@@ -84,8 +84,9 @@ DATASETS: tuple[Dataset, ...] = (
         "point_of_sale", "interactions", "point_of_sale.sqlite", format="sql", table="tickets",
         columns={
             "folio": "native_key", "recibo": "receipt_number", "fecha_hora": "occurred_at", "tipo": "interaction_type",
-            "total": "amount", "moneda": "currency", "numero_cliente": "customer_key", "tarjeta_lealtad": "loyalty_number",
-            "token_pago": "payment_token", "correo_recibo": "email", "celular_recibo": "phone",
+            "total": "amount", "moneda": "currency", "numero_cliente": "customer_key",
+            "tarjeta_lealtad": "loyalty_number", "token_pago": "payment_token", "correo_recibo": "email",
+            "celular_recibo": "phone",
         },
     ),
     Dataset(
@@ -307,5 +308,5 @@ def _phone(style: str, values: Text) -> Text:
 
 
 def full_key(source: str, keys: Text) -> Text:
-    """Write record or interaction ids: the source's code, a colon, the native key."""
-    return joined(pa.array([source] * len(keys)), keys, separator=":")
+    """Write record or interaction ids: the source's code, a colon, the native key; null where there is no key."""
+    return pc.binary_join_element_wise(pa.scalar(source), keys, ":")

@@ -16,7 +16,9 @@ Integers: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 Random: TypeAlias = np.random.Generator
 
-THREE_DIGITS = np.frombuffer("".join(f"{number:03}" for number in range(1000)).encode("ascii"), dtype=np.uint8).reshape(-1, 3)
+THREE_DIGITS = np.frombuffer("".join(f"{number:03}" for number in range(1000)).encode("ascii"), dtype=np.uint8).reshape(
+    -1, 3
+)
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 

@@ -25,6 +25,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from psycopg import sql
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -74,6 +76,11 @@ def evidence(simulation: Simulation) -> dict[str, pa.Table]:
     }
 
 
+def store(table: pa.Table, path: Path) -> None:
+    """Write a table of truth; nearly all of its values differ, so a dictionary would only cost."""
+    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+
+
 def _record_versions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Table:
     table = table.filter(pc.is_valid(table["native_key"]))
     contacts = ("valid_email", "valid_other_email", "valid_phone", "street_address")
@@ -103,7 +110,7 @@ def _interactions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Tabl
             "interaction_id": full_key(source, table["native_key"].combine_chunks()),
             "person_id": person_ids.take(table["person"].combine_chunks()),
             "occurred_at": table["occurred_at"].combine_chunks().cast(pa.timestamp("s")),
-            "customer_record_id": pc.binary_join_element_wise(source, customer, ":"),
+            "customer_record_id": full_key(source, customer),
             **{key: table[key] for key in KEYS},
         }
     )
@@ -120,18 +127,28 @@ NODES = """
         union all
         select
             person_id, occurred_at, false, email is not null or phone is not null, true, customer_record_id,
-            loyalty_number, payment_token, device_id, receipt_number, email, null, phone
+            loyalty_number, payment_token, device_id,
+            -- Nearly all receipts are never registered.
+            case when receipt_number in (select receipt_number from read_parquet($versions)) then receipt_number end,
+            email, null, phone
         from read_parquet($interactions)
     )
+"""
+NODES_IN_ORDER = """
+    select epoch(known_at)::bigint as known_at, has_names, has_contact, is_interaction from nodes order by node
 """
 # A key holds rows of one person together; all records of somebody who is identified are held by the person.
 KEYS_OF_NODES = """
     with named as (
         select person_id, min(known_at) as named_at from nodes where has_names group by 1
     )
-    select node, hash(person_id, replace(key_kind, 'other_', ''), key_value) as key, epoch(known_at)::bigint as active_at
-    from (unpivot nodes on source_record_id, loyalty_number, payment_token, device_id, receipt_number, email, other_email, phone
-          into name key_kind value key_value)
+    select
+        node, hash(person_id, replace(key_kind, 'other_', ''), key_value) as key, epoch(known_at)::bigint as active_at
+    from (
+        unpivot nodes
+        on source_record_id, loyalty_number, payment_token, device_id, receipt_number, email, other_email, phone
+        into name key_kind value key_value
+    )
     union all
     select nodes.node, hash(nodes.person_id, 'person', ''), epoch(greatest(nodes.known_at, named.named_at))::bigint
     from nodes inner join named using (person_id)
@@ -159,10 +176,8 @@ class PartyGraph:
         files = {"versions": "record_versions", "interactions": "interactions"}
         with duckdb.connect() as connection:
             connection.execute(NODES, {name: str(folder / f"{file}.parquet") for name, file in files.items()})
-            nodes = connection.execute(
-                "select epoch(known_at)::bigint as known_at, has_names, has_contact, is_interaction from nodes order by node"
-            ).fetchnumpy()
-            keys = connection.execute(KEYS_OF_NODES).fetchnumpy()
+            nodes = _columns(connection, NODES_IN_ORDER)
+            keys = _columns(connection, KEYS_OF_NODES)
         flags = np.stack([nodes[name] for name in ("has_names", "has_contact", "is_interaction")], axis=1)
         _, key, uses = np.unique(keys["key"], return_inverse=True, return_counts=True)
         # A key that one row carries holds nothing together.
@@ -189,6 +204,10 @@ class PartyGraph:
             has_it = np.bincount(labels[known & flag], minlength=size) > 0
             proven += has_it.astype(np.int64) << number
         return np.where(known, labels, -1), STATE_OF_FLAGS[proven]
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(values) for name, values in connection.execute(query).fetchnumpy().items()}
 
 
 def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
@@ -223,12 +242,14 @@ def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
     cohort: Integers | None = None
     for snapshot_date in snapshot_dates:
         party, state = graph.states(int(datetime.combine(snapshot_date, time.min, UTC).timestamp()))
-        present, first_node = np.unique(party, return_index=True)
-        placed = (present >= 0) & (state[present] >= 0)
+        known = np.flatnonzero(party >= 0)
+        first_node = np.full(len(state), -1, dtype=np.int64)
+        first_node[party[known][::-1]] = known[::-1]
+        is_placed = (first_node >= 0) & (state >= 0)
         if cohort is None:
-            cohort = first_node[placed]
+            cohort = first_node[is_placed]
         rows += _share_rows(snapshot_date, "closed_cohort", state[party[cohort]])
-        rows += _share_rows(snapshot_date, "everyone", state[present[placed]])
+        rows += _share_rows(snapshot_date, "everyone", state[is_placed])
     return pa.Table.from_pylist(rows, STATE_SHARES)
 
 
@@ -301,11 +322,8 @@ def compare(truth_folder: Path, connection: psycopg.Connection[Any]) -> TruthCom
         truth_folder: The folder of truth that `generate` wrote.
         connection: A connection that may read `restricted.customer_crosswalk` and `marts.fct_customer_state_shares`.
     """
-    crosswalk = _fetch(connection, "restricted", "customer_crosswalk", {"source_record_id": pa.string(), "customer_id": pa.string()})
-    shares = _fetch(
-        connection, "marts", "fct_customer_state_shares",
-        {"snapshot_date": pa.date32(), "population_code": pa.string(), "state_code": pa.string(), "party_share": pa.float64()},
-    )  # fmt: skip
+    crosswalk = _fetch(connection, "restricted", "customer_crosswalk", CROSSWALK_COLUMNS)
+    shares = _fetch(connection, "marts", "fct_customer_state_shares", SHARE_COLUMNS)
     with duckdb.connect() as engine:
         engine.register("crosswalk", crosswalk)
         engine.register("pipeline", shares)
@@ -317,6 +335,13 @@ def compare(truth_folder: Path, connection: psycopg.Connection[Any]) -> TruthCom
     return TruthComparison(identity, state_shares, max(differences, default=None))
 
 
+CROSSWALK_COLUMNS = {"source_record_id": pa.string(), "customer_id": pa.string()}
+SHARE_COLUMNS = {
+    "snapshot_date": pa.date32(),
+    "population_code": pa.string(),
+    "state_code": pa.string(),
+    "party_share": pa.float64(),
+}
 STATE_DIFFERENCES = """
     select
         states.snapshot_date, states.population_code, states.state_code, states.party_share, pipeline.party_share,

@@ -40,23 +40,31 @@ CUMULATIVE_SHARES: dict[str, dict[int, float]] = {
 """Share of people who hold one of the k most frequent names, by k."""
 
 ONSETS = (
-    "A", "Al", "An", "Ar", "Ba", "Be", "Ber", "Bo", "Ca", "Car", "Ce", "Co", "Cor", "Cha", "Da", "De", "Do", "E", "El", "Es",
-    "Fa", "Fe", "Fi", "Ga", "Gar", "Go", "Gra", "He", "Hi", "Hu", "I", "Ja", "Jo", "La", "Le", "Lo", "Lu", "Ma", "Mar", "Me",
-    "Mi", "Mo", "Na", "Ne", "No", "O", "Or", "Pa", "Pe", "Po", "Que", "Ra", "Re", "Ri", "Ro", "Sa", "Se", "So", "Ta", "Te",
+    "A", "Al", "An", "Ar", "Ba", "Be", "Ber", "Bo", "Ca", "Car", "Ce", "Co", "Cor", "Cha", "Da", "De", "Do", "E", "El",
+    "Es",
+    "Fa", "Fe", "Fi", "Ga", "Gar", "Go", "Gra", "He", "Hi", "Hu", "I", "Ja", "Jo", "La", "Le", "Lo", "Lu", "Ma", "Mar",
+    "Me",
+    "Mi", "Mo", "Na", "Ne", "No", "O", "Or", "Pa", "Pe", "Po", "Que", "Ra", "Re", "Ri", "Ro", "Sa", "Se", "So", "Ta",
+    "Te",
     "To", "Tre", "U", "Va", "Ve", "Vi", "Ye", "Za", "Zu",
 )  # fmt: skip
 MIDDLES = (
-    "ba", "be", "bi", "ca", "ce", "co", "cha", "da", "di", "do", "ga", "go", "gui", "la", "le", "li", "lo", "lla", "ma", "me",
-    "mi", "mo", "na", "ne", "ni", "no", "ña", "pe", "po", "ra", "re", "ri", "ro", "rre", "sa", "se", "so", "ta", "te", "ti",
+    "ba", "be", "bi", "ca", "ce", "co", "cha", "da", "di", "do", "ga", "go", "gui", "la", "le", "li", "lo", "lla", "ma",
+    "me",
+    "mi", "mo", "na", "ne", "ni", "no", "ña", "pe", "po", "ra", "re", "ri", "ro", "rre", "sa", "se", "so", "ta", "te",
+    "ti",
     "to", "va", "ve", "za",
 )  # fmt: skip
 ENDINGS: dict[str, tuple[str, ...]] = {
     "surnames": (
-        "ba", "bar", "cas", "ces", "co", "da", "dal", "do", "dez", "eda", "ga", "gos", "la", "les", "lez", "llo", "ma", "mos",
+        "ba", "bar", "cas", "ces", "co", "da", "dal", "do", "dez", "eda", "ga", "gos", "la", "les", "lez", "llo", "ma",
+        "mos",
         "na", "nas", "nes", "nez", "ño", "ra", "rán", "res", "ro", "rrez", "sa", "so", "ta", "tes", "to", "va", "za",
     ),
-    "female_given_names": ("cia", "da", "dia", "la", "lia", "lina", "mara", "na", "nia", "nda", "ra", "ria", "sa", "ta", "tza"),
-    "male_given_names": ("cio", "dio", "do", "fo", "lio", "lo", "mar", "nio", "no", "ncio", "rdo", "rio", "ro", "sio", "to"),
+    "female_given_names": ("cia", "da", "dia", "la", "lia", "lina", "mara", "na", "nia", "nda", "ra", "ria", "sa", "ta",
+    "tza"),
+    "male_given_names": ("cio", "dio", "do", "fo", "lio", "lo", "mar", "nio", "no", "ncio", "rdo", "rio", "ro", "sio",
+    "to"),
 }  # fmt: skip
 
 
@@ -101,14 +109,18 @@ def _shares(cumulative: dict[int, float]) -> NDArray[np.float64]:
     ranks = np.array(list(cumulative), dtype=np.float64)
     curve = PchipInterpolator(np.log([0.5, *ranks]), [0.0, *cumulative.values()])
     shares = np.diff(curve(np.log(np.arange(1, ranks[-1] + 1))), prepend=0.0)
-    descending: NDArray[np.float64] = np.sort(shares)[::-1]
-    return descending / descending.sum()
+    total: float = shares.sum()
+    descending: NDArray[np.float64] = np.sort(shares)[::-1] / total
+    return descending
 
 
 def _syllable_names(kind: str, taken: list[str], count: int) -> Text:
     """Make names of three syllables, in a fixed random order: frequent ones shall not all begin with A."""
     sizes = (len(ONSETS), len(MIDDLES), len(ENDINGS[kind]))
     places = np.unravel_index(np.random.default_rng(1).permutation(int(np.prod(sizes))), sizes)
-    syllables = (pa.array(part).take(pa.array(place)) for part, place in zip((ONSETS, MIDDLES, ENDINGS[kind]), places, strict=True))
+    syllables = (
+        pa.array(part).take(pa.array(place))
+        for part, place in zip((ONSETS, MIDDLES, ENDINGS[kind]), places, strict=True)
+    )
     names = pc.unique(pc.binary_join_element_wise(*syllables, ""))
     return names.filter(pc.invert(pc.is_in(names, pa.array(taken)))).slice(0, count)

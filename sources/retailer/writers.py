@@ -48,7 +48,7 @@ def read(dataset: Dataset, folder: Path) -> pa.Table:
         return pq.read_table(path)
     if dataset.format == "json_lines":
         with duckdb.connect() as connection:
-            columns = {name: "varchar" for name in names}
+            columns = dict.fromkeys(names, "varchar")
             return connection.read_json(str(path), columns=columns, format="newline_delimited").to_arrow_table()
     return pa_csv.read_csv(
         path,
@@ -88,9 +88,7 @@ def _values(rows: pa.Table) -> Iterator[tuple[object, ...]]:
 
 
 def _write_csv(dataset: Dataset, rows: pa.Table, path: Path) -> None:
-    options = pa_csv.WriteOptions(
-        include_header=not path.exists(), delimiter=dataset.delimiter, quoting_style="needed"
-    )
+    options = pa_csv.WriteOptions(include_header=not path.exists(), delimiter=dataset.delimiter, quoting_style="needed")
     text = io.BytesIO()
     pa_csv.write_csv(rows, text, write_options=options)
     data = text.getvalue()

@@ -98,6 +98,87 @@ PUBLISHED = """
 """
 
 
+# What is published: the paper's state shares (its table of states over time) as the closed cohort of 50,000 parties.
+PAPER_SHARES = {
+    "A": (16.53, 21.72, 26.53, 29.11, 30.19, 31.37),
+    "B": (6.12, 5.12, 4.25, 4.38, 3.31, 3.50),
+    "C": (0.02, 0.00, 0.00, 0.00, 0.00, 0.00),
+    "D": (16.96, 21.68, 22.36, 22.32, 23.08, 26.40),
+    "X": (54.29, 49.46, 45.01, 42.48, 39.63, 36.82),
+    "Y": (2.16, 2.01, 1.86, 1.71, 3.78, 1.91),
+    "Z": (3.92, 0.00, 0.00, 0.00, 0.02, 0.01),
+}
+SNAPSHOTS = [*(dt.date(2025, month, 1) for month in (4, 7, 10)), *(dt.date(2026, month, 1) for month in (1, 4, 7))]
+SHARE_VALUES = ", ".join(
+    f"('{date}', '{population}', '{state}', {3 * number}, {round(shares[number] * scale)}, {shares[number] / 100:.6f})"
+    for population, scale in (("everyone", 700), ("closed_cohort", 500))
+    for state, shares in PAPER_SHARES.items()
+    for number, date in enumerate(SNAPSHOTS)
+)
+MARTS = f"""
+    create table marts.fct_customer_state_shares (
+        snapshot_date date, population_code text, state_code text, months_since_month_zero integer, party_count bigint,
+        party_share numeric(9, 6)
+    );
+    insert into marts.fct_customer_state_shares values {SHARE_VALUES};
+    create table marts.fct_snapshot_totals as
+    select date '2026-07-01' as snapshot_date, 70000 as placed_count, 812 as unplaced_count, 64 as namesake_count,
+        24416 as customer_count;
+    create table marts.fct_customer_state_flows as
+    select
+        date '2026-04-01' as from_date, date '2026-07-01' as to_date, population_code,
+        before.state_code as from_state_code, after.state_code as to_state_code,
+        case when before.state_code = after.state_code then 900 else 16 end as party_count,
+        case when before.state_code = after.state_code then 0.903614 else 0.016064 end as from_share
+    from (values ('everyone'), ('closed_cohort')) as populations(population_code)
+    cross join rules.customer_states as before cross join rules.customer_states as after
+    where before.is_placed and after.is_placed;
+    create table marts.fct_saturation_fits (
+        population_code text, as_of_date date, fit_code text, status_code text,
+        saturation_share double precision, saturation_low double precision, saturation_high double precision,
+        amplitude_share double precision, amplitude_low double precision, amplitude_high double precision,
+        time_constant_months double precision, time_constant_low double precision, time_constant_high double precision,
+        r_squared double precision, point_count integer
+    );
+    insert into marts.fct_saturation_fits values
+        ('closed_cohort', '2026-07-01', 'observed', 'fitted', 0.3349, 0.3028, 0.3670, 0.1715, 0.1406, 0.2024, 7.0101,
+            3.8754, 10.1448, 0.9959, 6),
+        ('closed_cohort', '2026-07-01', 'without_month_zero', 'fitted', 0.3212, 0.3036, 0.3389, 0.1907, 0.1536, 0.2278,
+            4.9311, 2.7494, 7.1127, 0.9983, 5),
+        ('closed_cohort', '2026-07-01', 'published', 'fitted', 0.3246, null, null, 0.193, null, null, 5.15, null, null,
+            0.99, 5),
+        ('everyone', '2026-07-01', 'observed', 'too_few_points', null, null, null, null, null, null, null, null, null,
+            null, 2);
+    create table marts.fct_source_coverage as
+    select source_code, label, 'batch' as mode_code, record_count, record_count / 2 as quality_level_1_count,
+        record_count / 4 as quality_level_2_count, record_count / 8 as quality_level_3_count,
+        record_count - record_count / 2 - record_count / 4 - record_count / 8 as quality_level_4_count,
+        0.25 as linked_interaction_share
+    from (values ('point_of_sale', 'Point of sale', 41200), ('loyalty', 'Loyalty', 18350), ('app', 'App', 0))
+        as sources(source_code, label, record_count);
+    create table marts.fct_strategy_needs as
+    select
+        'P' || n as party_id, 'B' as state_code, 'A+B' as strategy_set_codes, 'active' as action_mode_code,
+        'institutional communication' as communication_effort, 'traceability' as missing_information,
+        null as missing_identity_fields, false as is_identity_missing
+    from generate_series(1, 20) as n;
+    create table marts.dim_customers as select 'C' || n as customer_id, 1 + n % 13 as record_count
+    from generate_series(1, 200) as n;
+    create table marts.dim_parties as
+    select 'C' || n as party_id, 'customer' as party_type_code, 1 as entity_level, false as is_namesake
+    from generate_series(1, 200) as n;
+    create table intermediate.int_match_decisions as
+    select 'join' as decision_code, null as guard_code from generate_series(1, 30)
+    union all select 'review', 'household_only' from generate_series(1, 4);
+    insert into ops.run_stages values ('{RUN}', 'extract', '2026-07-01 02:00+00', 12.5, 40000),
+        ('{RUN}', 'match', '2026-07-01 02:01+00', 31.25, null);
+    update ops.pipeline_runs set status_code = 'published', ended_at = started_at + interval '3 minutes',
+        rows_published = 123456, git_commit = '0b55fb5', is_dirty = true, input_fingerprint = 'f00d',
+        versions = '{{"python": "3.11", "postgresql": "18.4"}}', parameters = '{{"full_refresh": false}}'
+    where run_id = '{RUN}';
+"""
+
+
 def execute(url: str, *statements: str) -> None:
     """Run statements as the warehouse's owner."""
     with psycopg.connect(url) as connection:

@@ -20,7 +20,7 @@ from tests.expectations.tables import (
     rows,
 )
 
-KEY = "RAW-POINT_OF_SALE-CUSTOMER-RECORDS-KEY"
+KEY = "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-KEY"
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_rows_of_published_runs_are_judged_no_more(filled: str) -> None:
 def test_broken_deliveries_stop_at_the_raw_door(filled: str, change: str, control: str) -> None:
     execute(filled, change)
     _, message = failed_controls("raw")
-    assert f"RAW-POINT_OF_SALE-CUSTOMER-RECORDS-{control}:" in message
+    assert f"RAW-POINT_OF_SALE-CUSTOMER_RECORDS-{control}:" in message
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_an_unknown_run_and_an_unknown_gate_are_said_so(filled: str) -> None:
 @pytest.mark.parametrize(
     ("change", "control"),
     [
-        ("delete from staging.stg_customer_records where raw_id = 7", "QL-POINT_OF_SALE-CUSTOMER-RECORDS-RECONCILED"),
+        ("delete from staging.stg_customer_records where raw_id = 7", "QL-POINT_OF_SALE-CUSTOMER_RECORDS-RECONCILED"),
         ("delete from intermediate.int_customer_records_standardised", "QL-RECORDS-PRESENT"),
         (
             "update intermediate.int_customer_records_standardised set quality_level = 5 where raw_id = 1",
@@ -232,7 +232,7 @@ def test_an_unknown_run_and_an_unknown_gate_are_said_so(filled: str) -> None:
             """delete from staging.stg_customer_records where raw_id <= 60;
             insert into quality.quarantined_rows (source_code, entity_code, raw_id, reason_code)
             select 'point_of_sale', 'customer_records', n, 'missing_key' from generate_series(1, 60) as n""",
-            "QL-POINT_OF_SALE-CUSTOMER-RECORDS-UNUSABLE-LIMIT",
+            "QL-POINT_OF_SALE-CUSTOMER_RECORDS-UNUSABLE-LIMIT",
         ),
     ],
 )

@@ -72,12 +72,13 @@ def test_every_table_and_column_says_what_it_is(each_warehouse: str) -> None:
         """).fetchall()
         count = connection.execute("select count(*) from pg_tables where schemaname in ('ops', 'mdm')").fetchone()
     assert silent == []
-    assert count == (10,)
+    assert count is not None
+    assert count[0] >= 10
 
 
 def test_a_failing_migration_leaves_nothing_behind(empty_urls: list[str], tmp_path: Path) -> None:
     folder = write(tmp_path, "create table ops.kept ();", "create table ops.undone (); select 1 / 0;")
-    with pytest.raises(psycopg.errors.DivisionByZero):
+    with pytest.raises(MigrationError, match="0002_step failed, and left nothing behind: division by zero"):
         migrate_url(empty_urls[0], folder)
     assert tables(empty_urls[0]) == {"schema_migrations", "kept"}
     write(folder, "create table ops.kept ();", "create table ops.mended ();")

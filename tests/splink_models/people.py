@@ -55,7 +55,9 @@ def record(source_record_id: str, **fields: Any) -> Record:
     return row
 
 
-def people(count: int, seed: int, records_per_person: tuple[int, ...] = (1, 2, 3)) -> tuple[list[Record], dict[str, int]]:
+def people(
+    count: int, seed: int, records_per_person: tuple[int, ...] = (1, 2, 3)
+) -> tuple[list[Record], dict[str, int]]:
     """Records of so many people, with gaps and slips, and the person of each record."""
     chance = random.Random(seed)
     records: list[Record] = []

@@ -9,7 +9,12 @@ from splink_models.components import smallest_members
 
 
 def test_a_chain_is_one_component_and_the_rest_stand_alone() -> None:
-    assert smallest_members(["A:1", "a:1", "a:2", "a:3"], [("a:2", "a:3"), ("a:1", "a:2")]) == ["A:1", "a:1", "a:1", "a:1"]
+    assert smallest_members(["A:1", "a:1", "a:2", "a:3"], [("a:2", "a:3"), ("a:1", "a:2")]) == [
+        "A:1",
+        "a:1",
+        "a:1",
+        "a:1",
+    ]
 
 
 def test_nothing_is_no_component() -> None:

@@ -38,7 +38,9 @@ def crowd() -> list[Record]:
     return people(300, seed=5)[0]
 
 
-def scored_pair(home: Path, model: Model, crowd: list[Record], one: Record, two: Record) -> tuple[float, dict[str, float]]:
+def scored_pair(
+    home: Path, model: Model, crowd: list[Record], one: Record, two: Record
+) -> tuple[float, dict[str, float]]:
     """Probability and evidence of two records in a crowd of others; probability 0 when the pair is not stored."""
     pairs = score(home, model, [record("a:1", **one), record("a:2", **two), *crowd])
     for left, right, _, _, _, probability, evidence in pairs:
@@ -103,7 +105,9 @@ def test_a_rare_name_weighs_more_than_a_frequent_one(tmp_path: Path, model: Mode
 
 
 def test_a_value_that_too_many_carry_is_ignored(tmp_path: Path, model: Model) -> None:
-    strangers = [row | {"emails": ["sales@example.com"], "email": "sales@example.com"} for row in people(60, 3, (1,))[0]]
+    strangers = [
+        row | {"emails": ["sales@example.com"], "email": "sales@example.com"} for row in people(60, 3, (1,))[0]
+    ]
     pairs = score(tmp_path, model, strangers)
     assert not [pair for pair in pairs if "email" in json.loads(pair[6])]
     assert not [pair for pair in pairs if pair[5] > 0.9]
@@ -118,9 +122,13 @@ def test_order_of_rows_and_number_of_threads_do_not_matter(tmp_path: Path, model
 
 
 @pytest.mark.parametrize(
-    "kept", [("first_name_key",), ("emails",), ("birth_date", "postal_code"), ()], ids=lambda kept: "+".join(kept) or "none"
+    "kept",
+    [("first_name_key",), ("emails",), ("birth_date", "postal_code"), ()],
+    ids=lambda kept: "+".join(kept) or "none",
 )
-def test_fields_may_be_absent_altogether(kept: tuple[str, ...], tmp_path: Path, model: Model, crowd: list[Record]) -> None:
+def test_fields_may_be_absent_altogether(
+    kept: tuple[str, ...], tmp_path: Path, model: Model, crowd: list[Record]
+) -> None:
     rows = [record(row["source_record_id"], **{field: row[field] for field in kept}) for row in crowd]
     for pair in score(tmp_path, model, rows):
         assert 0.001 <= pair[5] <= 1

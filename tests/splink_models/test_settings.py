@@ -3,6 +3,7 @@
 import math
 
 import duckdb
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +37,7 @@ def test_names_are_unique() -> None:
         assert len(names) == len(set(names))
 
 
+@hypothesis.settings(deadline=None)
 @given(
     st.text("ABC1", min_size=7, max_size=10),
     st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ABC1"), st.sampled_from("dir")), max_size=2),
@@ -49,6 +51,7 @@ def test_the_guard_of_one_edit_never_changes_the_result(text: str, edits: list[t
         return
     with duckdb.connect() as connection:
         rows = connection.execute(
-            f"select {one_edit('v')}, damerau_levenshtein(v_l, v_r) <= 1 from (select ? as v_l, ? as v_r)", [text, other]
+            f"select {one_edit('v')}, damerau_levenshtein(v_l, v_r) <= 1 from (select ? as v_l, ? as v_r)",
+            [text, other],
         ).fetchall()
     assert rows[0][0] == rows[0][1]

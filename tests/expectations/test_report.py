@@ -1,0 +1,237 @@
+"""The report: for a published run, a failed one, and one that made nothing; alone in its file, and without a person."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from expectations import GateFailed, run_gate, write_report
+from expectations.report import report_folder
+from sevenfold.errors import SevenfoldError
+from tests.expectations.tables import (
+    CANDIDATE,
+    COMPLETENESS,
+    EMAIL,
+    MARTS,
+    PERSON,
+    PIPELINE,
+    RUN,
+    STATES,
+    execute,
+)
+
+CHROMIUM = shutil.which("chromium")
+SECTIONS = {
+    "summary",
+    "gates",
+    "reconciliation",
+    "states",
+    "flows",
+    "saturation",
+    "needs",
+    "sources",
+    "matching",
+    "inputs",
+    "run",
+}
+
+
+class Page(HTMLParser):
+    """What a reader and a machine meet on a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def published(warehouse: str) -> str:
+    execute(warehouse, PIPELINE, COMPLETENESS, STATES, CANDIDATE)
+    for gate in ("raw", "quality_levels", "marts"):
+        run_gate(gate, RUN)
+    execute(warehouse, MARTS)
+    return warehouse
+
+
+def html() -> str:
+    return write_report(RUN).read_text(encoding="utf-8")
+
+
+def test_a_published_run_shows_every_section_with_its_figures(published: str) -> None:
+    page = Page(html())
+    assert {section["id"] for section in page.all("section")} == SECTIONS
+    for words in (
+        "The run was published for 1 July 2026: 123,456 rows",
+        "39 of 39 controls passed",
+        "1 of 1 control totals balance",
+        "31.4 % of all placed parties are in state A, from 16.5 % on 1 April 2025",
+        "levels off at 33.5 % (95 % interval 30.3 % to 36.7 %)",
+        "with changes that are in no commit",
+        "too few points",
+        "household only",
+        "Python",
+    ):
+        assert words.lower() in page.text.lower()
+
+
+def test_every_picture_is_named_described_and_stands_beside_a_table(published: str) -> None:
+    page = Page(html())
+    pictures = [svg for svg in page.all("svg") if svg.get("role") == "img"]
+    assert len(pictures) == 7
+    assert len(page.all("svg")) == 7
+    named = {attributes["id"] for tag in ("title", "desc") for attributes in page.all(tag) if "id" in attributes}
+    assert all(set(svg["aria-labelledby"].split()) <= named for svg in pictures)
+    assert len(page.all("table")) == len(page.all("caption"))
+    assert all(cell.get("scope") in {"col", "row"} for cell in page.all("th"))
+    identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_the_page_asks_for_nothing_outside_itself(published: str) -> None:
+    source = html()
+    page = Page(source)
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "data", "poster", "srcset", "action"):
+            target = attributes.get(name, "")
+            assert target == "" or target.startswith(("#", "data:")) or (tag, target) == ("a", "figures.json")
+    assert all(target.startswith(("#", "'#", '"#')) for target in re.findall(r"url\(([^)]*)\)", source))
+    assert "@import" not in source
+    assert not page.all("script")
+    assert not page.all("link")
+    policy = [meta for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy[0]["content"].startswith("default-src 'none'")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the static check of the links stands alone")
+def test_a_browser_opens_it_from_disk_with_pictures_and_no_complaint(published: str, tmp_path: Path) -> None:
+    page = write_report(RUN)
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
+    shown = subprocess.run(
+        [*command, f"--user-data-dir={tmp_path}", "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert shown.stdout.count('role="img"') == 7
+    assert "CONSOLE" not in shown.stderr
+
+
+def test_all_figures_are_beside_the_page_as_json(published: str) -> None:
+    folder = write_report(RUN).parent
+    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    assert figures["run"]["run_id"] == RUN
+    assert [stage["seconds"] for stage in figures["stages"]] == [12.5, 31.25]
+    assert len(figures["controls"]) == 39
+    assert len(figures["state_shares"]) == 84
+    assert figures["unread"] == {}
+    assert sorted(path.name for path in folder.iterdir()) == ["figures.json", "index.html"]
+
+
+def test_the_same_run_gives_the_same_bytes(published: str) -> None:
+    assert html() == html()
+
+
+def test_a_demo_s_truth_is_shown_where_it_lies(published: str) -> None:
+    folder = report_folder(RUN)
+    folder.mkdir(parents=True)
+    share = {"snapshot_date": "2026-07-01", "population_code": "everyone", "state_code": "A"}
+    truth = {
+        "identity": {"records": 61234, "pair_precision": 0.9931, "b_cubed_f1": None},
+        "state_shares": [share | {"true_share": 0.3137, "pipeline_share": None, "difference": None}],
+        "largest_share_difference": 0.0016,
+    }
+    (folder / "truth_comparison.json").write_text(json.dumps(truth))
+    text = Page(html()).text
+    assert "Pair precision 0.9931" in text
+    assert "0.16 percentage points" in text
+    assert json.loads((folder / "figures.json").read_text())["truth_comparison"] == truth
+
+
+def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(published: str) -> None:
+    execute(
+        published,
+        "update ops.pipeline_runs set run_id = 'earlier'",
+        "update ops.extract_batches set run_id = 'earlier'",
+        "delete from quality.control_results",
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code, failed_task, message)
+        values ('manual__2026-07-01', '2026-07-01', '2026-07-01 05:00+00', 'failed', 'gate_raw', 'See <the gate>.')""",
+    )
+    with pytest.raises(GateFailed):
+        run_gate("raw", RUN)
+    source = html()
+    text = Page(source).text
+    assert "It was stopped by the gate raw." in text
+    assert "The last published run stays: earlier, for 1 July 2026." in text
+    assert "The states and customers on this page are those of that run." in text
+    assert "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-STATUS" in text
+    assert "Quality levels Not reached" in text
+    assert "these are of the last run that did" in text
+    assert "See &lt;the gate&gt;." in source
+
+
+def test_a_run_that_got_nowhere_has_a_report_too(warehouse: str) -> None:
+    execute(
+        warehouse,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        values ('manual__2026-07-01', '2026-07-01', '2026-07-01 05:00+00', 'failed')""",
+    )
+    page = Page(html())
+    assert {section["id"] for section in page.all("section")} == SECTIONS
+    assert not page.all("svg")
+    for words in (
+        "Nothing has been published yet.",
+        "No source was read.",
+        "No gate was reached.",
+        "does not exist yet",
+    ):
+        assert words in page.text
+
+
+def test_no_person_is_in_the_report(published: str) -> None:
+    folder = write_report(RUN).parent
+    everything = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
+    for value in (PERSON, "Quetzal", EMAIL, "somebody", "+5255"):
+        assert value not in everything
+        assert value not in unquote(everything)
+
+
+def test_the_folder_s_name_is_safe_and_unique(warehouse: str) -> None:
+    names = [
+        "scheduled__2026-07-01T02:00:00+00:00",
+        "scheduled__2026-07-01T02:00:00_00:00",
+        "../../etc",
+        "..",
+        "a/b",
+        "x" * 300,
+    ]
+    folders = [report_folder(name) for name in names]
+    assert len(set(folders)) == len(names)
+    assert {folder.parent for folder in folders} == {report_folder("plain").parent}
+    assert all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,140}", folder.name) for folder in folders)
+    assert report_folder("manual_1.a").name == "manual_1.a"
+
+
+def test_an_unknown_run_is_said_so(warehouse: str) -> None:
+    with pytest.raises(SevenfoldError, match="There is no run nosuch"):
+        write_report("nosuch")

@@ -1,0 +1,70 @@
+"""The command line, as its user meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sevenfold.cli import app
+from sevenfold.settings import REPOSITORY
+
+COMMANDS = ["demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "source", "warehouse"]
+
+
+def sevenfold(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Call the program in a process of its own, which reads the environment anew."""
+    return subprocess.run(
+        [sys.executable, "-m", "sevenfold", *arguments], capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    answer = CliRunner().invoke(app, [command, "--help"])
+    assert answer.exit_code == 0
+    assert len(answer.output.splitlines()) > 5
+
+
+def test_the_makefile_lists_its_targets() -> None:
+    listed = subprocess.run(["make", "help"], capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout
+    for target in ("demo", "test", "lint", "up", "down", "run", "status", "report", "docs", "lock", "clean"):
+        assert f"make {target} " in listed
+
+
+def test_an_error_is_one_message_and_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEVENFOLD_TIME_ZONE", "Mexico")
+    done = sevenfold("status")
+    assert done.returncode == 1
+    assert "SEVENFOLD_TIME_ZONE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_new_warehouse_is_made_asked_and_shared(warehouse: str) -> None:
+    assert "No run yet." in sevenfold("status").stdout
+    assert sevenfold("warehouse", "url").stdout.strip() == warehouse
+    assert "up to date" in sevenfold("warehouse", "migrate").stdout
+    asked = sevenfold("warehouse", "psql", "-Atc", "select current_database()")
+    assert asked.stdout.strip() == warehouse.rsplit("/", 1)[1]
+    assert sevenfold("report").returncode == 1
+
+
+def test_a_run_that_cannot_be_opened_says_why(warehouse: str, tmp_path: Path) -> None:
+    done = sevenfold("run", "--contracts", str(tmp_path), "--as-of", "2026-07-01")
+    assert done.returncode == 1
+    assert f"{tmp_path} holds no contract" in " ".join(done.stderr.split())
+
+
+def test_the_package_is_run_from_anywhere(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sevenfold", "--help"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert list(tmp_path.iterdir()) == []

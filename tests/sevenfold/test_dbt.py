@@ -1,0 +1,46 @@
+"""dbt as a run calls it: on a warehouse, in this process, silent about values."""
+
+import logging
+
+import pytest
+
+from sevenfold import dbt
+from sevenfold.settings import get_settings
+from sevenfold.warehouse import connect
+
+
+def test_rules_are_loaded_and_counted(warehouse: str) -> None:
+    result = dbt.dbt("seed", select="customer_states")
+    assert (result.node_count, result.row_count) == (1, 8)
+    with connect("transformer") as connection:
+        assert connection.execute("select count(*) from rules.customer_states").fetchone() == (8,)
+    assert dbt.target_folder().is_relative_to(get_settings().home)
+    assert "seed.sevenfold.customer_states" in dbt.read_manifest()["nodes"]
+
+
+def test_a_failure_names_the_node_and_shows_no_value(warehouse: str, caplog: pytest.LogCaptureFixture) -> None:
+    with connect("transformer") as connection:
+        connection.execute("create table rules.customer_states (state_code text, label text)")
+        connection.execute("insert into rules.customer_states values ('ana@example.com', null)")
+    with caplog.at_level(logging.INFO), pytest.raises(dbt.DbtError) as caught:
+        dbt.dbt("test", select="customer_states")
+    assert "test.sevenfold." in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert "ana@example.com" not in str(caught.value) + caplog.text
+
+
+def test_before_dbt_has_run_there_is_no_manifest(warehouse: str) -> None:
+    with pytest.raises(dbt.DbtError, match="dbt has not run yet"):
+        dbt.read_manifest()
+
+
+def test_only_the_first_lines_of_a_database_error_are_said() -> None:
+    message = """Database Error in model dim_customers (models/marts/dim_customers.sql)
+  invalid input syntax for type date: "ana@example.com"
+  DETAIL: Failing row contains (ana@example.com)."""
+    said = "Database Error in model dim_customers (models/marts/dim_customers.sql) invalid input syntax for type date: (value hidden)"
+    assert dbt._first_lines(message) == said
+
+
+def test_the_project_holds_together(warehouse: str) -> None:
+    dbt.check_project()

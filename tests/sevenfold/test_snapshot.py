@@ -1,0 +1,88 @@
+"""The quarterly snapshot's calendar, and the fits it stores."""
+
+import datetime as dt
+
+import pytest
+
+from sevenfold import snapshot
+from sevenfold.warehouse import connect
+
+DAY = dt.date.fromisoformat
+PAPER = [16.53, 21.72, 26.53, 29.11, 30.19, 31.37]  # share of A, the paper's table of shares over time
+
+
+@pytest.mark.parametrize(
+    ("day", "following"),
+    [
+        ("2025-12-31", "2026-01-01"),
+        ("2026-01-01", "2026-04-01"),
+        ("2026-03-31", "2026-04-01"),
+        ("2026-08-15", "2026-10-01"),
+    ],
+)
+def test_a_quarter_follows(day: str, following: str) -> None:
+    assert snapshot.next_quarter(DAY(day)) == DAY(following)
+
+
+def test_both_ends_count() -> None:
+    quarters = snapshot.quarters_between(DAY("2025-10-01"), DAY("2026-04-01"))
+    assert quarters == [DAY("2025-10-01"), DAY("2026-01-01"), DAY("2026-04-01")]
+    assert snapshot.quarters_between(DAY("2025-10-02"), DAY("2025-12-31")) == []
+
+
+def points() -> list[snapshot.Point]:
+    quarters = snapshot.quarters_between(DAY("2025-04-01"), DAY("2026-07-01"))
+    return [(quarter, 3 * number, PAPER[number] / 100) for number, quarter in enumerate(quarters)]
+
+
+def test_every_quarter_gets_the_fit_of_what_was_known_by_then() -> None:
+    rows = list(snapshot.fit_rows("closed_cohort", points()))
+    assert len(rows) == 6 * 3
+    last = {row[2]: row for row in rows if row[1] == DAY("2026-07-01")}
+    assert [round(last[code][4], 3) for code in ("observed", "without_month_zero", "published")] == [
+        0.335,
+        0.321,
+        0.325,
+    ]
+    first = {row[2]: row[3] for row in rows if row[1] == DAY("2025-04-01")}
+    assert first["observed"] == "too_few_points"
+
+
+def test_the_papers_curve_is_the_closed_cohorts() -> None:
+    assert {row[2] for row in snapshot.fit_rows("everyone", points())} == {"observed", "without_month_zero"}
+
+
+def test_fits_are_stored_with_the_columns_they_are_published_with(warehouse: str) -> None:
+    with connect("transformer") as connection:
+        connection.execute(
+            """
+            create table candidate.fct_customer_state_shares (
+                snapshot_date date, population_code text, state_code text, months_since_month_zero integer,
+                party_share numeric
+            )
+            """
+        )
+        for date, month, share in points():
+            values = [date, "everyone", "A", month, share]
+            connection.execute("insert into candidate.fct_customer_state_shares values (%s, %s, %s, %s, %s)", values)
+    assert snapshot.fit_curves() == 12
+    with connect("publisher") as connection:
+        row = connection.execute(
+            """
+            select saturation_share, saturation_low < saturation_share, point_count
+            from candidate.fct_saturation_fits
+            where as_of_date = '2026-07-01' and fit_code = 'observed'
+            """
+        ).fetchone()
+    assert row is not None
+    assert (round(row[0], 3), row[1], row[2]) == (0.335, True, 6)
+
+
+def test_a_snapshot_is_due_when_the_run_computed_a_quarter(warehouse: str) -> None:
+    with connect("transformer") as connection:
+        connection.execute("create table intermediate.int_snapshot_dates (snapshot_date date, is_quarter boolean)")
+        connection.execute("insert into intermediate.int_snapshot_dates values ('2026-05-02', false)")
+    assert snapshot.is_due() is False
+    with connect("transformer") as connection:
+        connection.execute("insert into intermediate.int_snapshot_dates values ('2026-04-01', true)")
+    assert snapshot.is_due() is True

@@ -1,0 +1,278 @@
+"""Bad input is refused with words that help; nothing of it lands, nothing that landed before is lost."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sevenfold.errors import SevenfoldError
+from sources import extract as extract_module
+from sources.batches import ExtractRefused
+from sources.contract import Contract, ContractError, load_contract
+from sources.extract import extract
+from sources.landing import _Cleaner
+from sources.readers import Delivery, SourceError, read_file
+from tests.sources.deliveries import batches, contract, has_raw_table, raw
+
+SECRET = "Zaragoza"  # a value that no message may show
+
+
+def refuse(url: str, of: Contract) -> str:
+    """Extract what cannot be taken; check that it is recorded and nothing landed; return what is said."""
+    with pytest.raises(ExtractRefused) as caught:
+        extract(of, "customer_records", "run_1")
+    text = str(caught.value)
+    assert text.startswith("shop customer_records, ")
+    assert SECRET not in text
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert batches(url, "status_code", "rows_landed", "message")[-1] == ("refused", 0, text)
+    return text
+
+
+def write(folder: Path, content: bytes, **changes: Any) -> Contract:
+    (folder / "shop.csv").write_bytes(content)
+    return contract(folder, **changes)
+
+
+LONG = b"".join(b"%d,%s\n" % (number, SECRET.encode()) for number in range(100_000))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"id,nombre\n1,Zaragoza\n", "column 'name' is missing; there is 'id', 'nombre'."),
+        (b"id;name\n1;Zaragoza\n", "column 'id', 'name' is missing; there is 'id;name'. There is only one column"),
+        (b"id,name,name\n1,Zaragoza,b\n", "column 'name' stands twice"),
+        (b"id,name\n1,Zaragoza\n2,Mar\xeda\n", "line 3 is not utf-8. Set options.encoding"),
+        (b"id,name\n" + LONG + b"2,Mar\xeda\n", "line 100002 is not utf-8"),
+        (b"id,name\n1,Zaragoza\n2", "line 3 has fewer fields than there are columns: is the file truncated"),
+        (b"id,name\n" + LONG + b"2", "line 100002 has fewer fields"),
+        (b'id,name\n1,Zaragoza\n2,"Mar', "line 3 ends inside a quoted value: is the file truncated"),
+        (b"id,name\n1,Zaragoza\n2,Ana,b\n", "line 3 has more fields than there are columns"),
+        (b"id,name\n1,Zaragoza\n\n3,Ana\n", "line 3 has fewer fields"),
+        (b"id,name\n1,Zaragoza\r\n2,b\n", "ends otherwise than the lines before it"),
+        (b"", "the file holds no row, and its contract expects at least 1 rows"),
+        (b"\xef\xbb\xbf", "the file holds no row"),
+        (b"id,name\n", "the file holds no row, and its contract expects at least 1 rows"),
+    ],
+    ids=[
+        *("missing_column", "other_delimiter", "column_twice", "wrong_encoding", "wrong_encoding_late"),
+        *("truncated_line", "truncated_line_late", "truncated_quote", "ragged_line", "blank_line", "mixed_line_ends"),
+        *("zero_bytes", "byte_order_mark_only", "header_only"),
+    ],
+)
+def test_a_bad_csv_is_refused(warehouse: str, tmp_path: Path, content: bytes, said: str) -> None:
+    text = refuse(warehouse, write(tmp_path, content))
+    assert said in text
+    assert str(tmp_path / "shop.csv") in text
+    assert not has_raw_table(warehouse)
+
+
+def test_what_landed_before_stays_and_the_corrected_file_lands(warehouse: str, tmp_path: Path) -> None:
+    extract(write(tmp_path, b"id,name\n1,Ana\n"), "customer_records", "run_1")
+    refuse(warehouse, write(tmp_path, b"id,name\n1,Ana\n2,Zaragoza\n3"))
+    assert raw(warehouse, "id") == [("1",)]
+    result = extract(write(tmp_path, b"id,name\n1,Ana\n2,Zaragoza\n3,Eva\n"), "customer_records", "run_1")
+    assert (result.rows_read, result.rows_landed) == (3, 2)
+    assert [row[0] for row in batches(warehouse, "status_code")] == ["landed", "refused", "landed"]
+
+
+def test_files_before_a_refused_one_stay_and_those_after_it_wait(warehouse: str, tmp_path: Path) -> None:
+    for name, content in {"1": "id,name\n1,Ana\n", "2": "id,name\n2", "3": "id,name\n3,Eva\n"}.items():
+        (tmp_path / f"day_{name}.csv").write_text(content)
+    source = contract(tmp_path, location="day_*.csv")
+    assert "day_2.csv" in refuse(warehouse, source)
+    assert raw(warehouse, "id") == [("1",)]
+    (tmp_path / "day_2.csv").write_text("id,name\n2,Luis\n")
+    assert extract(source, "customer_records", "run_2").rows_landed == 2
+
+
+def test_a_needed_column_that_disappears_is_refused_and_another_is_not(warehouse: str, tmp_path: Path) -> None:
+    extract(write(tmp_path, b"id,name,mail\n1,Ana,a@example.com\n"), "customer_records", "run_1")
+    assert extract(write(tmp_path, b"id,name\n2,Luis\n"), "customer_records", "run_1").rows_landed == 1
+    assert raw(warehouse, "id", "mail") == [("1", "a@example.com"), ("2", None)]
+    assert "column 'name' is missing; there is 'id', 'mail'" in refuse(warehouse, write(tmp_path, b"id,mail\n3,x\n"))
+
+
+def test_a_contract_that_needs_another_column_reads_a_known_file_again(warehouse: str, tmp_path: Path) -> None:
+    extract(write(tmp_path, b"id,name\n1,Ana\n"), "customer_records", "run_1")
+    source = contract(tmp_path, recorded_at="changed")
+    assert "column 'changed' is missing" in refuse(warehouse, source)
+
+
+@pytest.mark.parametrize("content", [b"", b"id,name\n", None], ids=["zero_bytes", "header_only", "no_file"])
+def test_an_empty_file_is_taken_where_the_contract_allows_it(
+    warehouse: str, tmp_path: Path, content: bytes | None
+) -> None:
+    source = contract(tmp_path, expected={"minimum_rows": 0})
+    if content is not None:
+        (tmp_path / "shop.csv").write_bytes(content)
+    result = extract(source, "customer_records", "run_1")
+    assert [batch.status_code for batch in result.batches] == ["unchanged"]
+    assert raw(warehouse, "id", "name") == []  # the table is there for who reads it
+    (tmp_path / "shop.csv").write_bytes(b"id,name,more\n1,Ana,b\n")
+    assert extract(source, "customer_records", "run_2").rows_landed == 1
+    assert raw(warehouse, "id", "name", "more") == [("1", "Ana", "b")]
+
+
+def test_a_missing_file_or_an_unset_variable_is_refused(
+    warehouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f"there is no file {tmp_path / 'shop.csv'}" in refuse(warehouse, contract(tmp_path))
+    monkeypatch.delenv("SHOP_FOLDER", raising=False)
+    source = contract(tmp_path, location="${SHOP_FOLDER}/shop.csv")
+    assert "needs the variable SHOP_FOLDER" in refuse(warehouse, source)
+    assert "cannot be reached" in refuse(warehouse, contract(tmp_path, location="nowhere://shop.csv"))
+
+
+def test_a_file_that_is_written_while_it_is_read_is_refused(
+    warehouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path, b"id,name\n1,Ana\n")
+
+    def read_and_be_overtaken(path: Path, *arguments: Any) -> Delivery:
+        delivery = read_file(path, *arguments)
+        path.write_bytes(b"id,name\n1,Ana\n2,Luis\n")
+        return delivery
+
+    monkeypatch.setattr(extract_module, "read_file", read_and_be_overtaken)
+    assert "the file changed while it was read" in refuse(warehouse, source)
+    assert not has_raw_table(warehouse)
+
+
+def test_an_unknown_country_stops_before_anything_is_read(tmp_path: Path) -> None:
+    path = contract(tmp_path).file
+    path.write_text(path.read_text().replace("country: MX", "country: XZ"))
+    with pytest.raises(ContractError, match=r"country 'XZ' is not in dbt_project/seeds/reference/countries\.csv"):
+        load_contract(path)
+
+
+def json_lines(folder: Path, *lines: bytes) -> Contract:
+    (folder / "shop.jsonl").write_bytes(b"\n".join(lines))
+    return contract(folder, location="shop.jsonl", format="json_lines")
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (b'{"id": 2, "name": "Zara', "line 30002 is not complete JSON: is the file truncated?"),
+        (b'["Zaragoza"]', "line 30002 is JSON but no object"),
+        (b'{"id": 2, "name": "Mar\xeda"}', "line 30002 is not UTF-8"),
+        (b'{"id": 2, "name": "\\ud800"}', "half a character"),
+    ],
+    ids=["truncated", "no_object", "wrong_encoding", "lone_surrogate"],
+)
+def test_a_bad_json_line_is_refused(warehouse: str, tmp_path: Path, last: bytes, said: str) -> None:
+    good = b'{"id": 1, "name": "Zaragoza"}'
+    assert said in refuse(warehouse, json_lines(tmp_path, *[good] * 30_001, last))
+    assert not has_raw_table(warehouse)
+
+
+def test_json_lines_without_a_needed_column_are_refused(warehouse: str, tmp_path: Path) -> None:
+    assert "column 'id' is missing; there is 'name'" in refuse(warehouse, json_lines(tmp_path, b'{"name": "Ana"}'))
+
+
+def parquet(folder: Path, **columns: Any) -> Path:
+    path = folder / "shop.parquet"
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_a_bad_parquet_file_is_refused(warehouse: str, tmp_path: Path) -> None:
+    source = contract(tmp_path, location="shop.parquet", format="parquet")
+    path = parquet(tmp_path, id=["1"] * 1000, name=[SECRET] * 1000)
+    content = path.read_bytes()
+    path.write_bytes(content[:-100])
+    assert "no complete Parquet file: is it truncated?" in refuse(warehouse, source)
+    path.write_bytes(content[:4] + b"\xff" * 40 + content[44:])
+    assert "is the Parquet file damaged?" in refuse(warehouse, source)
+    parquet(tmp_path, id=["1"], name=[b"\xff"])
+    assert "column 'name' holds bytes that are no UTF-8 text" in refuse(warehouse, source)
+    parquet(tmp_path, name=["a"])
+    assert "column 'id' is missing; there is 'name'" in refuse(warehouse, source)
+
+
+@pytest.fixture
+def till(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "till.sqlite")
+    connection.execute("create table people (id integer, name text, changed text)")
+    yield connection
+    connection.close()
+
+
+def till_contract(folder: Path, **changes: Any) -> Contract:
+    return contract(
+        folder, **{"location": f"sqlite:///{folder}/till.sqlite", "format": "sql", "table": "people", **changes}
+    )
+
+
+def test_a_bad_table_is_refused(warehouse: str, tmp_path: Path, till: sqlite3.Connection) -> None:
+    assert "the table holds no row" in refuse(warehouse, till_contract(tmp_path))
+    assert "no such table: persons" in refuse(warehouse, till_contract(tmp_path, table="persons"))
+    elsewhere = till_contract(tmp_path, location=f"sqlite:///{tmp_path}/none.sqlite")
+    assert "there is no such file" in refuse(warehouse, elsewhere)
+    assert not (tmp_path / "none.sqlite").exists()
+    assert "no SQLAlchemy URL" in refuse(warehouse, till_contract(tmp_path, location="shop.csv"))
+    till.execute("insert into people values (1, cast(x'5a61ff' as text), 'now')")
+    till.commit()
+    assert "Could not decode to UTF-8" in (text := refuse(warehouse, till_contract(tmp_path)))
+    assert "Za" not in text
+
+
+def test_a_missing_column_of_a_table_is_refused(warehouse: str, tmp_path: Path, till: sqlite3.Connection) -> None:
+    till.execute("insert into people values (1, 'Ana', '2026-06-01')")
+    till.commit()
+    source = till_contract(tmp_path, fields={"first_name": "nombre"})
+    assert "column 'nombre' is missing; there is 'id', 'name', 'changed'" in refuse(warehouse, source)
+    source = till_contract(tmp_path, cursor={"column": "updated", "lookback": "1 day"})
+    assert "updated" in refuse(warehouse, source)
+
+
+def test_a_lookback_that_does_not_fit_the_cursor_is_refused(
+    warehouse: str, tmp_path: Path, till: sqlite3.Connection
+) -> None:
+    till.execute("insert into people values (1, 'Ana', '2026-06-01')")
+    till.commit()
+    source = till_contract(tmp_path, cursor={"column": "id", "lookback": "1 day"})
+    extract(source, "customer_records", "run_1")
+    assert "a number takes a number" in refuse(warehouse, source)
+
+
+def test_a_password_is_in_no_message(warehouse: str, tmp_path: Path) -> None:
+    location = warehouse.rpartition("/")[0] + "/no_such_database"
+    password = location.partition("://")[2].partition(":")[2].partition("@")[0]
+    text = refuse(warehouse, till_contract(tmp_path, location=location))
+    assert password
+    assert password not in text
+    assert password not in str(batches(warehouse, "location"))
+
+
+def test_a_line_that_older_servers_take_for_the_end_is_refused_there() -> None:
+    for chunks in (
+        [b"id\n1\n\\.\n2\n"],
+        [b"id\n1\n\\", b".\n2\n"],
+        [b"id\n1\n\\.", b"\n2\n"],
+        [b"id\n1\n\\."],
+        [b"\\.\n"],
+    ):
+        with pytest.raises(SourceError, match="takes for the end of the file"):
+            list(_Cleaner(has_end_marker=True).clean(chunks))
+        assert b"".join(_Cleaner(has_end_marker=False).clean(chunks)) == b"".join(chunks)
+    harmless = [b'id\n"\\."\n', b"a\\.\n"]
+    assert list(_Cleaner(has_end_marker=True).clean(harmless)) == harmless
+
+
+def test_what_the_warehouse_refuses_is_said_without_values(warehouse: str, tmp_path: Path) -> None:
+    source = write(tmp_path, b"id,name\n1,Zaragoza\n")
+    with psycopg.connect(warehouse) as connection:
+        connection.execute("revoke create on schema raw from sevenfold_loader")
+    with pytest.raises(SevenfoldError, match="permission denied for schema raw") as caught:
+        extract(source, "customer_records", "run_1")
+    assert SECRET not in str(caught.value)
+    assert batches(warehouse, "batch_id") == []

@@ -1,0 +1,155 @@
+"""The step as a run takes it: only what changed is scored, and the tables end as a full scoring would leave them."""
+
+import random
+from typing import Any
+
+import pytest
+
+from sevenfold.warehouse import connect
+from splink_models import resolve_components, score_records, scoring
+from tests.splink_models.conftest import LoadRecords
+from tests.splink_models.people import Record, people, record
+
+STORED = """
+    select model_version, left_record_id, right_record_id, left_hash, right_hash, match_weight, match_probability,
+        evidence::text
+    from intermediate.match_scores order by left_record_id collate "C", right_record_id collate "C"
+"""
+SAME_EMAIL = "select 1 from intermediate.match_scores where (evidence ->> 'email')::float > 10"
+STATES = 'select * from intermediate.match_scored_records order by source_record_id collate "C"'
+
+
+def stored(query: str = STORED) -> list[tuple[Any, ...]]:
+    with connect("transformer") as connection:
+        return connection.execute(query).fetchall()
+
+
+def forget_all() -> None:
+    with connect("transformer") as connection:
+        connection.execute("truncate intermediate.match_scores, intermediate.match_scored_records")
+
+
+def assert_equal_to_a_full_scoring() -> None:
+    incremental = stored(), stored(STATES)
+    forget_all()
+    score_records("full")
+    assert (stored(), stored(STATES)) == incremental
+
+
+def test_a_second_run_without_changes_writes_nothing(load_records: LoadRecords) -> None:
+    load_records(people(150, seed=2)[0])
+    first = score_records("first")
+    assert first.new_records == first.records > 150
+    assert first.pairs_blocked >= first.pairs_scored == len(stored()) > 100
+    before = stored("select xmin::text, ctid::text from intermediate.match_scores")
+    second = score_records("second")
+    assert (second.model_version, second.records) == (first.model_version, first.records)
+    assert second.new_records == second.pairs_blocked == second.pairs_scored == 0
+    assert stored("select xmin::text, ctid::text from intermediate.match_scores") == before
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_any_history_ends_as_a_full_scoring(seed: int, load_records: LoadRecords) -> None:
+    chance = random.Random(seed)
+    everyone, _ = people(160, seed)
+    held = {row["source_record_id"]: row for row in chance.sample(everyone, 200)}
+    load_records(held.values())
+    score_records("first")
+    for step in range(3):
+        for source_record_id in chance.sample(sorted(held), 8):
+            if chance.random() < 0.5:
+                del held[source_record_id]
+            else:
+                held[source_record_id] = changed(chance, held[source_record_id])
+        held |= {row["source_record_id"]: row for row in chance.sample(everyone, 8)}
+        load_records(held.values())
+        result = score_records(f"step {step}")
+        assert 0 < result.new_records <= 16
+    assert_equal_to_a_full_scoring()
+
+
+def changed(chance: random.Random, row: Record) -> Record:
+    """The same record with another value in one field."""
+    fields = {
+        name: value for name, value in row.items() if name not in {"source_record_id", "match_hash", "source_code"}
+    }
+    return record(row["source_record_id"], **fields | {"street_address_key": f"CALLE NUEVA {chance.randrange(9)}"})
+
+
+def test_a_value_that_becomes_crowded_and_stops_being_so_rescores_its_carriers(load_records: LoadRecords) -> None:
+    rows, _ = people(60, seed=4, records_per_person=(1,))
+    shared = [record(row["source_record_id"], **fields_of(row) | {"emails": ["a@example.com"]}) for row in rows[:31]]
+    load_records([*shared[:30], *rows[31:]])
+    score_records("thirty carry it")
+    joined_by_email = len(stored(SAME_EMAIL))
+    assert joined_by_email > 30
+    load_records([*shared, *rows[31:]])
+    assert score_records("thirty-one carry it").new_records == 31
+    assert stored(SAME_EMAIL) == []
+    assert_equal_to_a_full_scoring()
+    load_records([*shared[1:], *rows[31:]])
+    score_records("thirty again")
+    assert len(stored(SAME_EMAIL)) == joined_by_email
+    assert_equal_to_a_full_scoring()
+
+
+def fields_of(row: Record) -> Record:
+    """What a record says, without its hash and with few enough fields to be told apart by e-mail alone."""
+    return {name: row[name] for name in ("first_name_key", "first_last_name_key", "birth_date")}
+
+
+def test_growing_into_another_size_class_rescores_everything(
+    load_records: LoadRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, _ = people(80, seed=6)
+    load_records(rows[:100])
+    small = score_records("small")
+    monkeypatch.setattr("splink_models.model.size_class", lambda record_count: 10 + (record_count > 100))
+    load_records(rows)
+    grown = score_records("grown")
+    assert grown.model_version != small.model_version
+    assert grown.new_records == len(rows)
+    assert {row[0] for row in stored()} == {grown.model_version}
+
+
+def test_a_scoring_that_dies_leaves_what_was(load_records: LoadRecords, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = people(80, seed=7)
+    load_records(rows[:100])
+    score_records("first")
+    before = stored(), stored(STATES)
+    load_records(rows)
+    statements = scoring._store_statements
+
+    def dying(version: str, run_id: str) -> list[tuple[str, tuple[str, ...] | None]]:
+        return [*statements(version, run_id)[:-2], ("select 1 / 0", None)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "_store_statements", dying)
+        with pytest.raises(Exception, match="division by zero"):
+            score_records("dies")
+    assert (stored(), stored(STATES)) == before
+    score_records("again")
+    assert_equal_to_a_full_scoring()
+
+
+def test_components_follow_the_decisions_and_only_differences_are_written(load_records: LoadRecords) -> None:
+    load_records([record(f"a:{number}", first_name_key="ANA") for number in range(6)])
+    decide([("a:1", "a:2", "join"), ("a:2", "a:4", "join"), ("a:3", "a:5", "review"), ("a:0", "gone:1", "join")])
+    first = resolve_components()
+    assert (first.records, first.components, first.largest, first.changed) == (6, 4, 3, 6)
+    assert components() == {"a:0": "a:0", "a:1": "a:1", "a:2": "a:1", "a:4": "a:1", "a:3": "a:3", "a:5": "a:5"}
+    assert resolve_components().changed == 0
+    decide([("a:2", "a:4", "join")])
+    load_records([record(f"a:{number}", first_name_key="ANA") for number in range(1, 6)])
+    assert resolve_components().changed == 3  # a:0 is gone, a:2 and a:4 have another component
+    assert components() == {"a:1": "a:1", "a:2": "a:2", "a:4": "a:2", "a:3": "a:3", "a:5": "a:5"}
+
+
+def decide(decisions: list[tuple[str, str, str]]) -> None:
+    with connect("transformer") as connection:
+        connection.execute("truncate intermediate.int_match_decisions")
+        connection.cursor().executemany("insert into intermediate.int_match_decisions values (%s, %s, %s)", decisions)
+
+
+def components() -> dict[str, str]:
+    return dict(stored("select source_record_id, component_id from intermediate.match_components"))

@@ -1,0 +1,112 @@
+"""Training: it learns without labels, copes with odd sources, and refuses what makes no sense."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sevenfold.settings import get_settings
+from splink_models import training
+from splink_models.components import smallest_members
+from splink_models.model import Model, ModelError, active_model
+from splink_models.model_card import ModelCard
+from splink_models.settings import Comparison, comparisons
+from splink_models.workspace import open_workspace
+from tests.splink_models.conftest import LoadRecords
+from tests.splink_models.people import Record, load_match_inputs, pairwise, people, record, score
+
+
+def train(home: Path, records: Iterable[Record]) -> tuple[Model, ModelCard]:
+    with open_workspace(home) as connection:
+        load_match_inputs(connection, records)
+        return training.train(connection, "test_1", seed=1)
+
+
+def test_it_learns_people_it_has_not_seen(tmp_path: Path) -> None:
+    model, card = train(tmp_path, people(500, seed=11)[0])
+    assert len(card.blocks) >= 3
+    assert {row.m_origin for row in card.parameters} >= {"trained", "floored"}
+    others, truth = people(500, seed=12)
+    joins = [(pair[0], pair[1]) for pair in score(tmp_path, model, others) if pair[5] >= 0.95]
+    record_ids = sorted(truth)
+    precision, recall = pairwise(dict(zip(record_ids, smallest_members(record_ids, joins), strict=True)), truth)
+    assert precision > 0.98
+    assert recall > 0.95
+
+
+def test_training_twice_gives_the_same_model(tmp_path: Path) -> None:
+    rows, _ = people(200, seed=13)
+    assert train(tmp_path, rows)[0].fingerprint == train(tmp_path, reversed(rows))[0].fingerprint
+
+
+def test_a_source_without_duplicates_trains_and_joins_nobody(tmp_path: Path) -> None:
+    rows, _ = people(400, seed=14, records_per_person=(1,))
+    model, _ = train(tmp_path, rows)
+    expected_pairs = model.match_prior * model.record_count / 2
+    assert expected_pairs == pytest.approx(training.MINIMUM_PAIRS_PER_RECORD, rel=0.1)
+    assert [pair for pair in score(tmp_path, model, rows) if pair[5] >= 0.95] == []
+
+
+def test_absent_fields_and_a_field_that_never_agrees_train(tmp_path: Path) -> None:
+    absent = {"national_identifier": None, "emails": None, "gender": None}
+    rows = [
+        record(row["source_record_id"], **kept_fields(row) | absent | {"phones": [f"+5281{number:08d}"]})
+        for number, row in enumerate(people(300, seed=15)[0])
+    ]
+    model, card = train(tmp_path, rows)
+    assert model.comparison_names == ("given_name", "surnames", "birth_date", "phone", "household")
+    assert all(math.isfinite(row.weight) for row in card.parameters)
+
+
+def kept_fields(row: Record) -> Record:
+    dropped = {"source_record_id", "source_code", "match_hash", "birth_year"}
+    return {name: value for name, value in row.items() if name not in dropped}
+
+
+def test_too_few_records_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="1 records"):
+        train(tmp_path, [record("a:1", first_name_key="ANA")])
+
+
+@pytest.fixture
+def gender() -> Comparison:
+    return next(comparison for comparison in comparisons() if comparison.name == "gender")
+
+
+def learned(*levels: tuple[float, float]) -> list[dict[str, object]]:
+    return [
+        {"comparison_levels": [{"is_null_level": True}, *({"m_probability": m, "u_probability": u} for m, u in levels)]}
+    ]
+
+
+def test_a_field_whose_agreement_speaks_against_a_match_is_refused(gender: Comparison) -> None:
+    with pytest.raises(ModelError, match=r"'gender'.*does not tell people apart"):
+        training.settle_parameters((gender,), learned((0.4, 0.5), (0.6, 0.5)))
+
+
+def test_a_contradiction_cannot_fall_below_its_floor(gender: Comparison) -> None:
+    agreement, contradiction = training.settle_parameters((gender,), learned((0.99999, 0.5), (0.00001, 0.5)))
+    assert (contradiction.m, contradiction.m_origin) == (0.02, "floored")
+    assert agreement.m + contradiction.m == pytest.approx(1)
+
+
+def test_levels_out_of_order_are_pooled(gender: Comparison) -> None:
+    strong, weak = replace(gender.levels[0], label="strong"), replace(gender.levels[0], label="weak")
+    comparison = replace(gender, levels=(strong, weak, gender.levels[-1]))
+    rows = training.settle_parameters((comparison,), learned((0.1, 0.1), (0.85, 0.1), (0.05, 0.8)))
+    assert [row.m_origin for row in rows] == ["pooled", "pooled", "trained"]
+    assert rows[0].weight == pytest.approx(rows[1].weight)
+    assert sum(row.m for row in rows) == pytest.approx(1)
+
+
+def test_a_trained_model_can_be_made_the_active_one(load_records: LoadRecords, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_records(people(200, seed=16)[0])
+    card = training.train_model("shop", run_id="run-7")
+    assert training.train_model("shop", max_records=150).model.name == "shop_2"
+    folder = get_settings().home / "models" / "shop_1"
+    assert "run-7" in (folder / "model_card.md").read_text()
+    monkeypatch.setenv("SEVENFOLD_MODEL", "shop_1")
+    get_settings.cache_clear()
+    assert active_model().fingerprint == card.model.fingerprint
