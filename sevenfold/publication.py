@@ -241,6 +241,8 @@ LEDGER = (
         (run_id, as_of_date, event_code, customer_id, other_customer_id, record_count)
     select %(run_id)s, %(as_of_date)s, event_code, customer_id, other_customer_id, record_count
     from candidate.ledger_events_proposed
+    -- A publication that is repeated finds its own events there.
+    where not exists (select from mdm.identity_ledger_events where run_id = %(run_id)s)
     order by customer_id collate "C", event_code collate "C", other_customer_id collate "C"
     """,
     """

@@ -51,6 +51,40 @@ def is_due() -> bool:
     return found is not None and found[0] > 0
 
 
+def is_more_known(published_at: dt.datetime, as_of_at: dt.datetime) -> bool:
+    """Tell whether a row that has landed was known by one of the two moments and not by the other."""
+    with connect("transformer") as connection:
+        found = connection.execute(
+            """
+            select
+                exists (select from staging.stg_customer_records where recorded_at >= %(from)s and recorded_at < %(to)s)
+                or exists (select from staging.stg_interactions where occurred_at >= %(from)s and occurred_at < %(to)s)
+                or exists (select from staging.stg_consents where recorded_at >= %(from)s and recorded_at < %(to)s)
+            """,
+            {"from": min(published_at, as_of_at), "to": max(published_at, as_of_at)},
+        ).fetchone()
+    return found == (True,)
+
+
+def is_quarter_missing(as_of_date: dt.date) -> bool:
+    """Tell whether a quarter's end until a date has no published snapshot: it is due, or its run died before it."""
+    with connect("transformer") as connection:
+        if connection.execute("select to_regclass('marts.fct_customer_state_shares')").fetchone() == (None,):
+            return True
+        found = connection.execute(
+            """
+            select exists (
+                select generate_series(min(month_zero_date), %s, interval '3 months')::date
+                from intermediate.int_snapshot_dates
+                except
+                select snapshot_date from marts.fct_customer_state_shares
+            )
+            """,
+            (as_of_date,),
+        ).fetchone()
+    return found == (True,)
+
+
 def fit_curves() -> int:
     """Fit the curve to the shares until each quarter, and store the fits as a candidate.
 

@@ -83,18 +83,24 @@ def is_anything_new(run_id: str) -> bool:
     """Tell whether the run could change what is published; when it could not, the run ends here.
 
     Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts, rules,
-    code, engines, model and date.
+    code, engines and model. A later date is news only when a source's row falls between the two dates, or a quarter.
     """
     with stage(run_id, "compare_inputs") as record:
         run = record.run
-        digest = input_fingerprint(run)
+        digest = input_fingerprint()
         published = last_published()
-        is_same = published is not None and published.input_fingerprint == digest and not run.is_full_refresh
+        is_new = (
+            published is None
+            or run.is_full_refresh
+            or published.input_fingerprint != digest
+            or snapshot.is_more_known(published.as_of_at, run.as_of_at)
+            or snapshot.is_quarter_missing(run.as_of_date)
+        )
         record.row_count = 0
         update_run(run_id, input_fingerprint=digest)
-        if is_same and published is not None:
+        if not is_new and published is not None:
             update_run(run_id, status_code="nothing_new", message=f"All inputs are those of run {published.run_id}.")
-    return not is_same
+    return is_new
 
 
 def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
@@ -112,8 +118,8 @@ def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
     return run
 
 
-def input_fingerprint(run: Run) -> str:
-    """Hash all that decides the run's result."""
+def input_fingerprint() -> str:
+    """Hash all that decides a run's result, but for its date."""
     with connect() as connection:
         batches = connection.execute(
             """
@@ -133,7 +139,6 @@ def input_fingerprint(run: Run) -> str:
         ).fetchall()
     settings = get_settings()
     return fingerprint.fingerprint(
-        as_of_at=run.as_of_at,
         time_zone=settings.time_zone,
         cohort_date=settings.cohort_date,
         batches=batches,

@@ -21,6 +21,8 @@ from sources.retailer.text import Integers, Random, Text, numbered
 from sources.retailer.truth import evidence, store
 from sources.retailer.writers import read, write
 
+NEW_PEOPLE_PER_RECORD = 4
+"""Most people leave no customer record on their first day."""
 CHANGED_VERSIONS = """
     select versions.* replace (changes.phone as phone, changes.recorded_at as recorded_at, true as has_contact)
     from changes
@@ -34,12 +36,13 @@ CHANGED_VERSIONS = """
 def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> GenerationSummary:
     """Add a later delivery to an input folder: new people with what they do, and changed records.
 
-    Half of the share is new people, half is records whose phone has changed: rows of SQL are replaced, files get
-    further lines. All of it is known within `days` after the time the folder ended at; the truth grows with it.
+    Half of the share is records whose phone has changed: rows of SQL are replaced, files get further lines. The other
+    half is records of new people, who are as many as it takes, and come with their interactions. All of it is known
+    within `days` after the time the folder ended at; the truth grows with it.
 
     Args:
         folder: A folder that `generate` filled.
-        share: New people and changed records, as a share of what is there.
+        share: Changed and new customer records, roughly, as a share of those that are there.
         seed: Seed of what is drawn; another one than that of the folder.
         days: Length of the period.
 
@@ -59,7 +62,7 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     since = int(datetime.fromisoformat(before.until).timestamp())
     timeline = Timeline.of_increment(since, since + days * DAY_SECONDS)
     rows = _change_phones(folder, share / 2, timeline, named_random(seed, "changed phones"))
-    people = max(1, round(before.people * share / 2))
+    people = max(1, round(before.people * share * NEW_PEOPLE_PER_RECORD / 2))
     simulation = simulate(people, timeline, seed, before.numbers)
     for name, count in write_sources(folder, simulation, seed).items():
         rows[name] = rows.get(name, 0) + count

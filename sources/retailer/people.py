@@ -197,7 +197,8 @@ def _emails(persons: Integers, first_name: Text, last_name: Text, random: Random
     local = choose(style == 0, dotted, choose(style == 1, initial, reversed_))
     domain = _pick(list(EMAIL_DOMAINS), random.choice(len(EMAIL_DOMAINS), size=count, p=EMAIL_DOMAIN_SHARES))
     work_domain = _pick(list(WORK_DOMAINS), random.integers(0, len(WORK_DOMAINS), count))
-    has_other = random.random(count) < POPULATION.several_emails_share
+    # As many as the share says, to the person: the paper's figure is to be met and not only aimed at.
+    has_other = random.permutation(count) < POPULATION.several_emails_share * count
     other = joined(choose(style == 1, dotted, initial), work_domain, separator="@")
     return joined(local, domain, separator="@"), keep(has_other, other)
 

@@ -18,7 +18,12 @@ NOT_COMPARED = {"fct_pipeline_runs"}
 def sevenfold(*arguments: str, home: Path, warehouse_url: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would; the settings are the only ones it knows."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEVENFOLD_")}
-    environment |= {"SEVENFOLD_HOME": str(home), "SEVENFOLD_WAREHOUSE_URL": warehouse_url, "COLUMNS": "200", **variables}
+    environment |= {
+        "SEVENFOLD_HOME": str(home),
+        "SEVENFOLD_WAREHOUSE_URL": warehouse_url,
+        "COLUMNS": "200",
+        **variables,
+    }
     return subprocess.run(
         [sys.executable, "-m", "sevenfold", *arguments],
         cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=1200,
@@ -40,7 +45,7 @@ def published_tables(connection: psycopg.Connection[tuple[object, ...]]) -> dict
 
 
 def _hash(connection: psycopg.Connection[tuple[object, ...]], schema: str, table: str) -> str:
-    statement = sql.SQL("select rows::text from {} as rows order by rows::text collate \"C\"")
+    statement = sql.SQL('select rows::text from {} as rows order by rows::text collate "C"')
     digest = hashlib.sha256()
     for (row,) in connection.execute(statement.format(sql.Identifier(schema, table))):
         digest.update(f"{row}\n".encode())

@@ -1,6 +1,8 @@
 """`kill -9` in the middle of each stage, then run again: the tables of an undisturbed run."""
 
 import datetime as dt
+import importlib
+import json
 import os
 import shutil
 import signal
@@ -96,17 +98,15 @@ def small_retailer(tmp_path: Path) -> Iterator[Path]:
 def test_a_run_killed_in_any_stage_leaves_no_trace_in_the_tables(
     small_retailer: Path, warehouse_server: embedded.Server, tmp_path: Path
 ) -> None:
-    # Imported once, before the forks: each child would pay seconds for it.
-    import dbt.cli.main
-    import great_expectations  # noqa: F401
-    import splink  # noqa: F401
+    for engine in ("dbt.cli.main", "great_expectations", "splink"):
+        importlib.import_module(engine)  # once, before the forks: each child would pay seconds for it
 
     with fresh_warehouse(warehouse_server, tmp_path / "undisturbed") as url:
         report_of_times = tmp_path / "seconds"
-        assert in_child(lambda: report_of_times.write_text(repr(run_once("undisturbed")))) == 0
+        assert in_child(lambda: report_of_times.write_text(json.dumps(run_once("undisturbed")))) == 0
         with psycopg.connect(url) as connection:
             expected = published_tables(connection)
-    took: dict[str, float] = eval(report_of_times.read_text())  # noqa: S307 - our own repr of a dictionary
+    took: dict[str, float] = json.loads(report_of_times.read_text())
     assert len(took) > 20
 
     with fresh_warehouse(warehouse_server, tmp_path / "killed") as url:
@@ -118,6 +118,8 @@ def test_a_run_killed_in_any_stage_leaves_no_trace_in_the_tables(
         with psycopg.connect(url) as connection:
             assert published_tables(connection) == expected
             assert unequal_totals(connection) == []
-            killed = connection.execute("select count(*) from ops.pipeline_runs where status_code = 'failed'").fetchone()
+            killed = connection.execute(
+                "select count(*) from ops.pipeline_runs where status_code = 'failed'"
+            ).fetchone()
     assert killed is not None
     assert int(str(killed[0])) >= len(took) // 2

@@ -5,6 +5,8 @@ import gzip
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -242,6 +244,29 @@ def test_two_extracts_at_once_land_a_row_once(warehouse: str, shop: Contract) ->
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(at_once, range(2))) == [0, 5000]
     assert len(raw(warehouse, "id")) == 5000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statement", ["copy %", "%insert into %raw%"], ids=["while_copying", "while_landing"])
+def test_an_extract_that_is_killed_leaves_nothing_and_the_next_lands_all(
+    warehouse: str, shop: Contract, statement: str
+) -> None:
+    deliver(shop, *(f"{number},Ana" for number in range(400_000)))
+    program = (
+        "import pathlib, sys; from sources.contract import load_contract; from sources.extract import extract; "
+        "extract(load_contract(pathlib.Path(sys.argv[1])), 'customer_records', 'run_0')"
+    )
+    with psycopg.connect(warehouse, autocommit=True) as watcher:
+        process = subprocess.Popen([sys.executable, "-c", program, str(shop.file)], cwd=REPOSITORY)
+        working = "select from pg_stat_activity where state = 'active' and query ilike %s and pid <> pg_backend_pid()"
+        while watcher.execute(working, [statement]).fetchone() is None:
+            assert process.poll() is None, "the extract ended before it could be killed"
+        process.kill()
+        process.wait()
+    result = extract(shop, "customer_records", "run_1")
+    assert (result.rows_read, result.rows_landed) == (400_000, 400_000)
+    assert batches(warehouse, "run_id", "status_code") == [("run_1", "landed")]
+    assert len(set(raw(warehouse, "id"))) == len(raw(warehouse, "id")) == 400_000
 
 
 def test_an_extract_needs_no_right_beyond_the_loaders(warehouse: str, shop: Contract) -> None:

@@ -475,7 +475,7 @@ def test_a_later_delivery_adds_and_changes(
     increment: Increment,
 ) -> None:
     _, summary, before, after = increment
-    assert summary.people == 2_050
+    assert summary.people == 2_200
     assert summary.until == "2026-07-02T00:00:00+00:00"
     for dataset in DATASETS:
         old, new = before[dataset.name], after[dataset.name]
