@@ -217,8 +217,12 @@ def _end_label(curve: list[Row], text: str, colour: str, is_above: bool) -> Any:
 def _points(points: list[tuple[float, float]]) -> list[Any]:
     base = _chart([{"month": month, "share": share, "label": f"{share:.1%}"} for month, share in points])
     dots = _line(base.mark_point(filled=True, size=70, color=INK, opacity=1))
-    labels = base.mark_text(dy=16, dx=10, fontSize=10.5, font=FONT, color=INK)
-    return [dots, labels.encode(x="month:Q", y="share:Q", text="label:N")]
+    below: dict[str, Any] = {"dy": 16, "dx": 10, "fontSize": 10.5, "font": FONT}
+    halo = base.mark_text(stroke="white", strokeWidth=3, **below)  # so that a line behind leaves the figure readable
+    labels = [
+        mark.encode(x="month:Q", y="share:Q", text="label:N") for mark in (halo, base.mark_text(color=INK, **below))
+    ]
+    return [*labels, dots]
 
 
 def _share_axis() -> alt.Axis:

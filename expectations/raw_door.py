@@ -20,7 +20,8 @@ from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectMeasureToBeBetweenWherePresent
 from expectations.thresholds import FILLED_SHARE, VOLUME_COMPARABLE_ROWS, VOLUME_RATIO
 
-ISO_DAY = "%Y-%m-%d"
+ISO_DAY = "YYYY-MM-DD"
+VARIABLE_WIDTH = ("Month", "US", "AM")  # as `to_timestamp` patterns name them
 
 
 @dataclass(frozen=True)
@@ -320,15 +321,15 @@ def _day(contract: Contract) -> sql.Composed | None:
     return sql.SQL('({} collate "C")').format(sql.SQL(" || '-' || ").join(parts))
 
 
-def _day_places(value_format: str) -> list[tuple[int, int]] | None:
-    """Where year, month and day stand in a strptime format whose parts before them have a fixed width."""
+def _day_places(pattern: str) -> list[tuple[int, int]] | None:
+    """Where year, month and day stand (from 1, and how wide) in a `to_timestamp` pattern; None without fixed places."""
     places: dict[str, tuple[int, int]] = {}
     position = 1
-    for part in re.findall(r"%.|.", value_format):
-        width = {"%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2}.get(part, 1)
-        if part[0] == "%" and len(part) == 2 and width == 1:
+    for part in re.findall(r'"[^"]*"|YYYY|YY|Month|Mon|MM|MI|DD|HH24|HH12|SS|US|AM|.', pattern):
+        if part in VARIABLE_WIDTH:
             break
+        width = len(part) - 2 if part.startswith('"') else len(part) - 2 * (part in ("HH24", "HH12"))
         places.setdefault(part, (position, width))
         position += width
-    wanted = [places.get(part) for part in ("%Y", "%m", "%d")]
-    return [place for place in wanted if place is not None] if None not in wanted else None
+    found = [places[part] for part in ("YYYY", "MM", "DD") if part in places]
+    return found if len(found) == 3 else None

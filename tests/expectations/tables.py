@@ -150,7 +150,8 @@ MARTS = f"""
         ('everyone', '2026-07-01', 'observed', 'too_few_points', null, null, null, null, null, null, null, null, null,
             null, 2);
     create table marts.fct_source_coverage as
-    select source_code, label, 'batch' as mode_code, record_count, record_count / 2 as quality_level_1_count,
+    select source_code, label, source_code as touchpoint_code, 'batch' as mode_code, record_count,
+        record_count / 2 as quality_level_1_count,
         record_count / 4 as quality_level_2_count, record_count / 8 as quality_level_3_count,
         record_count - record_count / 2 - record_count / 4 - record_count / 8 as quality_level_4_count,
         0.25 as linked_interaction_share

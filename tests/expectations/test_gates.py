@@ -1,6 +1,7 @@
 """The gates against a real warehouse: what passes, what stops, what is said, and what is never said."""
 
 import logging
+import time
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_all_doors_pass_on_sound_tables_and_their_results_are_kept(filled: str) 
     assert all(result.controls > 5 and result.seconds > 0 for result in results)
     kept = rows(filled, "select count(*), bool_and(is_met), bool_and(what_to_do <> '') from quality.control_results")
     assert kept == [(sum(result.controls for result in results), True, True)]
+
+
+def test_a_gate_leaves_no_session_and_no_temporary_table_behind(filled: str) -> None:
+    run_gate("raw", RUN)
+    sessions = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 10
+    while rows(filled, sessions) != [(0,)] and time.monotonic() < deadline:
+        time.sleep(0.1)  # a server process ends a moment after its client has gone
+    assert rows(filled, sessions) == [(0,)]
 
 
 def test_the_sources_of_inactive_contracts_are_not_asked_for(filled: str) -> None:
@@ -125,7 +135,8 @@ def test_broken_deliveries_stop_at_the_raw_door(filled: str, change: str, contro
         ("", "2026-06-28", "failed", "3"),
         ("", "9999-12-31", "failed", "no value"),
         ("", "2026-02-31 junk", "failed", "120"),
-        ("%d/%m/%Y %H:%M", "30/06/2026 11:00", "passed", "1"),
+        ("DD/MM/YYYY HH24:MI", "30/06/2026 11:00", "passed", "1"),
+        ('HH24"h"MI DD.MM.YYYY', "11h59 27.06.2026", "failed", "4"),
     ],
 )
 def test_freshness_is_measured_against_the_as_of_date_and_only_warns(
@@ -144,6 +155,16 @@ def test_freshness_is_measured_against_the_as_of_date_and_only_warns(
         where control_id like '%-FRESHNESS'""",
     )
     assert kept == [(status, observed, "at most 2")]
+
+
+def test_freshness_is_not_asked_of_times_whose_day_has_no_fixed_place(filled: str) -> None:
+    execute(
+        filled,
+        """insert into ops.source_contract_fields
+        values ('point_of_sale', 'customer_records', 'recorded_at', array['updated_at'], 'Month DD, YYYY')""",
+    )
+    run_gate("raw", RUN)
+    assert not [control_id for control_id in statuses(filled) if control_id.endswith("FRESHNESS")]
 
 
 def test_volume_is_compared_with_the_previous_read_of_the_same_kind(filled: str) -> None:
@@ -185,7 +206,7 @@ def test_a_crash_of_the_engine_is_no_pass(filled: str, monkeypatch: pytest.Monke
     result, message = failed_controls("marts")
     assert result.errors == result.controls
     assert PERSON not in message
-    monkeypatch.setattr(engine, "_start", crash)
+    monkeypatch.setattr(engine, "_started", crash)
     result, message = failed_controls("marts")
     assert result.errors == result.controls
     assert "the checking engine crashed: RuntimeError" in message

@@ -38,8 +38,9 @@ def test_only_the_first_lines_of_a_database_error_are_said() -> None:
     message = """Database Error in model dim_customers (models/marts/dim_customers.sql)
   invalid input syntax for type date: "ana@example.com"
   DETAIL: Failing row contains (ana@example.com)."""
-    said = "Database Error in model dim_customers (models/marts/dim_customers.sql) invalid input syntax for type date: (value hidden)"
-    assert dbt._first_lines(message) == said
+    said = dbt._first_lines(message)
+    assert said.startswith("Database Error in model dim_customers (models/marts/dim_customers.sql)")
+    assert said.endswith("invalid input syntax for type date: (value hidden)")
 
 
 def test_the_project_holds_together(warehouse: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sevenfold import fingerprint
+from sevenfold.settings import REPOSITORY
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_the_order_of_names_does_not() -> None:
 
 
 def test_rules_are_part_of_the_code() -> None:
-    assert fingerprint.SEEDS.is_relative_to(fingerprint.REPOSITORY / "dbt_project")
+    assert fingerprint.SEEDS.is_relative_to(REPOSITORY / "dbt_project")
     assert "dbt_project" in fingerprint.ROOMS
     assert len(fingerprint.code_hash()) == len(fingerprint.seeds_hash()) == 64
 

@@ -14,8 +14,8 @@ from sevenfold.privacy import without_values
             "value (value hidden) is out of range for type integer",
         ),
         (
-            'duplicate key value violates unique constraint "people_pkey"\nDETAIL:  Key (email)=(ana@example.com) exists.',
-            'duplicate key value violates unique constraint "people_pkey"',
+            'duplicate key value violates constraint "people_key"\nDETAIL:  Key (email)=(ana@example.com) exists.',
+            'duplicate key value violates constraint "people_key"',
         ),
         ('column "fecha" does not exist\nLINE 1: select fecha', 'column "fecha" does not exist'),
         ('date/time field value out of range: "31/02/1990"', "date/time field value out of range: (value hidden)"),

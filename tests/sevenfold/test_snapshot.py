@@ -39,11 +39,8 @@ def test_every_quarter_gets_the_fit_of_what_was_known_by_then() -> None:
     rows = list(snapshot.fit_rows("closed_cohort", points()))
     assert len(rows) == 6 * 3
     last = {row[2]: row for row in rows if row[1] == DAY("2026-07-01")}
-    assert [round(last[code][4], 3) for code in ("observed", "without_month_zero", "published")] == [
-        0.335,
-        0.321,
-        0.325,
-    ]
+    saturation = {code: round(float(str(row[4])), 3) for code, row in last.items()}
+    assert saturation == {"observed": 0.335, "without_month_zero": 0.321, "published": 0.325}
     first = {row[2]: row[3] for row in rows if row[1] == DAY("2025-04-01")}
     assert first["observed"] == "too_few_points"
 
