@@ -74,7 +74,7 @@ def extract(run_id: str, source: str, entity: str) -> dict[str, int | None]:
 
     with stage(run_id, f"extract.{source}.{entity}") as record:
         contract = next(contract for contract in _contracts(record.run.parameters) if contract.source == source)
-        result = extract_entity(contract, entity, run_id)
+        result = extract_entity(contract, entity, run_id, full=record.run.is_full_refresh)
         record.row_count = result.rows_landed
     return {"rows": record.row_count}
 

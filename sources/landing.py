@@ -100,17 +100,10 @@ class RawTable:
     def misses_a_version(self, delivery: Delivery, cursor: str) -> bool:
         """Say whether a source holds a version of a row (key and cursor, all that `delivery` has) that raw does not."""
         fill(self._connection, VERSIONS, raw_columns(delivery.columns), delivery)
+        self._run("analyze {versions}", versions=VERSIONS)
         return bool(
             self._run(
-                """
-                select exists (
-                    select from {versions} as version
-                    where {version_key} is not null and not exists (
-                        select from {raw} as held
-                        where {held_key} = {version_key} and held.{cursor} = version.{cursor}
-                    )
-                )
-                """,
+                _MISSES_A_VERSION,
                 versions=VERSIONS,
                 version_key=native_key("version", self.key),
                 held_key=native_key("held", self.key),
@@ -228,22 +221,14 @@ def fill(
 ) -> Landed:
     """Copy a delivery into a new temporary table of text columns; count its rows and the NUL bytes it had.
 
-    The content hash is computed on the way in. A null adds nothing to it, so that a column that a source adds later,
-    still empty, makes no row look new; and columns go in by name, so that their order does not matter.
-
     Raises:
         SourceError: when the rows are malformed; the text gives the line.
     """
-    parts = [
-        sql.SQL("coalesce({} || {}, '')").format(sql.Literal(f"{UNIT}{name}{RECORD}"), sql.Identifier(name))
-        for name in sorted(names)
-    ]
+    columns: list[sql.Composable] = [sql.SQL("{} text").format(sql.Identifier(name)) for name in names]
+    if table == LANDING:
+        columns += [sql.SQL(_POSITION), sql.SQL(_CONTENT_HASH).format(_content(names))]
     connection.execute(
-        sql.SQL(_CREATE_LANDING).format(
-            table=table,
-            columns=sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in names),
-            content=sql.SQL(" || ").join(parts),
-        )
+        sql.SQL("create temporary table {} ({}) on commit drop").format(table, sql.SQL(", ").join(columns))
     )
     cleaner = _Cleaner(has_end_marker=connection.info.server_version < FIRST_VERSION_WITHOUT_END_MARKER)
     cursor = connection.cursor()
@@ -258,6 +243,19 @@ def fill(
             f"the warehouse cannot hold a value of it ({error.sqlstate}); see line {_line(error)}."
         ) from None
     return Landed(rows_read=cursor.rowcount, nul_count=cleaner.nul_count)
+
+
+def _content(names: Sequence[str]) -> sql.Composed:
+    """Write all of a row as one text, to be hashed.
+
+    A null adds nothing, so that a column that a source adds later, still empty, makes no row look new; and columns go
+    in by name, so that their order does not matter.
+    """
+    parts = [
+        sql.SQL("coalesce({} || {}, '')").format(sql.Literal(f"{UNIT}{name}{RECORD}"), sql.Identifier(name))
+        for name in sorted(names)
+    ]
+    return sql.SQL(" || ").join(parts)
 
 
 def _copy_statement(table: sql.Identifier, names: Sequence[str], delivery: Delivery) -> sql.Composed:
@@ -335,13 +333,8 @@ _CREATE_RAW: LiteralString = """
         {columns}
     )
 """
-_CREATE_LANDING: LiteralString = """
-    create temporary table {table} (
-        source_position bigint generated always as identity primary key,
-        {columns},
-        content_hash text generated always as (md5({content})) stored
-    ) on commit drop
-"""
+_POSITION: LiteralString = "source_position bigint generated always as identity primary key"
+_CONTENT_HASH: LiteralString = "content_hash text generated always as (md5({})) stored"
 # Few keys repeat in most deliveries; a row whose key does not is not written here: it is the first, and the last.
 _NUMBER: LiteralString = """
     create temporary table numbered on commit drop as
@@ -394,6 +387,14 @@ _FIND_FRESH: LiteralString = """
     where
         delivered.equal_rank > coalesce(held_counts.held_count, 0)
         or (delivered.is_last and delivered.content_hash <> latest.content_hash)
+"""
+_MISSES_A_VERSION: LiteralString = """
+    select exists (
+        select from {versions} as version
+        where {version_key} is not null and not exists (
+            select from {raw} as held where {held_key} = {version_key} and held.{cursor} = version.{cursor}
+        )
+    )
 """
 _INSERT: LiteralString = """
     insert into {raw} (batch_id, source_position, occurrence, content_hash, loaded_at, {columns})

@@ -93,7 +93,7 @@ def find_files(contract: Contract, entity_code: str) -> list[SourceFile]:
     location = contract.location(entity_code)
     try:
         filesystem, path = fsspec.core.url_to_fs(location)
-        paths = filesystem.glob(path) if any(mark in path for mark in "*?[") else [path]
+        paths = [path] if filesystem.isfile(path) else filesystem.glob(path)  # a name may hold brackets
         return [SourceFile(filesystem, found) for found in sorted(paths) if filesystem.isfile(found)]
     except (OSError, ImportError, ValueError) as error:
         raise SourceError(f"{mask_password(location)} cannot be reached: {type(error).__name__}: {error}") from None
@@ -209,7 +209,12 @@ def _json_objects(path: Path) -> Iterator[dict[str, Any]]:
 def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[bytes]:
     rows = _json_objects(path)
     while chunk := list(islice(rows, CHUNK_ROWS)):
-        yield _csv_of([_text_array([_json_text(row.get(name)) for row in chunk]) for name in columns])
+        yield _csv_of([_text_array(_json_column([row.get(name) for row in chunk])) for name in columns])
+
+
+def _json_column(values: list[Any]) -> list[str | None]:
+    is_text = set(map(type, values)) <= {str, _Number, type(None)}
+    return values if is_text else [_json_text(value) for value in values]
 
 
 def _json_text(value: object) -> str | None:

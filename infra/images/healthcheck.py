@@ -32,7 +32,7 @@ def is_healthy(part: str) -> bool:
 
 def answers_broker() -> bool:
     """Send this machine's worker a message through the broker, as its tasks come, and wait for the answer."""
-    from celery import Celery
+    from celery import Celery  # type: ignore[import-not-found]  # installed in the image alone
 
     application = Celery(broker=BROKER_URL.read_text().strip())
     return bool(application.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=SECONDS))

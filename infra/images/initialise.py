@@ -27,7 +27,7 @@ def make_admin() -> None:
 
 
 def make_pool() -> None:
-    """Make the pool of tasks that load the warehouse, unless there is one: its size is the administrator's to change."""
+    """Make the pool of tasks that load the warehouse, unless there is one: its size may have been changed."""
     from airflow.models.pool import Pool
 
     from sevenfold.airflow import POOL, POOL_SLOTS

@@ -88,7 +88,7 @@ comment on column ops.source_contracts.country_code is 'Country whose rules appl
 comment on column ops.source_contracts.time_zone is 'IANA time zone of the source''s local times.';
 comment on column ops.source_contracts.owner is 'Who answers for the source.';
 comment on column ops.source_contracts.raw_table is 'Table in raw that holds its rows.';
-comment on column ops.source_contracts.format_code is 'sql, csv, jsonl or parquet.';
+comment on column ops.source_contracts.format_code is 'sql, csv, json_lines or parquet.';
 comment on column ops.source_contracts.location is 'Where the source lives, variables not replaced and passwords hidden.';
 comment on column ops.source_contracts.key_columns is 'Columns that together are the native key; empty when the source has none.';
 comment on column ops.source_contracts.recorded_at_column is 'Column that says when the source recorded the row.';

@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from splink_models.scoring import find_new_records, prepare_workspace, score_workspace
 from splink_models.model import Model
+from splink_models.scoring import find_new_records, prepare_workspace, score_workspace
 from splink_models.workspace import open_workspace
 
 Record = dict[str, Any]
@@ -39,13 +39,46 @@ COLUMNS = {
     "match_hash": pa.string(),
 }
 
-GIVEN_NAMES = "MARIA JOSE JUAN GUADALUPE LUIS ANA CARLOS ROSA PEDRO ELENA JORGE SOFIA MIGUEL LAURA DIEGO CLARA".split()
-SYLLABLES = "BAR CAS DEL FER GAL HER LOZ MAR NAV ORT PER QUI RAM SAN TOR VAL ZAM".split()
+GIVEN_NAMES = (
+    "MARIA",
+    "JOSE",
+    "JUAN",
+    "GUADALUPE",
+    "LUIS",
+    "ANA",
+    "CARLOS",
+    "ROSA",
+    "PEDRO",
+    "ELENA",
+    "JORGE",
+    "SOFIA",
+)
+SYLLABLES = (
+    "BAR",
+    "CAS",
+    "DEL",
+    "FER",
+    "GAL",
+    "HER",
+    "LOZ",
+    "MAR",
+    "NAV",
+    "ORT",
+    "PER",
+    "QUI",
+    "RAM",
+    "SAN",
+    "TOR",
+    "ZAM",
+)
 
 
 def record(source_record_id: str, **fields: Any) -> Record:
     """One match input; what is not given is absent."""
-    row = dict.fromkeys(COLUMNS) | {"source_record_id": source_record_id, "source_code": source_record_id.split(":")[0]}
+    row = dict.fromkeys(COLUMNS) | {
+        "source_record_id": source_record_id,
+        "source_code": source_record_id.split(":", maxsplit=1)[0],
+    }
     row |= {"country_code": "MX"} | fields
     row["given_name_canonical"] = row["given_name_canonical"] or row["first_name_key"]
     row["email"] = (row["emails"] or [None])[0]
@@ -101,8 +134,9 @@ def _seen(chance: random.Random, source_record_id: str, facts: Record) -> Record
     }
     for field in ("first_name_key", "first_last_name_key"):
         if chance.random() < 0.05:
-            place = chance.randrange(len(kept[field]) - 1)
-            kept[field] = kept[field][:place] + kept[field][place + 1 :]
+            name = str(kept[field])
+            place = chance.randrange(len(name) - 1)
+            kept[field] = name[:place] + name[place + 1 :]
     return record(source_record_id, **kept)
 
 

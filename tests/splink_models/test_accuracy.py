@@ -1,4 +1,4 @@
-"""Accuracy on data that the shipped model was neither trained nor tuned on, with floors a little under what was measured.
+"""Accuracy on data that the shipped model was neither trained nor tuned on, with floors under what was measured.
 
 Everything is the model's own answer at 0.95 and connected components; guards come after it, in SQL.
 """
@@ -51,7 +51,7 @@ def fake_people() -> tuple[list[Record], dict[str, Any]]:
         f"""
         select 'fake:' || unique_id as source_record_id, cluster as person,
             {NAME_KEY.format("first_name")} as first_name_key, {NAME_KEY.format("surname")} as first_last_name_key,
-            dob as birth_date, year(dob)::integer as birth_year, case when email is not null then [lower(email)] end as emails
+            dob as birth_date, case when email is not null then [lower(email)] end as emails
         from read_csv(?)
         """,
         FAKE,
@@ -83,12 +83,12 @@ def test_a_model_trained_on_historical_people_alone_is_better(tmp_path: Path, sh
         own, _ = training.train(connection, "historical_1", seed=1)
     assert own.comparison_names == ("given_name", "surnames", "birth_date", "household", "gender")
     precision, recall = accuracy(tmp_path, own, rows, truth)
-    assert precision > 0.9
-    assert recall > 0.7
+    assert precision > 0.94
+    assert recall > 0.72
 
 
 @pytest.mark.skipif(not FAKE.exists(), reason="the full data sets are not beside the repository")
 def test_the_shipped_model_finds_fake_people(tmp_path: Path, shipped: Model) -> None:
     precision, recall = accuracy(tmp_path, shipped, *fake_people())
     assert precision > 0.99
-    assert recall > 0.7
+    assert recall > 0.75

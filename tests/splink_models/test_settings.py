@@ -44,8 +44,8 @@ def test_names_are_unique() -> None:
 )
 def test_the_guard_of_one_edit_never_changes_the_result(text: str, edits: list[tuple[int, str, str]]) -> None:
     other = text
-    for place, letter, kind in edits:
-        place = min(place, len(other))
+    for number, letter, kind in edits:
+        place = min(number, len(other))
         other = other[:place] + (letter if kind != "d" else "") + other[place + (kind != "i") :]
     if len(other) < 7:
         return
