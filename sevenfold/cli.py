@@ -199,7 +199,7 @@ def source_check(
     """Check a contract against its source: columns, rows, and how far each field is filled. Shows no value."""
     from sources.extract import check_contract
 
-    console.print(check_contract(contract), markup=False)
+    console.print(str(check_contract(contract)), markup=False)
 
 
 @source_app.command("list")

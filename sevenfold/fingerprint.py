@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from pathlib import Path
 from sevenfold.settings import REPOSITORY
 
 ROOMS = ("dags", "dbt_project", "expectations", "infra", "sevenfold", "sources", "splink_models")
+COMMIT_VARIABLE = "SEVENFOLD_GIT_COMMIT"
 SEEDS = REPOSITORY / "dbt_project" / "seeds"
 # What is written in the rooms while working is no part of them.
 NOT_CODE = {"__pycache__", "target", "logs", "dbt_packages"}
@@ -65,8 +67,8 @@ def engine_versions() -> dict[str, str]:
 
 @cache
 def commit() -> Commit:
-    """Read the commit from git, where there is one."""
-    identifier = _git("rev-parse", "HEAD")
+    """Read the commit from git; an image has none, and says in a variable what it was built from."""
+    identifier = _git("rev-parse", "HEAD") or os.environ.get(COMMIT_VARIABLE)
     return Commit(identifier or None, bool(_git("status", "--porcelain")))
 
 
