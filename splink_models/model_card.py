@@ -28,10 +28,6 @@ class ParameterRow:
         """The same level with another m."""
         return replace(self, m=m)
 
-    def scaled(self, share: float) -> "ParameterRow":
-        """The same level and weight, for a share of the pairs."""
-        return replace(self, m=self.m * share, u=self.u * share)
-
     def pooled(self, m: float) -> "ParameterRow":
         """The same level with the weight of a pool of levels."""
         return replace(self, m=m, m_origin="pooled")
@@ -39,10 +35,11 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class Block:
-    """One EM session: the columns that are equal in its pairs, and how many pairs there are."""
+    """One EM session: the columns that are equal in its pairs, how many pairs, and whether contradictions were held."""
 
     columns: tuple[str, ...]
     pairs: int
+    is_held: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,14 @@ class ModelCard:
     seed: int
     trained_for: str | None = None
 
+    def __str__(self) -> str:
+        """The card in a line."""
+        trained = sum(row.m_origin == "trained" for row in self.parameters)
+        return (
+            f"{self.model.name} ({self.model.fingerprint}): trained on {self.model.record_count:,} records, "
+            f"{trained} of {len(self.parameters)} levels by expectation maximisation in {len(self.blocks)} blocks"
+        )
+
     def to_markdown(self) -> str:
         """The card as a page."""
         return "\n".join([*self._training_lines(), *self._parameter_lines(), *self._term_lines()]) + "\n"
@@ -86,9 +91,12 @@ class ModelCard:
             "",
             "## Training blocks",
             "",
-            "| equal columns | pairs |",
-            "| --- | --- |",
-            *(f"| {', '.join(block.columns)} | {block.pairs:,} |" for block in self.blocks),
+            "| equal columns | pairs | contradictions |",
+            "| --- | --- | --- |",
+            *(
+                f"| {', '.join(block.columns)} | {block.pairs:,} | {'as authored' if block.is_held else 'trained'} |"
+                for block in self.blocks
+            ),
             "",
         ]
 
@@ -97,9 +105,9 @@ class ModelCard:
             "## Parameters",
             "",
             "Weight in bits, before the adjustment for how common the value is. Where m and u come from: *trained*,",
-            "*authored* (no evidence in the data: as written in `settings.py`), *fixed* (sampling cannot find it),",
-            "*floored* (a contradiction may not count more), *pooled* (a weaker level came out above a stronger one:",
-            "both weigh the same).",
+            "*authored* (not seen in the data: as written in `settings.py`, outside the sum of one of the others),",
+            "*fixed* (sampling cannot find it), *floored* (a contradiction may not count more), *pooled* (a weaker",
+            "level came out above a stronger one: both weigh the same).",
             "",
             "| comparison | level | m | u | weight | m from | u from |",
             "| --- | --- | --- | --- | --- | --- | --- |",

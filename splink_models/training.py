@@ -7,7 +7,11 @@ to level, and the prior is estimated from all blocked pairs.
 
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
 
+import copy
 import math
+import re
+import statistics
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,8 @@ from splink_models.settings import (
 )
 from splink_models.workspace import block_pairs, build_blocking_keys, count, open_workspace, prepare_records
 
+Settings = dict[str, Any]  # Splink's, as its JSON file has them
+
 U_SAMPLE_PAIRS = 2e6
 TRAINING_PAIRS = 2e6
 MINIMUM_BLOCK_PAIRS = 300  # fewer pairs teach noise
@@ -47,7 +53,6 @@ MINIMUM_PAIRS_PER_RECORD = 0.01  # floor of the prior: a source without duplicat
 TERM_MINIMUM_COUNT = 3
 TERM_LIMIT = 5_000
 WEIGHT_ORDER_TOLERANCE = 1.0  # bits
-UNSEEN_SHARE = 0.01  # of the authored m and u: a level that the data never showed keeps its weight and takes no share
 
 
 def train_model(name: str, run_id: str | None = None, max_records: int = 1_000_000, seed: int = 1) -> ModelCard:
@@ -94,13 +99,13 @@ def train(
     record_count = prepare_records(connection, DERIVED_COLUMNS, CROWDED_VALUE_LIMIT)
     if record_count < 2:
         raise ModelError(f"A model cannot be trained on {record_count} records; load customer records first.")
+    # Splink samples rows as they lie and sums as threads come: one order and one thread give one model.
+    connection.execute("set threads = 1")
+    connection.execute("create or replace table records as from records order by record_number")
     used = comparisons_with_data(connection)
     populations, frequencies = count_terms(connection)
     starting_prior = max(1 / record_count, _identified_pairs(connection) * 2 / record_count**2)
-    linker = _linker(connection, used, starting_prior)
-    linker.training.estimate_u_using_random_sampling(max_pairs=U_SAMPLE_PAIRS, seed=seed)
-    blocks = _train_m(connection, linker, used)
-    learned = linker.misc.save_model_to_json()
+    learned, blocks = train_m(connection, used, sample_u(connection, used, starting_prior, seed))
     parameters = settle_parameters(used, learned["comparisons"])
     model = Model(
         name=name,
@@ -186,28 +191,90 @@ def _identified_pairs(connection: duckdb.DuckDBPyConnection) -> int:
     return int(pairs)
 
 
-def _linker(connection: duckdb.DuckDBPyConnection, used: tuple[Comparison, ...], prior: float) -> Any:
-    from splink import DuckDBAPI, Linker  # heavy: not at import
+def sample_u(connection: duckdb.DuckDBPyConnection, used: tuple[Comparison, ...], prior: float, seed: int) -> Settings:
+    """Let Splink estimate u from random pairs; what the sample never showed stays as authored."""
+    authored = splink_settings(used, {}, with_terms=False) | {"probability_two_random_records_match": prior}
+    linker = _linker(connection, authored)
+    linker.training.estimate_u_using_random_sampling(max_pairs=U_SAMPLE_PAIRS, seed=seed)
+    sampled: Settings = linker.misc.save_model_to_json()
+    for comparison, before in zip(sampled["comparisons"], authored["comparisons"], strict=True):
+        comparison["comparison_levels"] = [
+            {**old, **new}
+            for old, new in zip(before["comparison_levels"], comparison["comparison_levels"], strict=True)
+        ]
+    return sampled
 
-    settings = splink_settings(used, {}, with_terms=False) | {"probability_two_random_records_match": prior}
+
+def train_m(
+    connection: duckdb.DuckDBPyConnection, used: tuple[Comparison, ...], settings: Settings
+) -> tuple[Settings, list[Block]]:
+    """Estimate m in every block with enough pairs, each on its own; a level's m is the median over the blocks.
+
+    Returns:
+        The settings with m, and the blocks that taught it.
+    """
+    found: dict[tuple[int, int], list[float]] = defaultdict(list)
+    blocks = []
+    for columns in TRAINING_BLOCKS:
+        free = [place for place, comparison in enumerate(used) if not _uses(comparison, columns)]
+        pairs = _pairs_within(connection, columns)
+        # One comparison alone cannot tell matches from others.
+        if pairs < MINIMUM_BLOCK_PAIRS or len(free) < 2:
+            continue
+        learned, is_held = _train_block(connection, settings, columns)
+        blocks.append(Block(columns, pairs, is_held))
+        for place in free:
+            for level, values in enumerate(learned["comparisons"][place]["comparison_levels"]):
+                if "m_probability" in values:
+                    found[place, level].append(values["m_probability"])
+    trained = copy.deepcopy(settings)
+    for (place, level), values in found.items():
+        trained["comparisons"][place]["comparison_levels"][level]["m_probability"] = statistics.median(values)
+    return trained, blocks
+
+
+def _train_block(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, columns: tuple[str, ...]
+) -> tuple[Settings, bool]:
+    """One EM session in a linker of its own: a session that fails would leave its state in a shared one.
+
+    Where sources hardly contradict themselves, m of the contradictions falls to nothing and takes all else with it,
+    until Splink refuses the number. Then the contradictions are held at their authored m.
+
+    Returns:
+        Splink's settings after the session, and whether the contradictions were held.
+    """
+    from splink import block_on  # heavy: not at import
+
+    for is_held in (False, True):
+        session = copy.deepcopy(settings)
+        for comparison in session["comparisons"]:
+            comparison["comparison_levels"][-1]["fix_m_probability"] = is_held
+        linker = _linker(connection, session)
+        try:
+            linker.training.estimate_parameters_using_expectation_maximisation(
+                block_on(*columns), estimate_without_term_frequencies=True, max_pairs=TRAINING_PAIRS
+            )
+        except ValueError:  # Splink's own, of a probability that underflowed
+            continue
+        return linker.misc.save_model_to_json(), is_held
+    raise ModelError(
+        f"Training did not converge in the pairs that share {' and '.join(columns)}: their other fields agree or "
+        "contradict always. Look at the quality of these fields, or train on more records."
+    )
+
+
+def _linker(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Any:
+    from splink import DuckDBAPI, Linker
+
     api = DuckDBAPI(connection=connection)
     return Linker(api.register("records", dataset_display_name="records_to_learn"), settings, log_level="ERROR")
 
 
-def _train_m(connection: duckdb.DuckDBPyConnection, linker: Any, used: tuple[Comparison, ...]) -> list[Block]:
-    """Run EM in every block with enough pairs; an empty block would leave Splink with that session's model."""
-    from splink import block_on
-
-    names = {comparison.name for comparison in used}
-    blocks = []
-    for columns in TRAINING_BLOCKS:
-        block = Block(columns, _pairs_within(connection, columns))
-        if block.pairs >= MINIMUM_BLOCK_PAIRS and len(names) > 1:
-            linker.training.estimate_parameters_using_expectation_maximisation(
-                block_on(*columns), estimate_without_term_frequencies=True, max_pairs=TRAINING_PAIRS
-            )
-            blocks.append(block)
-    return blocks
+def _uses(comparison: Comparison, columns: tuple[str, ...]) -> bool:
+    """Whether a block on these columns keeps Splink from training the comparison."""
+    conditions = " ".join([comparison.null_sql, *(level.sql for level in comparison.levels)])
+    return any(re.search(rf"\b{column}_[lr]\b", conditions) for column in columns)
 
 
 def _pairs_within(connection: duckdb.DuckDBPyConnection, columns: Iterable[str]) -> int:
@@ -224,7 +291,7 @@ def splink_settings(
     used: tuple[Comparison, ...],
     parameters: dict[tuple[str, str], ParameterRow],
     with_terms: bool = True,
-) -> dict[str, Any]:
+) -> Settings:
     """Write Splink's settings for these comparisons, with authored parameters where none are given."""
     return {
         "link_type": "dedupe_only",
@@ -298,15 +365,10 @@ def _settle(comparison: Comparison, level: Level, found: dict[str, Any]) -> Para
 
 
 def _normalised(rows: list[ParameterRow]) -> list[ParameterRow]:
-    """Let m sum to one again after flooring. Floors stay; levels that the data never showed keep their weight alone."""
-    if all(row.m_origin == "authored" for row in rows):
-        return rows
-    unseen = [row.m_origin == "authored" for row in rows]
-    rows = [row.scaled(UNSEEN_SHARE) if is_unseen else row for row, is_unseen in zip(rows, unseen, strict=True)]
-    free = [row.m_origin == "trained" for row in rows]
-    kept = sum(row.m for row, is_free in zip(rows, free, strict=True) if not is_free)
-    factor = (1 - kept) / (sum(row.m for row, is_free in zip(rows, free, strict=True) if is_free) or 1)
-    return [row.with_m(row.m * factor) if is_free else row for row, is_free in zip(rows, free, strict=True)]
+    """Let m sum to one again after flooring. Levels that the data never showed stay as authored, outside the sum."""
+    floored = sum(row.m for row in rows if row.m_origin == "floored")
+    trained = sum(row.m for row in rows if row.m_origin == "trained")
+    return [row.with_m(row.m * (1 - floored) / trained) if row.m_origin == "trained" else row for row in rows]
 
 
 def _in_order(comparison: Comparison, rows: list[ParameterRow]) -> list[ParameterRow]:

@@ -28,6 +28,9 @@ def test_it_learns_people_it_has_not_seen(tmp_path: Path) -> None:
     model, card = train(tmp_path, people(500, seed=11)[0])
     assert len(card.blocks) >= 3
     assert {row.m_origin for row in card.parameters} >= {"trained", "floored"}
+    for comparison in model.comparison_names:
+        seen = [row.m for row in card.parameters if row.comparison == comparison and row.m_origin != "authored"]
+        assert sum(seen) == pytest.approx(1, abs=1e-6) or not seen
     others, truth = people(500, seed=12)
     joins = [(pair[0], pair[1]) for pair in score(tmp_path, model, others) if pair[5] >= 0.95]
     record_ids = sorted(truth)
