@@ -81,9 +81,9 @@ def _make_retailer(request: DemoRequest, folder: Path, console: Console) -> None
                 f"{folder} holds a retailer of {known['people']:,} people (seed {known['seed']}), and you asked for "
                 f"{request.people:,} (seed {request.seed}). `make clean` deletes it with its warehouse."
             )
-        console.print(f"The retailer of {known['people']:,} people is there already: {folder}")
+        console.print(f"The retailer of {known['people']:,} people is there already: {folder}", soft_wrap=True)
         return
-    console.print(f"Making a retailer of {request.people:,} people in {folder}")
+    console.print(f"Making a retailer of {request.people:,} people in {folder}", soft_wrap=True)
     start = time.perf_counter()
     summary = generate(folder, request.people, request.seed, LAST_DAY.isoformat())
     console.print(f"  {summary.total_rows:,} rows in its source systems {time.perf_counter() - start:26.1f} s")
@@ -107,7 +107,8 @@ def _show(outcome: Outcome, comparison: "TruthComparison | None", console: Conso
     if comparison is not None:
         console.print(_states(comparison))
         console.print(_accuracy(comparison))
-    console.print(_gates(outcome.run.run_id))
+    if (gates := _gates(outcome.run.run_id)).row_count:
+        console.print(gates)
     query = "select * from marts.fct_customer_state_shares"
     next_steps = f"""
 Report   {outcome.report}
@@ -136,8 +137,8 @@ def _states(comparison: "TruthComparison") -> Table:
 
 def _accuracy(comparison: "TruthComparison") -> Table:
     identity: Any = comparison.identity
-    table = Table(title=f"Customer IDs against the truth: {identity.records:,} records", title_justify="left")
-    for heading in ("", "Precision", "Recall", "F1"):
+    table = Table(title="Customer IDs against the truth", title_justify="left")
+    for heading in (f"{identity.records:,} records", "Precision", "Recall", "F1"):
         table.add_column(heading, justify="right")
     for label, prefix in (("pairs", "pair"), ("B-cubed", "b_cubed")):
         values = (getattr(identity, f"{prefix}_{measure}") for measure in ("precision", "recall", "f1"))

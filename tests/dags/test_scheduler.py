@@ -3,6 +3,7 @@
 import json
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -80,6 +81,14 @@ def test_the_main_dag_runs_by_its_schedule_to_the_end_and_a_failed_gate_fails_th
     assert states["publish"] == {"upstream_failed"}
     assert scheduler.row(failing) == ("failed", "gate_raw", "manual")
     assert scheduler.customers() == customers
+
+    # Once mended, clearing the task that failed opens the run again and takes it to the end.
+    contract = Path(scheduler.strict_contracts) / "loyalty.yml"
+    contract.write_text(contract.read_text(encoding="utf-8").replace("1000000", "1"), encoding="utf-8")
+    clear = {"dry_run": False, "dag_run_id": failing, "task_ids": ["gate_raw"], "include_downstream": True}
+    scheduler.api.call("POST", f"/dags/{MAIN_DAG}/clearTaskInstances", {**clear, "only_failed": False})
+    assert scheduler.api.wait_for_run(MAIN_DAG, failing, RUN_SECONDS) == "success"
+    assert scheduler.row(failing) == ("published", None, "manual")
 
 
 def test_the_password_is_shown_once_and_needed(scheduler: Scheduler) -> None:

@@ -30,6 +30,7 @@ from infra.server_settings import FIXED
 from sevenfold.settings import REPOSITORY
 
 IMAGES = REPOSITORY / "infra" / "images"
+HEALTH_CHECK = "infra/images/healthcheck.py"
 COMPOSE_TEXT = (REPOSITORY / "docker-compose.yml").read_text()
 VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?P<default>:-[^}]*)?\}")
 # A setting of this name is a secret or carries one.
@@ -118,6 +119,7 @@ def test_only_this_machine_reaches_its_ports(name: str) -> None:
 def test_something_can_be_reached_and_the_rest_cannot() -> None:
     assert {name for name, service in SERVICES.items() if service.get("ports")} == {"api-server", "warehouse"}
     assert COMPOSE["networks"]["airflow"]["internal"] is True
+    assert {network for service in SERVICES.values() for network in service["networks"]} == set(COMPOSE["networks"])
     assert SERVICES["redis"]["networks"] == SERVICES["airflow-database"]["networks"] == ["airflow"]
 
 
@@ -339,9 +341,6 @@ def test_the_health_checks_ask_after_the_parts_that_run() -> None:
     asked = {name: test[2] for name, test in checks.items() if test[1:2] == [f"/opt/sevenfold/{HEALTH_CHECK}"]}
     assert asked == {name: name for name in [*healthcheck.QUESTIONS, "worker"]}
     assert os.access(REPOSITORY / HEALTH_CHECK, os.X_OK)
-
-
-HEALTH_CHECK = "infra/images/healthcheck.py"
 
 
 @pytest.mark.parametrize(("state", "expected"), [("healthy", True), ("unhealthy", False)])

@@ -41,7 +41,3 @@ def test_only_the_first_lines_of_a_database_error_are_said() -> None:
     said = dbt._first_lines(message)
     assert said.startswith("Database Error in model dim_customers (models/marts/dim_customers.sql)")
     assert said.endswith("invalid input syntax for type date: (value hidden)")
-
-
-def test_the_project_holds_together(warehouse: str) -> None:
-    dbt.check_project()

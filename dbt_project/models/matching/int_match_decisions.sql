@@ -21,60 +21,52 @@ thresholds as (
     from match_decision_thresholds
 ),
 
-evidence as (
+joinable as (
     select
-        left_record_id,
-        right_record_id,
-        match_weight,
-        match_probability,
-        coalesce((evidence ->> 'given_name')::double precision, 0) as given_name_weight,
-        coalesce((evidence ->> 'birth_date')::double precision, 0) as birth_date_weight,
-        coalesce((evidence ->> 'national_identifier')::double precision, 0) as national_identifier_weight,
-        coalesce((evidence ->> 'email')::double precision, 0) as email_weight,
-        coalesce((evidence ->> 'phone')::double precision, 0) as phone_weight,
-        coalesce((evidence ->> 'household')::double precision, 0) as household_weight
+        scores.left_record_id,
+        scores.right_record_id,
+        scores.evidence
     from scores
+    inner join thresholds on scores.match_probability >= thresholds.join_probability
 ),
 
-guarded as (
+-- A guard holds a pair back unless one of its supports is there: all comparisons of the support speak for the pair.
+held_back as (
     select
-        evidence.*,
-        (
-            select min(match_guards.guard_code collate "C")
-            from match_guards
-            where
-                evidence.national_identifier_weight <= 0
-                and evidence.email_weight <= 0
-                and (
-                    (
-                        match_guards.contradicting_comparison = 'given_name'
-                        and evidence.given_name_weight < match_guards.contradiction_below
-                    )
-                    or (
-                        match_guards.contradicting_comparison = 'birth_date'
-                        and evidence.birth_date_weight < match_guards.contradiction_below
-                    )
-                    or (
-                        match_guards.guard_code = 'household_only'
-                        and evidence.household_weight > 0
-                        and evidence.birth_date_weight <= 0
-                        and evidence.phone_weight <= 0
-                    )
-                )
-        ) as guard_code
-    from evidence
+        joinable.left_record_id,
+        joinable.right_record_id,
+        min(match_guards.guard_code collate "C") as guard_code
+    from joinable
+    inner join match_guards
+        on
+            (joinable.evidence ->> match_guards.comparison)::double precision < match_guards.weight_below
+            or (joinable.evidence ->> match_guards.comparison)::double precision > match_guards.weight_above
+    where
+        not exists (
+            select
+            from unnest(string_to_array(match_guards.unless_supported_by, '|')) as supports (support)
+            where (
+                select bool_and(coalesce((joinable.evidence ->> parts.comparison)::double precision, 0) > 0)
+                from unnest(string_to_array(supports.support, '+')) as parts (comparison)
+            )
+        )
+    group by joinable.left_record_id, joinable.right_record_id
 )
 
 select
-    guarded.left_record_id,
-    guarded.right_record_id,
-    guarded.guard_code,
-    guarded.match_weight,
-    guarded.match_probability,
+    scores.left_record_id,
+    scores.right_record_id,
+    held_back.guard_code,
+    scores.match_weight,
+    scores.match_probability,
     case
-        when guarded.match_probability >= thresholds.join_probability and guarded.guard_code is null then 'join'
-        when guarded.match_probability >= thresholds.review_probability then 'review'
+        when scores.match_probability >= thresholds.join_probability and held_back.guard_code is null then 'join'
+        when scores.match_probability >= thresholds.review_probability then 'review'
         else 'apart'
     end as decision_code
-from guarded
+from scores
 cross join thresholds
+left join held_back
+    on
+        scores.left_record_id = held_back.left_record_id
+        and scores.right_record_id = held_back.right_record_id

@@ -1,0 +1,29 @@
+-- What: every guard has one limit, and names only comparisons that a scored pair can carry.
+-- Why it would fail: a guard was mistyped, and would hold nothing back. A returned row is a guard or a name that is wrong.
+with match_guards as (
+    select * from {{ ref('match_guards') }}
+),
+
+named as (
+    select
+        guard_code,
+        comparison
+    from match_guards
+    union all
+    select
+        match_guards.guard_code,
+        unnest(regexp_split_to_array(match_guards.unless_supported_by, '[|+]')) as comparison
+    from match_guards
+)
+
+select
+    guard_code,
+    comparison as wrong
+from named
+where comparison not in ('given_name', 'surnames', 'birth_date', 'national_identifier', 'email', 'phone', 'household', 'gender')
+union all
+select
+    guard_code,
+    'needs weight_below or weight_above' as wrong
+from match_guards
+where num_nonnulls(weight_below, weight_above) <> 1
