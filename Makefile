@@ -55,9 +55,10 @@ parse: $(INSTALLED)  ## Does the dbt project hold together? Every deprecation an
 format: $(INSTALLED)  ## Rewrite what a machine can put right
 	@ruff check --fix . && ruff format . && sqlfluff fix --nocolor --disable-progress-bar dbt_project
 
-lock: $(INSTALLED)  ## Make requirements.lock anew from pyproject.toml (upgrade=1 takes newer versions)
-	@uv --system-certs pip compile pyproject.toml --extra development --generate-hashes --no-header --no-annotate \
-	  --python-version 3.11 $(if $(upgrade),--upgrade) --quiet -o requirements.lock
+COMPILE := uv --system-certs pip compile --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet
+lock: $(INSTALLED)  ## Make both locks anew from pyproject.toml and infra/production.in (upgrade=1 takes newer versions)
+	@$(COMPILE) pyproject.toml --extra development $(if $(upgrade),--upgrade) -o requirements.lock
+	@$(COMPILE) pyproject.toml infra/production.in --constraints requirements.lock -o infra/production.lock
 
 clean:  ## Stop everything and delete what runs have made: warehouse, reports, logs, the demo's input
 	@if [ -x .venv/bin/sevenfold ]; then sevenfold down; fi

@@ -24,6 +24,7 @@ FIXED = {
     "wal_compression": "on",
     "random_page_cost": "1.1",
     "jit": "off",
+    "client_connection_check_interval": "5s  # a killed task's statement ends with it",
     "log_timezone": "'UTC'",
     "log_line_prefix": "'%m [%p] %u@%d '",
     "log_error_verbosity": "terse",

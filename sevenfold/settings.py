@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         default=None,
         description="Matching model: a name in splink_models/models or a model folder; without it, the shipped one.",
     )
+    match_pairs_per_record: float = Field(
+        default=50,
+        gt=0,
+        description="Pairs to score per new record above which a run stops and names the blocking rule.",
+    )
 
     @field_validator("time_zone")
     @classmethod

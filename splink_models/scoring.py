@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models.model import Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
@@ -43,7 +44,6 @@ MATCH_INPUT_COLUMNS = (
     "street_address_key",
     "postal_code",
 )
-PAIRS_PER_RECORD_LIMIT = 50.0
 MINIMUM_PAIR_LIMIT = 1_000_000
 WRITER_ROLE = "transformer"
 
@@ -102,8 +102,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     Raises:
         TooManyPairsError: when blocking makes more pairs than the limit.
     """
-    per_record = float(getattr(get_settings(), "match_pairs_per_record", PAIRS_PER_RECORD_LIMIT))
-    blocked = block_pairs(connection, model.blocking_rules, per_record, MINIMUM_PAIR_LIMIT)
+    blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
     predictions = predict(connection, model, STORED_PROBABILITY) if blocked else _no_predictions(connection, model)
     weights = {name: _weight_sql(name, model) for name in model.comparison_names}
     evidence = ", ".join(
@@ -269,6 +268,10 @@ def read_match_inputs(workspace: duckdb.DuckDBPyConnection, warehouse: Any, limi
         warehouse: ADBC connection.
         limit: at most so many records, those with the smallest hash.
     """
+    with warehouse.cursor() as cursor:
+        cursor.execute("select to_regclass('intermediate.int_match_inputs') is null")
+        if cursor.fetchone()[0]:
+            raise SevenfoldError("There are no customer records to match yet: run the pipeline first (sevenfold run).")
     columns = ", ".join(MATCH_INPUT_COLUMNS)
     sample = f' order by match_hash collate "C", source_record_id collate "C" limit {limit:d}' if limit else ""
     _read(workspace, warehouse, "match_inputs", f"select {columns} from intermediate.int_match_inputs{sample}")

@@ -25,7 +25,6 @@ from splink_models.model import Model, ModelError, TermPopulation
 from splink_models.model_card import Block, ModelCard, ParameterRow
 from splink_models.scoring import (
     MINIMUM_PAIR_LIMIT,
-    PAIRS_PER_RECORD_LIMIT,
     WRITER_ROLE,
     predict,
     read_match_inputs,
@@ -414,7 +413,7 @@ def estimate_prior(connection: duckdb.DuckDBPyConnection, model: Model, rounds: 
     """
     build_blocking_keys(connection, model.blocking_rules)
     connection.execute("create or replace table new_records as select record_number from records")
-    blocked = block_pairs(connection, model.blocking_rules, PAIRS_PER_RECORD_LIMIT, MINIMUM_PAIR_LIMIT)
+    blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
     prior = used_prior = model.prior_for(model.record_count)
     weights = np.zeros(0)
     if blocked:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from infra.server_settings import memory_bytes
 from sevenfold.errors import SevenfoldError
 from splink_models.settings import IDENTIFYING_FIELDS, BlockingRule
 
@@ -31,7 +32,7 @@ def open_workspace(home: Path, threads: int | None = None) -> Iterator[duckdb.Du
     """Open an in-memory DuckDB that spills into a folder under home, which is removed at the end."""
     spill_parent = home / "spill"
     spill_parent.mkdir(parents=True, exist_ok=True)
-    memory = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+    memory = int(memory_bytes() * MEMORY_SHARE)
     with tempfile.TemporaryDirectory(dir=spill_parent, prefix="matching-") as spill, duckdb.connect() as connection:
         connection.execute("set memory_limit = ?", [f"{memory // 2**20}MiB"])
         connection.execute("set temp_directory = ?", [spill])
