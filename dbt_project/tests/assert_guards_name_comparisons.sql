@@ -1,4 +1,4 @@
--- What: every guard has one limit, and names only comparisons that a scored pair can carry.
+-- What: every guard has a limit and a direction, and names only comparisons that a scored pair can carry.
 -- Why it would fail: a guard was mistyped, and would hold nothing back. A returned row is a guard or a name that is wrong.
 with match_guards as (
     select * from {{ ref('match_guards') }}
@@ -24,6 +24,6 @@ where comparison not in ('given_name', 'surnames', 'birth_date', 'national_ident
 union all
 select
     guard_code,
-    'needs weight_below or weight_above' as wrong
+    direction_code as wrong
 from match_guards
-where num_nonnulls(weight_below, weight_above) <> 1
+where coalesce(direction_code not in ('below', 'above') or weight_limit is null, true)

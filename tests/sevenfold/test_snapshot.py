@@ -83,3 +83,49 @@ def test_a_snapshot_is_due_when_the_run_computed_a_quarter(warehouse: str) -> No
     with connect("transformer") as connection:
         connection.execute("insert into intermediate.int_snapshot_dates values ('2026-04-01', true)")
     assert snapshot.is_due() is True
+
+
+@pytest.fixture
+def landed(warehouse: str) -> str:
+    """One record known on 10 July 2026, and a published snapshot of the quarter before; month 0 is 1 April."""
+    with connect("transformer") as connection:
+        connection.execute(
+            "create table staging.stg_customer_records as select '2026-07-10'::timestamptz as recorded_at"
+        )
+        connection.execute("create table staging.stg_consents as select null::timestamptz as recorded_at")
+        connection.execute("create table staging.stg_interactions as select null::timestamptz as occurred_at")
+        connection.execute(
+            "create table intermediate.int_snapshot_dates as select '2026-04-01'::date as month_zero_date"
+        )
+    with connect("publisher") as connection:
+        connection.execute(
+            "create table marts.fct_customer_state_shares as "
+            "select unnest(array['2026-04-01', '2026-07-01'])::date as snapshot_date"
+        )
+    return warehouse
+
+
+def midnight(day: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("published", "as_of", "expected"),
+    [
+        ("2026-07-09", "2026-07-10", False),
+        ("2026-07-10", "2026-07-11", True),
+        ("2026-07-11", "2026-07-10", True),
+        ("2026-07-11", "2026-07-12", False),
+    ],
+)
+def test_a_later_date_is_news_when_a_row_lies_between(landed: str, published: str, as_of: str, expected: bool) -> None:
+    assert snapshot.is_more_known(midnight(published), midnight(as_of)) is expected
+
+
+@pytest.mark.parametrize(("as_of", "expected"), [("2026-07-01", False), ("2026-09-30", False), ("2026-10-01", True)])
+def test_a_quarter_is_missing_until_its_snapshot_is_published(landed: str, as_of: str, expected: bool) -> None:
+    assert snapshot.is_quarter_missing(dt.date.fromisoformat(as_of)) is expected
+
+
+def test_every_quarter_is_missing_before_the_first_publication(warehouse: str) -> None:
+    assert snapshot.is_quarter_missing(dt.date(2026, 7, 1)) is True

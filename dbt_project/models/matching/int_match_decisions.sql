@@ -39,8 +39,10 @@ held_back as (
     from joinable
     inner join match_guards
         on
-            (joinable.evidence ->> match_guards.comparison)::double precision < match_guards.weight_below
-            or (joinable.evidence ->> match_guards.comparison)::double precision > match_guards.weight_above
+            case match_guards.direction_code
+                when 'below' then (joinable.evidence ->> match_guards.comparison)::double precision < match_guards.weight_limit
+                when 'above' then (joinable.evidence ->> match_guards.comparison)::double precision > match_guards.weight_limit
+            end
     where
         not exists (
             select
