@@ -61,8 +61,8 @@ lock: $(INSTALLED)  ## Make both locks anew from pyproject.toml and infra/produc
 	@$(COMPILE) pyproject.toml infra/production.in --constraints requirements.lock -o infra/production.lock
 
 clean:  ## Stop everything and delete what runs have made: warehouse, reports, logs, the demo's input
-	@if [ -x .venv/bin/sevenfold ]; then sevenfold down; fi
-	@rm -rf .sevenfold .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs
+	@if [ -x .venv/bin/sevenfold ]; then sevenfold clean; fi
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs
 
 help:  ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \

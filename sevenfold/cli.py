@@ -33,7 +33,10 @@ console = Console(highlight=False)
 
 AsOf = Annotated[
     dt.datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], help="Everything known before this day's midnight. Default: today."),
+    typer.Option(
+        formats=["%Y-%m-%d"],
+        help="Everything known before this day's midnight. Default: today; for the demo its last day.",
+    ),
 ]
 
 
@@ -88,6 +91,8 @@ def backfill(
     from sevenfold.pipeline import run_pipeline
     from sevenfold.snapshot import quarters_between
 
+    if first > last:
+        raise SevenfoldError(f"--from {first.date()} lies after --to {last.date()}: give the earlier date first.")
     quarters = quarters_between(first.date(), last.date())
     if not quarters:
         raise SevenfoldError("No quarter ends between these dates: quarters end on 1 January, April, July and October.")
@@ -125,6 +130,22 @@ def down() -> None:
     console.print(f"Scheduler and web page: {'stopped' if stopped else 'were not running'}")
     stopped = embedded.stop(get_settings().home)
     console.print(f"Embedded warehouse: {'stopped' if stopped else 'was not running'}")
+
+
+@app.command()
+def clean() -> None:
+    """Stop everything, and delete what runs have made: warehouse, ledger, models, reports, logs, the demo's input."""
+    import shutil
+
+    from infra import embedded
+    from sevenfold.settings import get_settings
+
+    down()
+    home = get_settings().home
+    embedded.remove(home)
+    for folder in ("airflow", "dbt", "input", "logs", "models", "reports", "spill", "warehouse"):
+        shutil.rmtree(home / folder, ignore_errors=True)
+    console.print(f"Deleted what was in {home}")
 
 
 @app.command()
@@ -170,9 +191,14 @@ def train(
     max_records: Annotated[int, typer.Option(min=1_000, help="How many records are read at most.")] = 1_000_000,
 ) -> None:
     """Train a matching model on the records of the last run; it decides nothing until SEVENFOLD_MODEL names it."""
+    from sevenfold.settings import get_settings
     from splink_models import train_model
 
-    console.print(train_model(name, max_records=max_records), markup=False)
+    card = train_model(name, max_records=max_records)
+    folder = get_settings().home / "models" / card.model.name
+    console.print(f"Trained {card.model.name} ({card.model.fingerprint}) on {card.model.record_count:,} records.")
+    console.print(f"Its card: {folder / 'model_card.md'}")
+    console.print(f"It decides nothing yet. To use it: SEVENFOLD_MODEL={card.model.name}")
 
 
 @app.command()

@@ -66,7 +66,8 @@ def _refuse_foreign_warehouse() -> None:
     if runs.find_runs("where trigger_code <> %s limit 1", runs.DEMO):
         raise SevenfoldError(
             "This warehouse has runs that are not the demo's, and the demo's people are made up. "
-            "Give it a warehouse of its own: unset SEVENFOLD_WAREHOUSE_URL, or set SEVENFOLD_HOME to another folder."
+            "Delete it all with `make clean`, or give the demo a warehouse of its own: unset SEVENFOLD_WAREHOUSE_URL "
+            "where it is set, or set SEVENFOLD_HOME to another folder."
         )
 
 

@@ -64,5 +64,7 @@ def report_path(run_id: str) -> Path:
 
 def _last_error(log_file: Path) -> str:
     """Find the message of the error that ended a run before it had a row of its own."""
-    said = re.findall(r"^\S*Error: (.+)$", log_file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
-    return f"{said[-1]} The log is {log_file}." if said else f"The log says why: {log_file}."
+    text = log_file.read_text(encoding="utf-8", errors="replace")
+    # The reasons of a message stand indented below its first line.
+    said = re.findall(r"^\S*Error: (.+(?:\n[ \t]+\S.*)*)", text, re.MULTILINE)
+    return f"{said[-1]}\nThe log is {log_file}." if said else f"The log says why: {log_file}."

@@ -11,7 +11,6 @@ Rows are written only where they differ, so a reader is never blocked and a seco
 back (`runs.is_past`) adds its quarter to the snapshots and leaves everything else, the ledger too, as it is.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -180,22 +179,19 @@ def mark_published(connection: Connection, run: Run, row_count: int) -> None:
         )
 
 
-RUN_HISTORY = """
-    create or replace view marts.fct_pipeline_runs as
-    select
-        run_id,
-        dag_id,
-        as_of_date,
-        status_code,
-        trigger_code,
-        git_commit,
-        is_dirty,
-        rows_published,
-        failed_task,
-        started_at,
-        ended_at
-    from ops.pipeline_runs
-"""
+RUN_HISTORY_COLUMNS = (
+    "run_id",
+    "dag_id",
+    "as_of_date",
+    "status_code",
+    "trigger_code",
+    "git_commit",
+    "is_dirty",
+    "rows_published",
+    "failed_task",
+    "started_at",
+    "ended_at",
+)
 RUN_HISTORY_DESCRIPTION = "One row per run of the pipeline: which data date it stands for, and how it ended."
 
 DELETE = sql.SQL("""
@@ -258,15 +254,27 @@ LEDGER = (
 
 
 def _refresh_run_history(connection: Connection) -> None:
-    """Keep the view of the runs as it is written above; replaced only when the text is another."""
-    digest = hashlib.sha256(RUN_HISTORY.encode()).hexdigest()[:12]
-    comment = f"{RUN_HISTORY_DESCRIPTION} [{digest}]"
-    found = connection.execute("select obj_description(to_regclass('marts.fct_pipeline_runs'), 'pg_class')").fetchone()
-    if found == (comment,):
+    """Keep the view of the runs as it is said above, with the comments of the table below it."""
+    if tuple(_columns(connection, "marts", "fct_pipeline_runs")) == RUN_HISTORY_COLUMNS:
         return
+    columns = _comma(map(sql.Identifier, RUN_HISTORY_COLUMNS))
+    described = connection.execute(
+        "select attname, col_description(attrelid, attnum) from pg_attribute "
+        "where attrelid = 'ops.pipeline_runs'::regclass and attname = any(%s)",
+        (list(RUN_HISTORY_COLUMNS),),
+    ).fetchall()
     with connection.transaction():
-        connection.execute(RUN_HISTORY)
-        connection.execute(sql.SQL("comment on view marts.fct_pipeline_runs is {}").format(sql.Literal(comment)))
+        connection.execute("drop view if exists marts.fct_pipeline_runs")
+        connection.execute(
+            sql.SQL("create view marts.fct_pipeline_runs as select {} from ops.pipeline_runs").format(columns)
+        )
+        connection.execute(
+            sql.SQL("comment on view marts.fct_pipeline_runs is {}").format(sql.Literal(RUN_HISTORY_DESCRIPTION))
+        )
+        for name, description in described:
+            comment = sql.SQL("comment on column {} is {}")
+            column = sql.Identifier("marts", "fct_pipeline_runs", name)
+            connection.execute(comment.format(column, sql.Literal(description)))
         for role in READERS["marts"]:
             connection.execute(sql.SQL("grant select on marts.fct_pipeline_runs to {}").format(sql.Identifier(role)))
 

@@ -29,6 +29,7 @@ from sevenfold.warehouse import connect
 if TYPE_CHECKING:
     from expectations.controls import GateCode
     from sources.contract import Contract
+    from splink_models.model import Model
 
 Stage = Callable[[Run], int | None]
 
@@ -98,6 +99,7 @@ def is_anything_new(run_id: str) -> bool:
         )
         record.row_count = 0
         update_run(run_id, input_fingerprint=digest)
+        remember(run_id, matching_model=f"{_model().name} ({_model().fingerprint})")
         if not is_new and published is not None:
             update_run(run_id, status_code="nothing_new", message=f"All inputs are those of run {published.run_id}.")
     return is_new
@@ -143,16 +145,16 @@ def input_fingerprint() -> str:
         cohort_date=settings.cohort_date,
         batches=batches,
         contracts=contracts,
-        model=_model_version(),
+        model=_model().fingerprint,
         code=fingerprint.code_hash(),
         engines=fingerprint.engine_versions(),
     )
 
 
-def _model_version() -> str:
+def _model() -> "Model":
     from splink_models.model import active_model
 
-    return active_model().fingerprint
+    return active_model()
 
 
 def _contracts(parameters: dict[str, Any]) -> "list[Contract]":

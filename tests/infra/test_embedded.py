@@ -170,8 +170,9 @@ def test_a_process_number_used_again_is_left_alone(home: Path) -> None:
 def test_it_starts_after_kill_9_of_the_starter(home: Path, sign: str) -> None:
     """Whatever the starter had just begun to make: a lock, a half-made data folder, a server on its way up."""
     starter = start_in_other_process(home)
-    while not (home / "warehouse" / sign).exists():
-        assert starter.poll() is None
+    made = home / "warehouse" / sign
+    while not made.exists():
+        assert starter.poll() is None or made.exists()  # the last sign comes just before its end
         time.sleep(0.002)
     starter.kill()
     starter.wait()

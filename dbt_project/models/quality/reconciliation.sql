@@ -84,6 +84,20 @@ totals as (
             and raw_counts.entity_code = quarantined_counts.entity_code
     union all
     select
+        'record_versions' as check_code,
+        'standardised rows of customer records' as left_label,
+        (select count(*) from {{ ref('stg_customer_records') }}) as left_count,
+        'latest versions + older versions + known only later' as right_label,
+        (
+            select count(*) filter (where records.is_current) + count(*) filter (where not records.is_current)
+            from {{ ref('int_customer_records_standardised') }} as records
+        ) + (
+            select count(*)
+            from {{ ref('stg_customer_records') }} as later
+            where later.recorded_at >= {{ as_of_at() }}
+        ) as right_count
+    union all
+    select
         'records_in_parties' as check_code,
         'customer records known at the date' as left_label,
         (
