@@ -73,7 +73,7 @@ def fresh_warehouse(server: embedded.Server, home: Path) -> Iterator[str]:
         get_settings.cache_clear()
         yield server.url_for(name)
     get_settings.cache_clear()
-    _run_on_server(server, "drop database {} with (force)", name)
+    _drop(server, name)
 
 
 @contextmanager
@@ -94,6 +94,12 @@ def _make_template(server: embedded.Server) -> None:
     _run_on_server(server, "create database {}", TEMPLATE)
     with psycopg.connect(server.url_for(TEMPLATE)) as connection:
         migrate(connection)
+
+
+def _drop(server: embedded.Server, name: str) -> None:
+    """Drop a database as the administrator: only he may end an autovacuum that works on it."""
+    with psycopg.connect(server.url_for("postgres", "postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def _run_on_server(server: embedded.Server, statement: str, *names: str) -> None:

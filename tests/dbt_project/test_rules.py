@@ -49,12 +49,12 @@ def test_keys_and_codes_of_the_seeds_hold(manifest: dict[str, Any]) -> None:
     untested = [
         node["name"]
         for key, node in manifest["nodes"].items()
-        if node["resource_type"] == "seed" and not any(key in child["depends_on"]["nodes"] for child in tests_of(manifest))
+        if node["resource_type"] == "seed" and not any(key in child["depends_on"]["nodes"] for child in data_tests_of(manifest))
     ]
     assert untested == []
 
 
-def tests_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+def data_tests_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
 
 
