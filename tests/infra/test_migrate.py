@@ -28,7 +28,7 @@ def empty_urls(server_of_version: embedded.Server) -> Iterator[list[str]]:
         on_server(server_of_version, "create database {}", name)
     yield [server_of_version.url_for(name) for name in names]
     for name in names:
-        on_server(server_of_version, "drop database {} with (force)", name)
+        on_server(server_of_version, "drop database {} with (force)", name, user="postgres")
 
 
 def migrate_url(url: str, folder: Path = MIGRATIONS_FOLDER) -> list[str]:
