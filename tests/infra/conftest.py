@@ -1,6 +1,8 @@
 """Fixtures of the server's tests: an empty home, and a server of each version that the machine has programs of."""
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,13 +37,30 @@ def reachable_binaries() -> Path:
     return find_binaries(None, server_user()).folder
 
 
+@pytest.fixture(scope="session")
+def programs_of_16() -> Iterator[Path]:
+    """The package's programs of PostgreSQL 16 where the server's user can run them."""
+    programs = packaged_folder("pginstall")
+    if server_user().can_reach(programs / "postgres"):
+        yield programs
+        return
+    package = programs.parent.parent
+    with short_folder() as folder:
+        for part in (programs.parent, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(part, folder / part.relative_to(package.parent), symlinks=True)
+        for path in folder.rglob("*"):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or os.access(path, os.X_OK) else 0o444))
+        yield folder / programs.relative_to(package.parent)
+
+
 @pytest.fixture(scope="session", params=["newest", "oldest"])
-def server_of_version(request: pytest.FixtureRequest, reachable_binaries: Path) -> Iterator[embedded.Server]:
+def server_of_version(request: pytest.FixtureRequest, programs_of_16: Path) -> Iterator[embedded.Server]:
     """A server of the newest version, the package's, and of the oldest: the machine's 15, else the package's 16."""
     if request.param == "newest":
         yield request.getfixturevalue("warehouse_server")
         return
-    older = DEBIAN_15 if DEBIAN_15.exists() else reachable_binaries.parent.parent / "pginstall" / "bin"
+    older = DEBIAN_15 if DEBIAN_15.exists() else programs_of_16
     with short_folder() as home:
         yield embedded.start(home, older, FAST_SETTINGS)
         embedded.remove(home)

@@ -291,17 +291,14 @@ def test_secrets_are_made_once_and_open_for_their_owner_alone(tmp_path: Path) ->
     assert {name for name in first if again[name] != first[name]} == {"airflow_admin_password"}
 
 
-def test_the_warehouses_user_is_no_superuser_and_can_migrate(
-    home: Path, tmp_path: Path, reachable_binaries: Path
-) -> None:
+def test_the_warehouses_user_is_no_superuser_and_can_migrate(home: Path, tmp_path: Path, programs_of_16: Path) -> None:
     """On a new server of the image's version, and with a password that shell and SQL could both misread."""
-    sixteen = reachable_binaries.parent.parent / "pginstall" / "bin"
-    server = embedded.start(home, sixteen)
+    server = embedded.start(home, programs_of_16)
     password = """p'w"$(id)`id` \\ñ"""
     (tmp_path / "password").write_text(password)
     service = SERVICES["warehouse"]["environment"]
     environment = {
-        **{"PATH": f"{sixteen}{os.pathsep}{os.defpath}", "PGHOST": embedded.HOST, "PGPORT": str(server.port)},
+        **{"PATH": f"{programs_of_16}{os.pathsep}{os.defpath}", "PGHOST": embedded.HOST, "PGPORT": str(server.port)},
         **{"PGPASSWORD": server.password, "POSTGRES_USER": embedded.SUPERUSER, "DATABASE_OWNER": "owner"},
         "DATABASE_OWNER_RIGHTS": service["DATABASE_OWNER_RIGHTS"],
         "DATABASE_OWNER_PASSWORD_FILE": str(tmp_path / "password"),

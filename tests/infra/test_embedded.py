@@ -223,12 +223,11 @@ def test_a_server_started_by_someone_else_is_not_disturbed(home: Path) -> None:
     assert start(home).folder == server.folder
 
 
-def test_another_major_version_is_refused(home: Path, reachable_binaries: Path) -> None:
+def test_another_major_version_is_refused(home: Path, programs_of_16: Path) -> None:
     start(home)
     embedded.stop(home)
-    sixteen = reachable_binaries.parent.parent / "pginstall" / "bin"
     with pytest.raises(WrongMajorVersionError, match=r"written by PostgreSQL 18, and .* holds 16"):
-        embedded.start(home, sixteen)
+        embedded.start(home, programs_of_16)
 
 
 def test_a_folder_without_programs_is_refused(home: Path, tmp_path: Path) -> None:
