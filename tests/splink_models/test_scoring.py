@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sevenfold.settings import get_settings
 from splink_models import scoring
 from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, Model, load_model
 from splink_models.workspace import TooManyPairsError
@@ -140,10 +141,12 @@ def test_no_record_and_one_record_make_no_pair(tmp_path: Path, model: Model) -> 
 
 
 def test_too_many_pairs_stop_the_run_and_name_the_rule(
-    tmp_path: Path, model: Model, crowd: list[Record], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: Model, crowd: list[Record], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr(scoring, "MINIMUM_PAIR_LIMIT", 100)
-    monkeypatch.setattr(scoring, "PAIRS_PER_RECORD_LIMIT", 0.1)
+    monkeypatch.setenv("SEVENFOLD_MATCH_PAIRS_PER_RECORD", "0.1")
+    get_settings.cache_clear()
+    request.addfinalizer(get_settings.cache_clear)
     same_birth_date: list[Any] = [record(f"b:{n}", birth_date=date(1990, 5, 6)) for n in range(30)]
     with pytest.raises(TooManyPairsError, match=r"'birth_date' alone makes \d+"):
         score(tmp_path, model, [*same_birth_date, *crowd[:60]])
