@@ -45,7 +45,7 @@ def test_rule_tables_have_no_gap_and_no_overlap(manifest: dict[str, Any]) -> Non
 
 
 def test_keys_and_codes_of_the_seeds_hold(manifest: dict[str, Any]) -> None:
-    assert dbt("test", "resource_type:seed,test_type:generic", VARIABLES).node_count >= 0
+    assert dbt("test", "resource_type:seed", VARIABLES).node_count > 60
     untested = [
         node["name"]
         for key, node in manifest["nodes"].items()
