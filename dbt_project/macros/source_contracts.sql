@@ -71,7 +71,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# When the source came to know the row; a source that does not say is taken to know it at the end of the period extracted. #}
+{# When the source came to know the row, read by the to_timestamp pattern that the contract was registered with. A source that
+   does not say is taken to know it at the end of the period extracted. #}
 {% macro contract_recorded_at(contract, field_name='recorded_at') -%}
     {%- set columns = contract['fields'].get(field_name, {}).get('columns', []) -%}
     {%- if not columns and contract['recorded_at_column'] and field_name == 'recorded_at' -%}
@@ -80,7 +81,7 @@
     {%- if columns -%}
         staging.parse_timestamp(
             {{ raw_text(columns) }},
-            {{ contract_literal(timestamp_pattern(contract['fields'].get(field_name, {}).get('format', ''))) }},
+            {{ contract_literal(contract['fields'].get(field_name, {}).get('format', '')) }},
             {{ contract_literal(contract['time_zone']) }}
         )
     {%- else -%}
@@ -91,16 +92,4 @@
             where batches.batch_id = raw_rows.batch_id
         )
     {%- endif -%}
-{%- endmacro %}
-
-{# A contract writes formats as strptime does; PostgreSQL has patterns of its own. #}
-{% macro timestamp_pattern(value_format) -%}
-    {%- set patterns = {
-        '%Y': 'YYYY', '%y': 'YY', '%m': 'MM', '%d': 'DD', '%H': 'HH24', '%I': 'HH12', '%M': 'MI', '%S': 'SS', '%f': 'US', '%p': 'AM', '%b': 'Mon',
-    } -%}
-    {%- set translated = namespace(pattern=value_format) -%}
-    {%- for directive, pattern in patterns.items() -%}
-        {%- set translated.pattern = translated.pattern | replace(directive, pattern) -%}
-    {%- endfor -%}
-    {{ return(translated.pattern) }}
 {%- endmacro %}
