@@ -7,7 +7,7 @@ from great_expectations import expectations as gxe
 from expectations.controls import ENGINEER, STEWARD, Control
 from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectMeasureToBeBetweenWherePresent
-from expectations.thresholds import CUSTOMER_COUNT_RATIO, STATE_SHARE_JUMP, STATE_X_SHARE, UNPLACED_SHARE
+from expectations.thresholds import threshold
 
 # The candidate tables that are published in the restricted schema, or are no mart.
 MAY_HOLD_PERSONAL_DATA = (
@@ -123,6 +123,7 @@ def _party_controls() -> list[Control]:
 
 
 def _state_share_controls() -> list[Control]:
+    state_x, unplaced = threshold("state_x_maximum"), threshold("unplaced_maximum")
     about = partial(
         Control,
         gate_code="marts",
@@ -139,20 +140,20 @@ def _state_share_controls() -> list[Control]:
                 gxe.ExpectColumnValuesToNotBeInSet,
                 column="placed_state_code",
                 value_set=["X"],
-                mostly=1 - STATE_X_SHARE,
+                mostly=1 - state_x,
             ),
             critical_data_element="customer state",
-            description=f"At most {STATE_X_SHARE:.0%} of the placed parties are anonymous buyers (state X).",
+            description=f"At most {state_x:.0%} of the placed parties are anonymous buyers (state X).",
             rationale="The paper's retailer starts at 54 %; far above, the links of interactions are broken.",
             what_to_do="Compare linked_interaction_share by source in fct_source_coverage with the last report.",
         ),
         about(
             control_id="MARTS-PARTIES-UNPLACED-SHARE",
             expectation=partial(
-                gxe.ExpectColumnValuesToBeInSet, column="is_placed", value_set=[True], mostly=1 - UNPLACED_SHARE
+                gxe.ExpectColumnValuesToBeInSet, column="is_placed", value_set=[True], mostly=1 - unplaced
             ),
             critical_data_element="customer state",
-            description=f"At most {UNPLACED_SHARE:.0%} of the parties are unplaced: no identity, contact or trace.",
+            description=f"At most {unplaced:.0%} of the parties are unplaced: no identity, contact or trace.",
             rationale="Records of which nothing is usable are work for nobody; many of them are a broken source.",
             what_to_do="Count the unplaced parties by source in the report, and look at that source's field failures.",
         ),
@@ -261,6 +262,7 @@ def _table_controls() -> list[Control]:
 
 def _comparison_controls(why_incomparable: str) -> list[Control]:
     """Against what is published; without anything to compare with they are met, and the result says so."""
+    kept, jump = threshold("customers_kept_minimum"), threshold("state_jump_maximum")
     nothing = "select null::double precision as customer_count_ratio, null::double precision as largest_jump"
     about = partial(Control, gate_code="marts", owner=STEWARD, note=why_incomparable, dimension_code="consistency")
     return [
@@ -268,12 +270,10 @@ def _comparison_controls(why_incomparable: str) -> list[Control]:
             control_id="MARTS-CUSTOMERS-NOT-FALLING",
             table="candidate.dim_customers",
             query=nothing if why_incomparable else CUSTOMER_COUNTS,
-            expectation=partial(
-                ExpectMeasureToBeBetweenWherePresent, column="customer_count_ratio", min_value=CUSTOMER_COUNT_RATIO
-            ),
+            expectation=partial(ExpectMeasureToBeBetweenWherePresent, column="customer_count_ratio", min_value=kept),
             severity="critical",
             critical_data_element="customer",
-            description=f"There are at least {CUSTOMER_COUNT_RATIO:.0%} of the published customers.",
+            description=f"There are at least {kept:.0%} of the published customers.",
             rationale="Customers merge, but a fifth does not vanish in one run: a source or a threshold is wrong.",
             what_to_do="Compare the rows per source and the join decisions with the last report before anything else.",
         ),
@@ -281,14 +281,10 @@ def _comparison_controls(why_incomparable: str) -> list[Control]:
             control_id="MARTS-PARTIES-STATE-JUMP",
             table="candidate.dim_parties",
             query=nothing if why_incomparable else STATE_SHARES,
-            expectation=partial(
-                ExpectMeasureToBeBetweenWherePresent, column="largest_jump", max_value=STATE_SHARE_JUMP
-            ),
+            expectation=partial(ExpectMeasureToBeBetweenWherePresent, column="largest_jump", max_value=jump),
             severity="warning",
             critical_data_element="customer state",
-            description=(
-                f"The share of each state is within {STATE_SHARE_JUMP:.0%} of all placed parties of what is published."
-            ),
+            description=(f"The share of each state is within {jump:.0%} of all placed parties of what is published."),
             rationale="States move over quarters; a jump in one run is more often a fault than a success.",
             what_to_do="Look at the flows in the report, and at the sources that landed since the last published run.",
         ),

@@ -1,5 +1,6 @@
 """The second door, after completeness: is every raw row accounted for, and is what was standardised sound?"""
 
+import datetime as dt
 from functools import partial
 
 from great_expectations import expectations as gxe
@@ -8,12 +9,8 @@ from great_expectations.expectations.row_conditions import Column
 from expectations.controls import ENGINEER, STEWARD, Control
 from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectMeasureToBeBetweenWherePresent
-from expectations.thresholds import (
-    EARLIEST_BIRTH_DATE,
-    QUALITY_LEVEL_FOUR_SHARE,
-    QUARANTINED_CRITICAL_SHARE,
-    QUARANTINED_WARNING_SHARE,
-)
+from expectations.thresholds import threshold
+from sources.normaliser.reference import field_limit
 
 RECORDS = "intermediate.int_customer_records_standardised"
 
@@ -110,13 +107,13 @@ def _account_controls(source_code: str, entity_code: str, owner: str) -> list[Co
         ),
         unusable(
             control_id=f"{code}-UNUSABLE",
-            expectation=partial(share, max_value=QUARANTINED_WARNING_SHARE),
+            expectation=partial(share, max_value=threshold("unusable_warning_maximum")),
             severity="warning",
             description=f"{words}: few rows are unusable (quarantined for another reason than being a duplicate).",
         ),
         unusable(
             control_id=f"{code}-UNUSABLE-LIMIT",
-            expectation=partial(share, max_value=QUARANTINED_CRITICAL_SHARE),
+            expectation=partial(share, max_value=threshold("unusable_critical_maximum")),
             severity="critical",
             description=f"{words}: the unusable rows (quarantined, duplicates aside) stay below the limit.",
         ),
@@ -150,6 +147,7 @@ def _record_controls(context: RunContext, are_records_promised: bool) -> list[Co
 
 
 def _quality_level_controls(about: "partial[Control]") -> list[Control]:
+    level_four = threshold("quality_level_four_maximum")
     level = partial(about, dimension_code="validity", critical_data_element="identity quality level")
     return [
         level(
@@ -172,12 +170,12 @@ def _quality_level_controls(about: "partial[Control]") -> list[Control]:
                 gxe.ExpectColumnValuesToNotBeInSet,
                 column="quality_level",
                 value_set=[4],
-                mostly=1 - QUALITY_LEVEL_FOUR_SHARE,
+                mostly=1 - level_four,
             ),
             severity="warning",
             dimension_code="completeness",
             owner=STEWARD,
-            description=f"At most {QUALITY_LEVEL_FOUR_SHARE:.0%} of the records lack a mandatory name (level 4).",
+            description=f"At most {level_four:.0%} of the records lack a mandatory name (level 4).",
             rationale="Level 4 has no identity; a jump is a broken column mapping more often than new habits.",
             what_to_do="Compare the levels by source in the report, and the mapping in the contract of the worst one.",
         ),
@@ -185,6 +183,7 @@ def _quality_level_controls(about: "partial[Control]") -> list[Control]:
 
 
 def _value_controls(about: "partial[Control]", context: RunContext) -> list[Control]:
+    earliest = dt.date(field_limit("birth_date", "earliest_year"), 1, 1)
     value = partial(
         about,
         dimension_code="validity",
@@ -197,11 +196,11 @@ def _value_controls(about: "partial[Control]", context: RunContext) -> list[Cont
             expectation=partial(
                 gxe.ExpectColumnValuesToBeBetween,
                 column="birth_date",
-                min_value=EARLIEST_BIRTH_DATE,
+                min_value=earliest,
                 max_value=context.as_of_date,
             ),
             critical_data_element="birth date",
-            description=f"Birth dates lie between {EARLIEST_BIRTH_DATE} and the as-of date.",
+            description=f"Birth dates lie between {earliest} and the as-of date.",
         ),
         value(
             control_id="QL-EMAIL-SHAPE",

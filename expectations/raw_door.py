@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 from expectations.controls import Control
 from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectMeasureToBeBetweenWherePresent
-from expectations.thresholds import FILLED_SHARE, VOLUME_COMPARABLE_ROWS, VOLUME_RATIO
+from expectations.thresholds import threshold
 
 ISO_DAY = "YYYY-MM-DD"
 VARIABLE_WIDTH = ("Month", "US", "AM")  # as `to_timestamp` patterns name them
@@ -87,6 +87,7 @@ def _contracts(connection: Connection) -> list[Contract]:
 
 def _delivery_controls(contract: Contract, context: RunContext, connection: Connection) -> list[Control]:
     """Of the delivery as a whole: one row with what is there, what should be there and how new it is."""
+    fewest, most = threshold("raw_volume_minimum"), threshold("raw_volume_maximum")
     about = partial(
         Control,
         gate_code="raw",
@@ -130,14 +131,14 @@ def _delivery_controls(contract: Contract, context: RunContext, connection: Conn
             expectation=partial(
                 ExpectMeasureToBeBetweenWherePresent,
                 column="volume_ratio",
-                min_value=VOLUME_RATIO[0],
-                max_value=VOLUME_RATIO[1],
+                min_value=fewest,
+                max_value=most,
             ),
             dimension_code="completeness",
             severity="warning",
             critical_data_element="source delivery",
             description=(
-                f"{contract.words}: this run read between {VOLUME_RATIO[0]:g} and {VOLUME_RATIO[1]:g} times the rows "
+                f"{contract.words}: this run read between {fewest:g} and {most:g} times the rows "
                 "of the previous read of the same kind."
             ),
             rationale="Volumes drift; they do not drop by half or grow fivefold from one run to the next.",
@@ -176,7 +177,7 @@ def _row_controls(contract: Contract, connection: Connection) -> list[Control]:
         severity="critical",
         query=_rows_query(contract).as_string(connection),
     )
-    filled = partial(gxe.ExpectColumnValuesToNotBeNull, mostly=FILLED_SHARE)
+    filled = partial(gxe.ExpectColumnValuesToNotBeNull, mostly=threshold("raw_filled_minimum"))
     found = []
     if contract.key_columns:
         found.append(
@@ -267,7 +268,7 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
         entity_code=contract.entity_code,
         run_id=context.run_id,
         as_of_date=context.as_of_date.isoformat(),
-        comparable_rows=VOLUME_COMPARABLE_ROWS,
+        comparable_rows=threshold("raw_volume_comparable_minimum"),
         day=_day(contract) or sql.SQL("null::text"),
         raw_table=sql.Identifier(*contract.raw_table.split(".", 1)),
     )

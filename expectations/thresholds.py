@@ -1,21 +1,23 @@
-"""The limits that controls measure against: a name and a reason each, so that a change is one line to review."""
+"""The limits that controls measure against: rows of the seed `gate_thresholds`.
 
-import datetime as dt
+Read from the very file that dbt loads into `rules.gate_thresholds`, and not from that table: the raw gate stands before
+the rules are loaded, and all three gates read in one way. The file is part of the code that a run's fingerprint holds.
+"""
 
-# Raw: dbt quarantines the single rows without a key or time; more than one in a hundred is a broken delivery.
-FILLED_SHARE = 0.99
-# A delivery under two fifths or over five times its predecessor is more often a fault of the extract than of trade.
-VOLUME_RATIO = (0.4, 5.0)
-VOLUME_COMPARABLE_ROWS = 100  # under this many rows a ratio is chance
+import csv
+from functools import cache
 
-# Quality levels.
-EARLIEST_BIRTH_DATE = dt.date(1890, 1, 1)  # nobody older lives; the normaliser refuses earlier dates
-QUALITY_LEVEL_FOUR_SHARE = 0.60  # past it, the mandatory names do not arrive or the mapping is wrong
-QUARANTINED_WARNING_SHARE = 0.05
-QUARANTINED_CRITICAL_SHARE = 0.20
+from sevenfold.settings import REPOSITORY
 
-# Marts: the paper's retailer starts with 54.29 % of its parties in X.
-STATE_X_SHARE = 0.75
-UNPLACED_SHARE = 0.10
-STATE_SHARE_JUMP = 0.10  # per state, against the last published run
-CUSTOMER_COUNT_RATIO = 0.80  # customers may merge, but a fifth of them does not vanish in one run
+SEED = REPOSITORY / "dbt_project" / "seeds" / "rules" / "gate_thresholds.csv"
+
+
+def threshold(threshold_code: str) -> float:
+    """Give one limit, in the unit that its row names."""
+    return _limits()[threshold_code]
+
+
+@cache
+def _limits() -> dict[str, float]:
+    with SEED.open(encoding="utf-8", newline="") as file:
+        return {row["threshold_code"]: float(row["limit_value"]) for row in csv.DictReader(file)}
