@@ -46,7 +46,8 @@ class OpenBatch:
 
     def land(self, delivery: Delivery) -> Landed:
         """Land what is new of a delivery; a second one is a wider read of the same source, and counts as the read."""
-        landed = self.table.land(delivery, self.batch.batch_id)
+        is_file = self.batch.content_sha256 is not None  # hashed before it was read
+        landed = self.table.land(delivery, self.batch.batch_id, with_digest=not is_file)
         self.landed = replace(
             landed,
             rows_landed=self.landed.rows_landed + landed.rows_landed,
@@ -66,6 +67,7 @@ class OpenBatch:
             self.note(f"{self.landed.nul_count} NUL bytes removed.")
         return replace(
             self.batch,
+            content_sha256=self.batch.content_sha256 or self.landed.content_sha256,
             status_code="landed" if self.landed.rows_landed else "unchanged",
             rows_read=self.landed.rows_read,
             rows_landed=self.landed.rows_landed,
@@ -163,6 +165,7 @@ _UPDATE = """
     update ops.extract_batches
     set
         status_code = %(status_code)s,
+        content_sha256 = %(content_sha256)s,
         rows_read = %(rows_read)s,
         rows_landed = %(rows_landed)s,
         message = %(message)s

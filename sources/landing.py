@@ -37,12 +37,21 @@ _MALFORMED = (
 
 @dataclass(frozen=True)
 class Landed:
-    """What a delivery came to: rows read, rows that were new, columns that raw did not have, NUL bytes removed."""
+    """What a delivery came to.
+
+    Attributes:
+        rows_read: Rows that it holds.
+        rows_landed: Rows that were new.
+        new_columns: Columns that raw did not have.
+        nul_count: NUL bytes removed.
+        content_sha256: Digest of its rows, whatever their order; None where nobody asked.
+    """
 
     rows_read: int = 0
     rows_landed: int = 0
     new_columns: tuple[str, ...] = ()
     nul_count: int = 0
+    content_sha256: str | None = None
 
 
 class RawTable:
@@ -71,8 +80,8 @@ class RawTable:
         """Say whether no row has landed yet."""
         return not self.columns() or bool(self._run("select not exists (select from {raw})"))
 
-    def land(self, delivery: Delivery, batch_id: int) -> Landed:
-        """Land what is new of a delivery, inside the caller's transaction.
+    def land(self, delivery: Delivery, batch_id: int, with_digest: bool = False) -> Landed:
+        """Land what is new of a delivery, inside the caller's transaction; with a digest of all that it holds.
 
         Raises:
             SourceError: when a needed column is missing or the rows are malformed.
@@ -90,8 +99,9 @@ class RawTable:
             self._index_for(read.rows_read)
             self._find_fresh()
         landed = self._insert(names, batch_id, only_fresh=not is_first)
+        digest = self._run(_DIGEST, landing=LANDING) if with_digest else None
         self._drop_temporary()
-        return replace(read, rows_landed=landed, new_columns=new_columns)
+        return replace(read, rows_landed=landed, new_columns=new_columns, content_sha256=digest)
 
     def prepare(self) -> None:
         """Make the table with the columns of the contract, when there is none yet."""
@@ -395,6 +405,20 @@ _MISSES_A_VERSION: LiteralString = """
             select from {raw} as held where {held_key} = {version_key} and held.{cursor} = version.{cursor}
         )
     )
+"""
+# In 4,096 parts, since one text holds no more than a gigabyte. No row at all has the digest of an empty file.
+_DIGEST: LiteralString = """
+    with parts as (
+        select
+            left(content_hash, 3) as part_code,
+            md5(string_agg(content_hash, '' order by content_hash collate "C")) as part_hash
+        from {landing}
+        group by left(content_hash, 3)
+    )
+    select encode(
+        sha256(convert_to(coalesce(string_agg(part_hash, '' order by part_code collate "C"), ''), 'UTF8')), 'hex'
+    )
+    from parts
 """
 _INSERT: LiteralString = """
     insert into {raw} (batch_id, source_position, occurrence, content_hash, loaded_at, {columns})

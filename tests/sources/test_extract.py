@@ -2,6 +2,8 @@
 
 import datetime as dt
 import gzip
+import hashlib
+import itertools
 import json
 import shutil
 import sqlite3
@@ -19,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sevenfold.settings import REPOSITORY, get_settings
+from sevenfold.stages import input_fingerprint
 from sources.check import check_contract
 from sources.contract import Contract, load_contract, load_contracts
 from sources.extract import extract, step_back
@@ -320,7 +323,40 @@ def test_sql_values_are_written_as_text(warehouse: str, tmp_path: Path, till: sq
     assert raw(warehouse, "id", "name", "spent", "note") == [
         *[("1", "Ana", "10", "ff"), ("2", "", "0.1", "a"), ("3", None, None, None)],
     ]
-    assert batches(warehouse, "cursor_from", "cursor_to", "content_sha256") == [(None, "2026-06-03 10:00:00", None)]
+    assert batches(warehouse, "cursor_from", "cursor_to") == [(None, "2026-06-03 10:00:00")]
+
+
+def test_a_read_of_a_table_has_a_digest_of_its_rows_whatever_their_order(
+    warehouse: str, tmp_path: Path, till: sqlite3.Connection
+) -> None:
+    source = till_contract(tmp_path, cursor=None, key=[])
+    run(source)
+    hashes = sorted(str(row[0]) for row in raw(warehouse, "content_hash"))
+    parts = [list(part) for _, part in itertools.groupby(hashes, key=lambda value: value[:3])]
+    digests = [hashlib.md5("".join(part).encode(), usedforsecurity=False).hexdigest() for part in parts]
+    before = input_fingerprint()
+    change(till, "create table turned as select * from people order by id desc")
+    run(till_contract(tmp_path, cursor=None, key=[], table="turned"))
+    assert input_fingerprint() == before
+    change(till, "update people set name = 'Luis' where id = 2")
+    run(source)
+    assert input_fingerprint() != before
+    first, turned, changed = batches(warehouse, "content_sha256", "status_code")
+    assert first == (hashlib.sha256("".join(digests).encode()).hexdigest(), "landed")
+    assert turned == (first[0], "unchanged")
+    assert changed[0] not in {first[0], None}
+
+
+def test_an_empty_table_stays_unchanged_and_is_no_news(
+    warehouse: str, tmp_path: Path, till: sqlite3.Connection
+) -> None:
+    change(till, "delete from people")
+    before = input_fingerprint()
+    for cursor in (None, {"column": "changed"}):
+        source = till_contract(tmp_path, cursor=cursor, expected={"minimum_rows": 0})
+        assert [run(source), run(source)] == [(0, 0, ["unchanged"])] * 2
+    assert set(batches(warehouse, "content_sha256")) == {(hashlib.sha256(b"").hexdigest(),)}
+    assert input_fingerprint() == before
 
 
 def change(till: sqlite3.Connection, statement: str) -> None:
