@@ -5,13 +5,14 @@ published belongs to this module. A model is published when its `config.meta` sa
 
     published_schema: marts            # or restricted
     primary_key: [snapshot_date, state_code]
+    foreign_keys: {state_code: [marts.dim_customer_states]}   # optional: see `sevenfold.foreign_keys`
     publish_with: snapshot             # optional: with the quarterly snapshot instead of with the run
 
 Rows are written only where they differ, so a reader is never blocked and a second run writes nothing. A run that looks
 back (`runs.is_past`) adds its quarter to the snapshots and leaves everything else, the ledger too, as it is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ import psycopg
 from psycopg import sql
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.foreign_keys import ForeignKey, drop_undeclared, prove, violation_message
 from sevenfold.runs import Run
 from sevenfold.warehouse import connect
 
@@ -46,6 +48,7 @@ class PublishedTable:
     publish_with: str = WITH_RUN
     description: str = ""
     column_descriptions: Mapping[str, str] = field(default_factory=dict)
+    foreign_keys: tuple[ForeignKey, ...] = ()
 
     @classmethod
     def from_node(cls, node: Mapping[str, Any]) -> Self:
@@ -68,6 +71,7 @@ class PublishedTable:
             publish_with=meta.get("publish_with", WITH_RUN),
             description=node.get("description", ""),
             column_descriptions={key: value.get("description", "") for key, value in node.get("columns", {}).items()},
+            foreign_keys=tuple(_foreign_keys(meta["published_schema"], name, meta.get("foreign_keys", {}))),
         )
 
     @property
@@ -79,6 +83,18 @@ class PublishedTable:
     def candidate(self) -> sql.Identifier:
         """The table of the same name that the run made."""
         return sql.Identifier(self.candidate_schema, self.name)
+
+
+def _foreign_keys(schema: str, name: str, declared: Mapping[str, Sequence[str]]) -> Iterator[ForeignKey]:
+    for column, references in declared.items():
+        for reference in references:
+            referenced_schema, _, referenced_table = reference.partition(".")
+            if referenced_schema not in READERS or not referenced_table:
+                raise PublicationError(
+                    f"Model {name}: foreign_keys of {column} names {reference!r}; write a list of published tables, "
+                    "such as [marts.dim_parties]."
+                )
+            yield ForeignKey(schema, name, column, referenced_schema, referenced_table)
 
 
 def published_tables(manifest: Mapping[str, Any]) -> list[PublishedTable]:
@@ -101,10 +117,18 @@ def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool) -> in
         _refresh_run_history(connection)
         with connection.transaction():
             row_count = sum(publish_differences(connection, table) for table in tables)
+            _prove_references(connection, tables)
             if with_ledger:
                 row_count += publish_ledger(connection, run)
             mark_published(connection, run, row_count)
     return row_count
+
+
+def _prove_references(connection: Connection, tables: Sequence[PublishedTable]) -> None:
+    try:
+        prove(connection, [key for table in tables for key in table.foreign_keys])
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise PublicationError(violation_message(error)) from None
 
 
 def prepare(connection: Connection, tables: Iterable[PublishedTable]) -> None:
@@ -124,6 +148,7 @@ def prepare(connection: Connection, tables: Iterable[PublishedTable]) -> None:
                 _add_columns(connection, table, wanted, existing)
             else:
                 _create(connection, table, wanted)
+            drop_undeclared(connection, table.schema, table.name, table.foreign_keys)
             _comment(connection, table)
 
 
@@ -318,7 +343,10 @@ def _create(connection: Connection, table: PublishedTable, columns: Mapping[str,
 def _add_columns(
     connection: Connection, table: PublishedTable, wanted: Mapping[str, str], existing: Mapping[str, str]
 ) -> None:
-    remedy = f"drop table {table.schema}.{table.name}: the next run makes it anew, and its readers' views must be too"
+    remedy = (
+        f"drop table {table.schema}.{table.name} cascade: the next run makes it anew, with the foreign keys that refer "
+        "to it, and its readers' views must be too"
+    )
     changed = [name for name, kind in wanted.items() if existing.get(name, kind) != kind]
     if changed:
         shapes = ", ".join(f"{name} ({existing[name]} to {wanted[name]})" for name in changed)

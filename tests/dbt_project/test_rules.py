@@ -9,6 +9,7 @@ import pytest
 
 from infra import embedded
 from sevenfold.dbt import PROJECT, dbt, read_manifest
+from sevenfold.publication import published_tables
 from tests.conftest import fresh_warehouse
 
 VARIABLES = {"as_of_date": "2026-07-01", "as_of_at": "2026-07-01 00:00:00+00"}
@@ -72,6 +73,19 @@ def test_every_column_that_readers_see_is_described(manifest: dict[str, Any]) ->
     for node in published:
         assert node["columns"], node["name"]
         assert [name for name, column in node["columns"].items() if not column["description"]] == [], node["name"]
+
+
+def test_foreign_keys_hold_columns_and_refer_to_the_whole_key_of_a_published_table(manifest: dict[str, Any]) -> None:
+    tables = {(table.schema, table.name): table for table in published_tables(manifest)}
+    keys = [key for table in tables.values() for key in table.foreign_keys]
+    assert len(keys) >= 14
+    for key in keys:
+        assert key.column in tables[key.schema, key.table].column_descriptions, key
+        assert len(tables[key.referenced_schema, key.referenced_table].primary_key) == 1, key
+    with_state = [table for table in tables.values() if "state_code" in table.column_descriptions]
+    assert {table.name for table in with_state if table.name != "dim_customer_states"} == {
+        key.table for key in keys if key.column == "state_code"
+    }
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)

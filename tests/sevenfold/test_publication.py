@@ -1,5 +1,6 @@
 """Publication: differences only, all at once, never in a reader's way."""
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 
 from sevenfold import publication, runs
+from sevenfold.foreign_keys import ForeignKey
 from sevenfold.publication import PublicationError, PublishedTable, publish, published_tables
 from sevenfold.warehouse import connect
 
@@ -201,3 +203,111 @@ def test_the_manifest_says_what_is_published() -> None:
 def test_an_incomplete_model_is_refused(meta: dict[str, object]) -> None:
     with pytest.raises(PublicationError, match="Model dim_colours"):
         published_tables(manifest(**meta))
+
+
+SHADES = PublishedTable("dim_shades", "marts", "candidate", ("shade_id",))
+SHADED = dataclasses.replace(
+    COLOURS,
+    foreign_keys=(
+        ForeignKey("marts", "dim_colours", "shade", "marts", "dim_shades"),
+        ForeignKey("marts", "dim_colours", "twin_id", "marts", "dim_colours"),
+    ),
+)
+SHADED_COLUMNS = "colour_id, label, shade, twin_id"
+
+
+def propose_shades(rows: str) -> None:
+    with connect("transformer") as connection:
+        connection.execute("drop table if exists candidate.dim_shades")
+        connection.execute(
+            f"create table candidate.dim_shades as select * from (values {rows}) as t (shade_id)".encode()
+        )
+
+
+def references() -> list[tuple[Any, ...]]:
+    return read(
+        "select conname, confrelid::regclass::text, condeferred, convalidated from pg_constraint "
+        "where contype = 'f' and conrelid = 'marts.dim_colours'::regclass order by conname"
+    )
+
+
+def test_foreign_keys_are_published_and_one_transaction_may_write_in_any_order(open_run: OpenRun) -> None:
+    run = open_run()
+    propose_shades("('dark')")
+    propose("(1, 'red', 'dark', 2), (2, 'rose', null, 1)", SHADED_COLUMNS)
+    publish(run, [SHADED, SHADES], with_ledger=False)
+    expected = [
+        ("dim_colours_shade_to_dim_shades", "marts.dim_shades", True, True),
+        ("dim_colours_twin_id_to_dim_colours", "marts.dim_colours", True, True),
+    ]
+    assert references() == expected
+    # The colours are written before the shades: 'light' comes after what refers to it, 'dark' goes before.
+    propose_shades("('light')")
+    propose("(2, 'rose', null, 3), (3, 'blue', 'light', 2)", SHADED_COLUMNS)
+    assert publish(run, [SHADED, SHADES], with_ledger=False) == 5
+    assert publish(run, [SHADED, SHADES], with_ledger=False) == 0
+    assert references() == expected
+    with pytest.raises(psycopg.errors.ForeignKeyViolation), connect() as connection:
+        connection.execute("delete from marts.dim_shades")
+
+
+def test_a_warehouse_that_was_published_without_foreign_keys_gets_them(open_run: OpenRun) -> None:
+    run = open_run()
+    propose_shades("('dark')")
+    propose("(1, 'red', 'dark', 1)", SHADED_COLUMNS)
+    publish(run, [COLOURS, SHADES], with_ledger=False)
+    with connect("publisher") as connection:
+        connection.execute("create view marts.a_readers_own_view as select label from marts.dim_colours")
+    assert references() == []
+    assert publish(run, [SHADED, SHADES], with_ledger=False) == 0
+    assert len(references()) == 2
+    propose("(1, 'red', 'dark', 1), (2, 'blue', 'dark', 2)", SHADED_COLUMNS)
+    one = dataclasses.replace(SHADED, foreign_keys=SHADED.foreign_keys[:1])
+    assert publish(run, [one, SHADES], with_ledger=False) == 1
+    assert [name for name, *_ in references()] == ["dim_colours_shade_to_dim_shades"]
+    # Made again while the transaction has written rows whose other key is still to be checked.
+    propose("(1, 'red', 'dark', 1), (3, 'blue', 'dark', 3)", SHADED_COLUMNS)
+    assert publish(run, [SHADED, SHADES], with_ledger=False) == 2
+    assert len(references()) == 2
+    assert read("select * from marts.a_readers_own_view order by label") == [("blue",), ("red",)]
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["when_it_is_made", "when_it_is_there"])
+def test_a_reference_to_nothing_is_refused_without_its_value_and_nothing_is_published(
+    open_run: OpenRun, is_first: bool
+) -> None:
+    run = open_run()
+    propose_shades("('dark')")
+    propose("(1, 'red', 'dark', 1)", SHADED_COLUMNS)
+    publish(run, [COLOURS if is_first else SHADED, SHADES], with_ledger=False)
+    propose("(1, 'red', 'ana@example.com', 1), (2, 'blue', 'dark', 1)", SHADED_COLUMNS)
+    with pytest.raises(PublicationError, match=r"marts\.dim_colours: .* dim_colours_shade_to_dim_shades") as caught:
+        publish(run, [SHADED, SHADES], with_ledger=False)
+    assert "ana@example.com" not in str(caught.value)
+    assert caught.value.__suppress_context__
+    assert [row[0] for row in colours()] == [1]
+
+
+def test_a_reader_is_not_blocked_while_foreign_keys_are_made(open_run: OpenRun) -> None:
+    run = open_run()
+    propose_shades("('dark')")
+    propose("(1, 'red', 'dark', 1)", SHADED_COLUMNS)
+    publish(run, [COLOURS, SHADES], with_ledger=False)
+    with connect() as reader:
+        assert reader.execute("select label from marts.dim_colours").fetchall() == [("red",)]
+        publisher = threading.Thread(target=publish, args=(run, [SHADED, SHADES], False), daemon=True)
+        publisher.start()
+        publisher.join(timeout=30)
+        assert not publisher.is_alive()
+    assert len(references()) == 2
+
+
+def test_the_manifest_says_what_refers_to_what() -> None:
+    (table,) = published_tables(
+        manifest(published_schema="marts", primary_key=["colour_id"], foreign_keys={"shade": ["restricted.shades"]})
+    )
+    assert table.foreign_keys == (ForeignKey("marts", "dim_colours", "shade", "restricted", "shades"),)
+    with pytest.raises(PublicationError, match=r"foreign_keys of shade names 'candidate\.shades'"):
+        published_tables(
+            manifest(published_schema="marts", primary_key=["colour_id"], foreign_keys={"shade": ["candidate.shades"]})
+        )
