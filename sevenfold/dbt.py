@@ -75,9 +75,27 @@ def check_project() -> None:
 
 
 def write_docs() -> Path:
-    """Write the data dictionary: one page, opens offline."""
-    _result("docs generate", invoke(["docs", "generate", "--static", *_project_options()]))
-    return target_folder() / "static_index.html"
+    """Write the data dictionary: one page that opens offline; a table stands under the schema where readers find it."""
+    _result("docs generate", invoke(["docs", "generate", *_project_options()]))
+    target = target_folder()
+    page = (target / "index.html").read_text(encoding="utf-8")
+    manifest, catalog = (json.loads((target / f"{name}.json").read_bytes()) for name in ("manifest", "catalog"))
+    _name_published_schemas(manifest, catalog)
+    for place, content in (("MANIFEST.JSON INLINE DATA", manifest), ("CATALOG.JSON INLINE DATA", catalog)):
+        page = page.replace(f'"{place}"', json.dumps(content), 1)
+    dictionary = target / "static_index.html"
+    dictionary.write_text(page, encoding="utf-8")
+    return dictionary
+
+
+def _name_published_schemas(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:
+    """Put the published schema in place of the one that dbt builds in, in what is written on the page alone."""
+    for key, node in manifest["nodes"].items():
+        if schema := node["config"].get("meta", {}).get("published_schema"):
+            node["relation_name"] = node["relation_name"].replace(f'"{node["schema"]}"', f'"{schema}"')
+            node["schema"] = schema
+            if key in catalog["nodes"]:
+                catalog["nodes"][key]["metadata"]["schema"] = schema
 
 
 def target_folder() -> Path:

@@ -1,6 +1,9 @@
 """dbt as a run calls it: on a warehouse, in this process, silent about values."""
 
+import json
 import logging
+import re
+from typing import Any
 
 import pytest
 
@@ -41,3 +44,30 @@ def test_only_the_first_lines_of_a_database_error_are_said() -> None:
     said = dbt._first_lines(message)
     assert said.startswith("Database Error in model dim_customers (models/marts/dim_customers.sql)")
     assert said.endswith("invalid input syntax for type date: (value hidden)")
+
+
+def test_the_dictionary_files_tables_where_readers_find_them(warehouse: str) -> None:
+    variables = {"as_of_date": "2026-07-01", "as_of_at": "2026-07-01 00:00:00+00"}
+    dbt.dbt("seed", select="customer_states", variables=variables)
+    dbt.dbt("build", select="dim_customer_states", variables=variables)
+    page = dbt.write_docs().read_text(encoding="utf-8")
+    written = {str(document["metadata"]["dbt_schema_version"]): document for document in embedded(page)}
+    (catalog,) = (document for version, document in written.items() if "/catalog/" in version)
+    (manifest,) = (document for version, document in written.items() if "/manifest/" in version)
+    schemas = {name: node["schema"] for name, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    assert schemas["model.sevenfold.dim_customer_states"] == "marts"
+    assert schemas["model.sevenfold.golden_records"] == "restricted"
+    assert schemas["model.sevenfold.ledger_customers_proposed"] == "candidate"
+    assert catalog["nodes"]["model.sevenfold.dim_customer_states"]["metadata"]["schema"] == "marts"
+    assert manifest["nodes"]["model.sevenfold.dim_customer_states"]["relation_name"].endswith(
+        '."marts"."dim_customer_states"'
+    )
+    # Publication reads where dbt has built, and still does.
+    assert dbt.read_manifest()["nodes"]["model.sevenfold.dim_customer_states"]["schema"] == "candidate"
+    assert "INLINE DATA" not in page
+
+
+def embedded(page: str) -> list[dict[str, Any]]:
+    """The documents of dbt that a page holds."""
+    starts = [match.start() for match in re.finditer(r'\{"metadata": \{"dbt_schema_version"', page)]
+    return [json.JSONDecoder().raw_decode(page, start)[0] for start in starts]
