@@ -225,7 +225,10 @@ def source_check(
     """Check a contract against its source: columns, rows, and how far each field is filled. Shows no value."""
     from sources.extract import check_contract
 
-    console.print(str(check_contract(contract)), markup=False)
+    found = check_contract(contract)
+    console.print(str(found), markup=False)
+    if not found.is_good:
+        raise typer.Exit(FAILED)
 
 
 @source_app.command("list")

@@ -31,6 +31,7 @@ class EntityCheck:
         filled_shares: Per canonical field the share of rows, 0 to 1, where at least one of its columns is not blank.
         rows_without_key: Rows whose key is blank: they would be quarantined. 0 for an entity without key.
         repeated_keys: Keys that stand on several rows: versions of one record, or a key that is none.
+        minimum_rows: Rows that the contract expects at least.
     """
 
     entity_code: str
@@ -42,12 +43,25 @@ class EntityCheck:
     filled_shares: dict[str, float]
     rows_without_key: int
     repeated_keys: int
+    minimum_rows: int
+
+    @property
+    def has_too_few_rows(self) -> bool:
+        """Whether the raw gate would stop a run at so few rows; of several files only the last was counted."""
+        return self.file_count <= 1 and self.row_count < self.minimum_rows
 
     def __str__(self) -> str:
         """Write the findings for people, a line each."""
         files = f" (the last of {self.file_count} files)" if self.file_count > 1 else ""
         lines = [f"{self.entity_code}: {self.row_count:,} rows in {self.location}{files}"]
         lines += [f"  {share:7.1%} {field}" for field, share in self.filled_shares.items()]
+        if self.has_too_few_rows:
+            lines.append(
+                f"  too few rows: the contract expects at least {self.minimum_rows:,}, and the raw gate would stop the "
+                "run. Ask the source's owner, or correct expected.minimum_rows."
+            )
+        elif self.row_count < self.minimum_rows:
+            lines.append(f"  the contract expects at least {self.minimum_rows:,} rows, in all files together.")
         if self.rows_without_key:
             lines.append(f"  {self.rows_without_key:,} rows have no key: they would be quarantined.")
         if self.repeated_keys:
@@ -59,14 +73,20 @@ class EntityCheck:
 
 @dataclass(frozen=True)
 class ContractCheck:
-    """A contract that can be used, and what stands behind each of its entities."""
+    """A contract that is well written, and what stands behind each of its entities."""
 
     contract: Contract
     entities: tuple[EntityCheck, ...]
 
+    @property
+    def is_good(self) -> bool:
+        """Whether every entity holds the rows that its contract expects."""
+        return not any(entity.has_too_few_rows for entity in self.entities)
+
     def __str__(self) -> str:
         """Write the findings for people."""
-        head = f"{self.contract.file} can be used: {self.contract.label}, {self.contract.country}."
+        verdict = "can be used" if self.is_good else "would stop a run"
+        head = f"{self.contract.file} {verdict}: {self.contract.label}, {self.contract.country}."
         return "\n".join([head, *map(str, self.entities)])
 
 
@@ -107,6 +127,7 @@ def _check_entity(connection: psycopg.Connection[Any], contract: Contract, entit
         filled_shares={field: count / max(row_count, 1) for field, count in zip(fields, filled, strict=True)},
         rows_without_key=without_key if key else 0,
         repeated_keys=repeated if key else 0,
+        minimum_rows=entity.expected.minimum_rows,
     )
 
 

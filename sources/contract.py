@@ -182,7 +182,12 @@ class Expected(_Strict):
     """What a healthy delivery looks like."""
 
     freshness: Duration | None = Field(default=None, description="Oldest acceptable age of the newest row.")
-    minimum_rows: int = Field(default=1, ge=0, description="Rows the source holds at least; 0 allows an empty one.")
+    minimum_rows: int = Field(
+        default=1,
+        ge=0,
+        description="Rows that a whole read holds at least (a table without cursor, one file), or raw in all where the "
+        "source comes in increments (a cursor, several files). 0 allows an empty source.",
+    )
 
 
 class Entity(_Strict):

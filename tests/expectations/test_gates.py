@@ -128,6 +128,44 @@ def test_broken_deliveries_stop_at_the_raw_door(filled: str, change: str, contro
     assert f"RAW-POINT_OF_SALE-CUSTOMER_RECORDS-{control}:" in message
 
 
+LATER = """
+    insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_read, rows_landed, cursor_from)
+    values ('{run}', 'point_of_sale', 'customer_records', '{status}', {rows_read}, 0, {cursor_from})
+"""
+
+
+def test_a_whole_delivery_that_is_cut_stops_whatever_raw_holds_and_running_again_does_not_help(filled: str) -> None:
+    execute(
+        filled,
+        "update ops.source_contracts set minimum_rows = 150",
+        LATER.format(run=RUN, status="unchanged", rows_read=149, cursor_from="null"),
+    )
+    _, message = failed_controls("raw")
+    assert "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-ROWS" in message
+    assert "the last read of the whole source holds at least the 150 rows" in message
+    assert "observed 149, expected at least 150" in message
+    execute(filled, LATER.format(run=RUN, status="unchanged", rows_read=0, cursor_from="null"))  # the file is known
+    assert "observed 149" in failed_controls("raw")[1]
+    execute(filled, LATER.format(run=RUN, status="unchanged", rows_read=150, cursor_from="null"))
+    assert run_gate("raw", RUN).failed_critical == 0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["cursor_column = 'updated_at', format_code = 'sql'", "location = 'till_*.csv', format_code = 'csv'"],
+    ids=["cursor", "several_files"],
+)
+def test_a_small_increment_passes_where_raw_holds_enough(filled: str, kind: str) -> None:
+    execute(
+        filled,
+        f"update ops.source_contracts set minimum_rows = 150, {kind}",
+        LATER.format(run=RUN, status="unchanged", rows_read=1, cursor_from="'2026-06-29'"),
+    )
+    assert run_gate("raw", RUN).failed_critical == 0
+    execute(filled, "update ops.source_contracts set minimum_rows = 201")
+    assert "raw holds, from all increments, at least the 201 rows" in failed_controls("raw")[1]
+
+
 @pytest.mark.parametrize(
     ("value_format", "value", "status", "observed"),
     [

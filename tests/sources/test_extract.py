@@ -19,7 +19,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from sevenfold.cli import app
 from sevenfold.settings import REPOSITORY, get_settings
 from sevenfold.stages import input_fingerprint
 from sources.check import check_contract
@@ -528,6 +530,28 @@ def test_a_check_counts_without_showing_or_keeping_anything(warehouse: str, tmp_
     with psycopg.connect(warehouse) as connection:
         assert connection.execute("select count(*) from pg_tables where schemaname = 'raw'").fetchone() == (0,)
     assert batches(warehouse, "batch_id") == []
+
+
+@pytest.mark.parametrize(
+    ("minimum_rows", "is_good", "said"),
+    [
+        (2, True, "can be used"),
+        (3, False, "too few rows: the contract expects at least 3,"),
+    ],
+)
+def test_a_check_judges_the_number_of_rows(
+    warehouse: str, tmp_path: Path, minimum_rows: int, is_good: bool, said: str
+) -> None:
+    (tmp_path / "s.csv").write_text("id,name\n1,Ana\n2,Eva\n", encoding="utf-8")
+    source = contract(tmp_path, location="s*.csv", expected={"minimum_rows": minimum_rows})
+    found = check_contract(source.file)
+    assert found.is_good == is_good
+    assert said in str(found)
+    answer = CliRunner().invoke(app, ["source", "check", str(source.file)])
+    assert (answer.exit_code == 0) == is_good
+    (tmp_path / "s2.csv").write_text("id,name\n3,Noé\n", encoding="utf-8")
+    assert check_contract(source.file).is_good
+    assert f"expects at least {minimum_rows} rows, in all files together" in str(check_contract(source.file))
 
 
 def test_a_delivery_is_streamed(tmp_path: Path) -> None:
