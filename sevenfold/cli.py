@@ -318,9 +318,33 @@ def warehouse_add_user(
     ] = "bi_reader",
 ) -> None:
     """Make a login that may read; its password is generated and shown once."""
-    from sevenfold.warehouse import create_login
+    from sevenfold.logins import create_login
 
     console.print(f"User {name}, password {create_login(name, group)}   (shown once)", markup=False)
+
+
+@warehouse_app.command("list-users")
+def warehouse_list_users() -> None:
+    """List the logins that may read, and how many sessions of each are open."""
+    from sevenfold.logins import list_logins
+
+    table = Table(box=None)
+    for heading in ("User", "Reads as", "Sessions"):
+        table.add_column(heading)
+    logins = list_logins()
+    for login in logins:
+        table.add_row(_escaped(login.name), ", ".join(login.groups), str(login.session_count))
+    console.print(table if logins else "No reader has a login: `sevenfold warehouse add-user` makes one.")
+
+
+@warehouse_app.command("drop-user")
+def warehouse_drop_user(name: Annotated[str, typer.Argument(help="Login name.")]) -> None:
+    """Drop a login that may read; its open sessions may read no more."""
+    from sevenfold.logins import drop_login
+
+    sessions = drop_login(name)
+    left = f" Open sessions, which read nothing from now on: {sessions}." if sessions else ""
+    console.print(f"Dropped the user {name}.{left}", markup=False)
 
 
 def _conf(as_of: dt.datetime | None, contracts: Path | None, full: bool) -> dict[str, object]:

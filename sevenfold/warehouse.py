@@ -1,6 +1,5 @@
 """The warehouse: one way to reach it, for every room, as the role that the step needs."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 ROLE_PREFIX = "sevenfold_"  # roles are shared by all databases of a server
 PIPELINE_ROLES = ("loader", "transformer", "publisher")
-READER_ROLES = ("bi_reader", "pii_reader", "auditor")
-READER_STATEMENT_TIMEOUT = "5min"
 CONNECT_SECONDS = 10
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
@@ -113,43 +110,6 @@ def arrow_connection(role: str | None = None) -> "ArrowConnection":
 def role_name(role: str) -> str:
     """Return a role's name in the database: `loader` is `sevenfold_loader` there."""
     return role if role.startswith(ROLE_PREFIX) else ROLE_PREFIX + role
-
-
-def create_login(name: str, group: str) -> str:
-    """Make a user who may read what a group may read; return the generated password, which is stored nowhere.
-
-    The user's transactions are read-only and a statement ends after five minutes, unless the user sets it otherwise.
-
-    Args:
-        name: the user's name, new to the server.
-        group: `bi_reader` (marts), `pii_reader` (marts and personal data) or `auditor` (marts, quality, operations).
-
-    Raises:
-        WarehouseError: when the group is unknown or the name is taken.
-        MissingRightsError: when the URL's user may not make users.
-    """
-    if group not in READER_ROLES:
-        raise WarehouseError(f"There is no group of readers named {group}: choose {', '.join(READER_ROLES)}.")
-    password = secrets.token_urlsafe(24)
-    user = sql.Identifier(name)
-    with connect() as connection, clear_errors(f"The user {name} cannot be made"):
-        hashed = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-        try:
-            connection.execute(
-                sql.SQL("create role {} login password {} in role {}").format(
-                    user, sql.Literal(hashed), sql.Identifier(role_name(group))
-                )
-            )
-        except psycopg.errors.DuplicateObject:
-            raise WarehouseError(f"The server has a user named {name} already. Choose another name.") from None
-        for parameter, value in (
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", READER_STATEMENT_TIMEOUT),
-        ):
-            connection.execute(
-                sql.SQL("alter role {} set {} = {}").format(user, sql.Identifier(parameter), sql.Literal(value))
-            )
-    return password
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import pytest
 from psycopg import sql
 
 from sevenfold.errors import MissingRightsError, WarehouseError
-from sevenfold.warehouse import connect, create_login
+from sevenfold.logins import create_login, drop_login, list_logins
+from sevenfold.warehouse import connect
 
 WRITTEN = {
     "loader": {"raw"},
@@ -141,3 +142,39 @@ def test_a_role_that_may_not_be_taken_is_named(each_warehouse: str) -> None:
         connect("bi_reader")
     with pytest.raises(MissingRightsError, match="sevenfold_nobody"):
         connect("nobody")
+
+
+def test_readers_are_listed_with_their_groups_and_no_one_else(reader_url: str) -> None:
+    name = str(psycopg.conninfo.conninfo_to_dict(reader_url)["user"])
+    with psycopg.connect(reader_url):
+        (listed,) = [login for login in list_logins() if login.name == name]
+        assert (listed.groups, listed.session_count) == (("bi_reader",), 1)
+    assert {"sevenfold", "postgres"}.isdisjoint(login.name for login in list_logins())
+
+
+def test_a_dropped_reader_reads_no_more(reader_url: str) -> None:
+    name = str(psycopg.conninfo.conninfo_to_dict(reader_url)["user"])
+    with psycopg.connect(reader_url, autocommit=True) as connection:
+        assert connection.execute("select count(*) from marts.things").fetchone() == (1,)
+        assert drop_login(name) == 1
+        with pytest.raises(psycopg.Error):
+            connection.execute("select count(*) from marts.things")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(reader_url)
+    assert name not in {login.name for login in list_logins()}
+    with pytest.raises(WarehouseError, match=f"no reader's login named {name}"):
+        drop_login(name)
+
+
+def test_no_user_but_a_reader_is_dropped(each_warehouse: str) -> None:
+    for name in ("sevenfold", "postgres", "sevenfold_bi_reader", "nobody"):
+        with pytest.raises(WarehouseError, match=f"no reader's login named {name}"):
+            drop_login(name)
+
+
+def test_a_reader_with_rights_of_his_own_is_not_dropped(reader_url: str) -> None:
+    name = str(psycopg.conninfo.conninfo_to_dict(reader_url)["user"])
+    with connect("publisher") as connection:
+        connection.execute(sql.SQL("grant update on marts.things to {}").format(sql.Identifier(name)))
+    with pytest.raises(WarehouseError, match="drop owned by"):
+        drop_login(name)
