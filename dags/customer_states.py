@@ -106,6 +106,7 @@ def close_run(run_id: str | None = None, ti: Any = None) -> str:
 
 @dag(
     dag_display_name="Customer states",
+    description="From the sources to golden records and the seven states, every night at three",
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone=TIME_ZONE),
     start_date=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
     catchup=False,
@@ -135,8 +136,8 @@ def close_run(run_id: str | None = None, ti: Any = None) -> str:
         "contracts": Param(
             None,
             type=["null", "string"],
-            title="Contracts",
-            description="A folder with other contracts than the configured ones.",
+            title="Folder of contracts",
+            description="Other contracts than the configured ones: a folder that the workers reach. Empty: the configured.",
         ),
     },
 )

@@ -19,6 +19,7 @@ def train(params: Any = None, run_id: str | None = None) -> str:
 
 @dag(
     dag_display_name="Train the matching model",
+    description="By hand: learn from the records of the last run; decides nothing until it is configured",
     schedule=None,
     start_date=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
     catchup=False,
