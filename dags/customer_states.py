@@ -137,7 +137,7 @@ def close_run(run_id: str | None = None, ti: Any = None) -> str:
             None,
             type=["null", "string"],
             title="Folder of contracts",
-            description="Other contracts than the configured ones: a folder that the workers reach. Empty: the configured.",
+            description="Other contracts than the configured ones, in a folder that the workers reach.",
         ),
     },
 )
