@@ -58,7 +58,7 @@ order by batches.source_code collate "C", batches.entity_code collate "C", batch
     "contracts": """
 select
     source_code, entity_code, label, touchpoint_code, mode_code, owner, format_code, location, key_columns,
-    minimum_rows, freshness::text as freshness, contract_hash
+    minimum_rows, justify_hours(freshness)::text as freshness, contract_hash
 from ops.source_contracts
 where is_active
 order by source_code collate "C", entity_code collate "C\"""",

@@ -67,6 +67,12 @@ def heading(code: str | None) -> str:
     return words(code).capitalize()
 
 
+def stage(code: str) -> str:
+    """A stage as words; an extract says of what: ``extract.app.customer_records`` is Extract: app, customer records."""
+    name, *parts = code.split(".")
+    return f"{heading(name)}: {', '.join(map(words, parts))}" if parts else heading(name)
+
+
 def column_heading(column: str) -> str:
     """The heading of a mart's column: what is counted, rather than how the column is named."""
     for suffix in ("_count", "_code"):
@@ -86,5 +92,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "size": size,
     "words": words,
     "heading": heading,
+    "stage": stage,
     "column_heading": column_heading,
 }

@@ -235,3 +235,15 @@ def test_the_folder_s_name_is_safe_and_unique(warehouse: str) -> None:
 def test_an_unknown_run_is_said_so(warehouse: str) -> None:
     with pytest.raises(SevenfoldError, match="There is no run nosuch"):
         write_report("nosuch")
+
+
+def test_stages_and_freshness_read_as_words(published: str) -> None:
+    execute(
+        published,
+        f"insert into ops.run_stages values ('{RUN}', 'extract.app.customer_records', '2026-07-01 02:00+00', 1, 5)",
+        "update ops.source_contracts set freshness = '168 hours'",
+    )
+    said = Page(html()).text
+    assert "Extract: app, customer records" in said
+    assert "7 days" in said
+    assert "168:00" not in said
