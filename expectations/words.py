@@ -78,7 +78,7 @@ def column_heading(column: str) -> str:
     for suffix in ("_count", "_code"):
         if column.endswith(suffix):
             name = heading(column.removesuffix(suffix))
-            return name if suffix == "_code" or name[-1].isdigit() else f"{name}s"
+            return name if suffix == "_code" or name[-1].isdigit() or name.endswith("ed") else f"{name}s"
     return heading(column)
 
 

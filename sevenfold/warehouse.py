@@ -163,7 +163,8 @@ def _login_problem(url: str, error: psycopg.OperationalError) -> WarehouseError:
     parts = urlsplit(url)
     place = f"{parts.hostname or 'the local socket'}:{parts.port or 5432}"
     database = parts.path.strip("/")
-    reason = str(error).strip().splitlines()[-1]
+    # libpq ends with a question of its own: "Is the server running on that host?"
+    reason = [line for line in str(error).strip().splitlines() if not line.startswith("\t")][-1].strip()
     reached = psycopg.pq.PGconn.ping(url.encode())
     if reached == psycopg.pq.Ping.OK:
         return WarehouseLoginError(

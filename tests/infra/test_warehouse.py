@@ -108,7 +108,7 @@ def test_a_server_that_is_away(configure: pytest.MonkeyPatch) -> None:
         use(configure, f"postgresql://ana:secret@127.0.0.1:{port}/sevenfold")
         for open_connection in (connect, arrow_connection):
             with pytest.raises(
-                WarehouseUnreachableError, match=f"No warehouse server answers at 127.0.0.1:{port}"
+                WarehouseUnreachableError, match=rf"No warehouse server answers at 127\.0\.0\.1:{port}: .* refused\."
             ) as caught:
                 open_connection()
             assert "secret" not in str(caught.value)
