@@ -30,6 +30,9 @@ status: $(INSTALLED)  ## What is running, what was published last, what failed
 report: $(INSTALLED)  ## Where the report of the last run is (run=ID for another one)
 	@sevenfold report $(run)
 
+benchmark-accuracy: $(INSTALLED)  ## Link public data with Sevenfold and its peers, and compare (arguments='--sets fake_1000')
+	@$(PYTHON) -m benchmarks.accuracy.harness $(arguments)
+
 docs: $(INSTALLED)  ## Write the data dictionary of every table as one page
 	@sevenfold docs
 
@@ -47,7 +50,7 @@ lint: $(INSTALLED) types  ## Style, types and SQL
 	@sqlfluff lint --nocolor --disable-progress-bar --processes 2 dbt_project
 
 types: $(INSTALLED)
-	@mypy conftest.py $(wildcard $(ROOMS))
+	@mypy conftest.py $(wildcard $(ROOMS)) benchmarks/*/*.py
 
 parse: $(INSTALLED)  ## Does the dbt project hold together? Every deprecation and unknown key is an error
 	@sevenfold check-project
@@ -66,7 +69,7 @@ clean:  ## Stop everything and delete what runs have made: warehouse, reports, l
 
 help:  ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 # uv comes by pip, both locks carry hashes, and the project is a link to this folder. Nothing happens when the locks are as installed.
 $(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
@@ -81,4 +84,4 @@ $(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
 	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: demo run up down status report docs install test test-fast lint types parse format lock clean help
+.PHONY: demo run up down status report benchmark-accuracy docs install test test-fast lint types parse format lock clean help

@@ -381,7 +381,8 @@ def wilson(share: float, size: float) -> tuple[float, float]:
     scale = 1 + _Z**2 / size
     centre = (share + _Z**2 / (2 * size)) / scale
     half = _Z * math.sqrt(max(share * (1 - share), 0.0) / size + _Z**2 / (4 * size**2)) / scale
-    return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
+    # The bounds hold the share itself, also where rounding says otherwise.
+    return float(min(max(centre - half, 0.0), share)), float(max(min(centre + half, 1.0), share))
 
 
 def _sizes(connection: duckdb.DuckDBPyConnection, column: str) -> tuple[dict[str, int], int]:

@@ -1,0 +1,1 @@
+"""How right Sevenfold and its peers are, on the same data."""

@@ -1,0 +1,168 @@
+"""The benchmark's results for people: a table, a picture, and the Senzing truth set group by group."""
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import duckdb
+
+if TYPE_CHECKING:
+    from benchmarks.accuracy.harness import System
+
+TITLES = {
+    "historical_50k": "historical_50k (50,578 records of 5,156 people)",
+    "fake_1000": "fake_1000 (1,000 records of 251 people)",
+    "febrl3": "Febrl 3 (5,000 records of 2,000 people)",
+    "febrl4": "Febrl 4 (10,000 records of 5,000 people)",
+    "senzing_truth": "Senzing truth set (159 records of 85 people and organisations)",
+    "retailer": "Simulated retailer",
+}
+
+
+def write(folder: Path, systems: tuple["System", ...], work: Path) -> None:
+    """Write `accuracy.md`, `accuracy.svg` and `senzing_truth.md` from `accuracy.json`."""
+    content = json.loads((folder / "accuracy.json").read_text(encoding="utf-8"))
+    (folder / "accuracy.md").write_text(table(content, systems), encoding="utf-8")
+    draw(content, [system.name for system in systems]).save(folder / "accuracy.svg")
+    truth = work / "input" / "senzing_truth"
+    assignments = work / "assignments" / "senzing_truth__sevenfold.parquet"
+    if truth.exists() and assignments.exists():
+        (folder / "senzing_truth.md").write_text(senzing(truth, assignments), encoding="utf-8")
+
+
+def table(content: dict[str, Any], systems: tuple["System", ...]) -> str:
+    """All figures as Markdown."""
+    lines = [
+        "# Accuracy, measured\n",
+        "Written by `make benchmark-accuracy`; the same figures with more digits are in `accuracy.json`. All figures "
+        "are of clusters, over every record of the set; in brackets the 95 % interval over people "
+        "(`splink_models/evaluation.py`). Seconds and memory depend on what else the machine does: `load` is the load "
+        "average before the run.\n",
+    ]
+    for name, title in TITLES.items():
+        if found := content["sets"].get(name):
+            lines += _set_table(name, title, found, [system.name for system in systems])
+    lines += ["## Settings\n", *(f"- **{system.name}**: {system.settings}." for system in systems), ""]
+    return "\n".join(lines)
+
+
+def _set_table(name: str, title: str, found: dict[str, Any], order: list[str]) -> list[str]:
+    if name == "retailer":
+        made = next(iter(found.values()))["retailer"]
+        title += f" ({made['people']:,} people, seed {made['seed']})"
+    lines = [
+        f"## {title}\n",
+        "| system | pair precision | pair recall | pair F1 | B-cubed F1 | exact clusters | largest | s | MiB | load |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for system in order:
+        if system in found:
+            lines.append(_row(system, found[system]))
+    return [*lines, ""]
+
+
+def _row(system: str, outcome: dict[str, Any]) -> str:
+    usage = outcome["usage"]
+    spent = [f"{usage['seconds']:.0f}", f"{usage['peak_mebibytes']:.0f}", f"{outcome['load_before']}"]
+    if "problem" in outcome:
+        return f"| {' | '.join([system, outcome['problem'], *[''] * 5, *spent])} |"
+    pairs = outcome["pairs"]
+    shown = [*(pairs[measure] for measure in ("precision", "recall", "f1")), outcome["b_cubed"]["f1"]]
+    exact = f"{outcome['exact']:,} of {outcome['true_clusters']:,}"
+    return f"| {' | '.join([system, *map(_estimate, shown), exact, str(outcome['largest_found']), *spent])} |"
+
+
+def _estimate(estimate: dict[str, float] | None) -> str:
+    if estimate is None:
+        return "none"
+    return f"{estimate['value']:.4f} ({estimate['low']:.3f}-{estimate['high']:.3f})"
+
+
+def draw(content: dict[str, Any], order: list[str]) -> Any:
+    """The picture: pairwise F1 and B-cubed F1 of each system on each set, with intervals."""
+    rows = [
+        {"set": name, "system": system, "measure": label, **outcome[view]["f1"]}
+        for name in TITLES
+        for system, outcome in content["sets"].get(name, {}).items()
+        for view, label in (("pairs", "pairwise F1"), ("b_cubed", "B-cubed F1"))
+        if "problem" not in outcome and outcome[view]["f1"] is not None
+    ]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=alt.Y("system:N", sort=order, title=None),
+        color=alt.Color("system:N", sort=order, legend=None),
+    )
+    points = base.mark_point(filled=True, size=60).encode(
+        x=alt.X("value:Q", title=None, scale=alt.Scale(domain=[0, 1])),
+    )
+    bars = base.mark_rule().encode(x=alt.X("low:Q", title=None), x2="high:Q")
+    layered = alt.layer(bars, points).properties(width=260, height=100)
+    return layered.facet(
+        row=alt.Row("set:N", sort=list(TITLES), title=None, header=alt.Header(labelAngle=0, labelAlign="left")),
+        column=alt.Column("measure:N", sort=["pairwise F1", "B-cubed F1"], title=None),
+    )
+
+
+def senzing(truth: Path, assignments: Path) -> str:
+    """Group by group: which of its entities were found exactly, and every miss by record."""
+    rows = _senzing_rows(truth, assignments)
+    groups = sorted({row["group"] for row in rows})
+    parts = {group: [row for row in rows if row["group"] == group] for group in groups}
+    misses = {group: list(_misses(part, rows)) for group, part in parts.items()}
+    lines = [
+        "# Senzing truth set, group by group\n",
+        "Written by `make benchmark-accuracy`. A group is a case that Senzing made up; its entities are the people and "
+        "organisations in it. `split` lists the parts into which an entity fell, `joined` entities that became one. "
+        "Names stay out of this page: record numbers are those of the set.\n",
+        f"{sum(not found for found in misses.values())} of {len(groups)} groups are exactly right.\n",
+        "| group | records | entities | result |",
+        "| --- | --- | --- | --- |",
+    ]
+    for group, part in parts.items():
+        entities = len({row["actual"] for row in part})
+        lines.append(f"| {group} | {len(part)} | {entities} | {'; '.join(misses[group]) or 'right'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _senzing_rows(truth: Path, assignments: Path) -> list[dict[str, str]]:
+    kinds: dict[tuple[str, str], str] = {}
+    for name in ("customers", "reference", "watchlist"):
+        with (truth / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            kinds |= {(row["DATA_SOURCE"], row["RECORD_ID"]): row["RECORD_TYPE"] for row in csv.DictReader(file)}
+    with duckdb.connect() as connection:
+        found = dict(
+            connection.execute(
+                "select source_record_id, customer_id::varchar from read_parquet(?)", [str(assignments)]
+            ).fetchall()
+        )
+    rows = []
+    with (truth / "actual_truthset_key.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            record_id = f"senzing_{row['DATA_SOURCE'].lower()}:{row['RECORD_ID']}"
+            rows.append(
+                {
+                    "group": row["TEST_GROUP"],
+                    "actual": row["CLUSTER_ID"],
+                    "record": f"{row['DATA_SOURCE'].lower()} {row['RECORD_ID']}",
+                    "found": found.get(record_id) or f"alone {record_id}",
+                    "kind": kinds[row["DATA_SOURCE"], row["RECORD_ID"]],
+                }
+            )
+    return rows
+
+
+def _misses(part: list[dict[str, str]], rows: list[dict[str, str]]) -> Iterable[str]:
+    for actual in sorted({row["actual"] for row in part}):
+        members = [row for row in rows if row["actual"] == actual]
+        pieces: dict[str, list[str]] = {}
+        for row in members:
+            pieces.setdefault(row["found"], []).append(row["record"])
+        if len(pieces) > 1:
+            what = " (an organisation)" if any(row["kind"] == "ORGANIZATION" for row in members) else ""
+            yield f"{actual}{what} split: " + " / ".join(", ".join(piece) for piece in pieces.values())
+    for cluster in sorted({row["found"] for row in part}):
+        entities = sorted({row["actual"] for row in rows if row["found"] == cluster})
+        if len(entities) > 1:
+            yield "joined: " + ", ".join(entities)

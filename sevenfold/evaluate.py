@@ -1,0 +1,255 @@
+"""`sevenfold evaluate`: assignments against a truth, or a labelled sample where there is no truth."""
+
+# ruff: noqa: S608 - SQL is put together from column names that the files have, never from values
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sevenfold.errors import SevenfoldError
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from splink_models.evaluation import Estimate, Evaluation, Measures
+
+app = typer.Typer(help="How right are the assignments? Against a truth, or by a labelled sample (sample, labels).")
+console = Console(highlight=False)
+
+RECORD_COLUMNS = (("source_record_id",), ("source_code", "native_key"), ("record_id",), ("unique_id",))
+"""What identifies a record, by default: the first of these that a file has; several are joined by a colon."""
+CLUSTER_COLUMNS = ("customer_id", "cluster", "cluster_id", "person_id")
+SEPARATOR = ":"
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A file with one row per record.
+
+    Attributes:
+        path: Parquet or CSV.
+        record: its columns that identify a record; empty: those of `RECORD_COLUMNS`.
+        cluster: its column that says whose record it is; empty: that of `CLUSTER_COLUMNS`.
+    """
+
+    path: Path
+    record: tuple[str, ...] = ()
+    cluster: str = ""
+
+
+def read_labelled(
+    connection: "duckdb.DuckDBPyConnection",
+    assignments: LabelFile,
+    truth: LabelFile,
+    fields: LabelFile | None = None,
+    missing_are_single: bool = False,
+) -> None:
+    """Make the table `labelled` that `evaluate` reads, of files as people have them.
+
+    Args:
+        connection: where the table is made.
+        assignments: record and cluster; a cluster that is null or blank: the record is a cluster of its own.
+        truth: record and person; a person that is null or blank is no truth.
+        fields: record and any other columns, of which the filled ones are the record's pattern.
+        missing_are_single: a record of the truth that the assignments lack counts as a cluster of its own.
+
+    Raises:
+        SevenfoldError: when a file cannot be read, a column is missing, a record stands twice, or records of the truth
+            are not among the assignments.
+    """
+    _read(connection, "assigned", assignments)
+    _read(connection, "known", truth)
+    pattern = "null::varchar"
+    if fields is not None:
+        pattern = "patterns.pattern"
+        _read_patterns(connection, fields)
+    missing = _count(connection, "known where cluster is not null and record not in (select record from assigned)")
+    if missing and not missing_are_single:
+        raise SevenfoldError(
+            f"{missing:,} records of {truth.path} are not in {assignments.path}. When assignments leave out records "
+            "that stand alone, say so: --missing-are-single. Otherwise check that both name records in the same "
+            "way (--record, --truth-record)."
+        )
+    if not _count(connection, "known semi join assigned using (record)"):
+        raise SevenfoldError(
+            f"No record of {truth.path} is in {assignments.path}: they name records differently. Give the columns that "
+            "identify a record: --record and --truth-record."
+        )
+    connection.execute(f"""
+        create or replace table labelled as
+        select
+            assigned.cluster as found, known.cluster as actual,
+            case when contains(record, '{SEPARATOR}') then split_part(record, '{SEPARATOR}', 1) end as source,
+            {pattern} as pattern
+        from assigned full join known using (record)
+        {"left join patterns using (record)" if fields is not None else ""}
+    """)
+
+
+def _read(connection: "duckdb.DuckDBPyConnection", table: str, file: LabelFile) -> None:
+    """Make a table (record, cluster) of a file; a record that stands twice is an error."""
+    columns = _open(connection, file)
+    cluster = file.cluster or next((name for name in CLUSTER_COLUMNS if name in columns), "")
+    if cluster not in columns:
+        wanted = file.cluster or f"one of {', '.join(CLUSTER_COLUMNS)}"
+        raise _missing_column(file, "cluster", wanted, columns)
+    connection.execute(f"""
+        create or replace temp table {table} as
+        select {_record_sql(file, columns)} as record, nullif(trim("{cluster}"::varchar), '') as cluster from arriving
+    """)
+    twice = _count(connection, f"(select record from {table} group by record having count(*) > 1 or record is null)")
+    if twice:
+        raise SevenfoldError(
+            f"{file.path}: {twice:,} records stand on several rows, or have no name. Every record has one row: check "
+            "the columns that identify a record (--record, --truth-record), or remove the rows."
+        )
+
+
+def _read_patterns(connection: "duckdb.DuckDBPyConnection", file: LabelFile) -> None:
+    columns = _open(connection, file)
+    names = set(_record_columns(file, columns))
+    filled = ", ".join(
+        f"""case when nullif(trim("{name}"::varchar), '') is not null then '{name.replace("'", "''")}' end"""
+        for name in columns
+        if name not in names
+    )
+    if not filled:
+        raise SevenfoldError(
+            f"{file.path} has no column besides the record's: there is no field whose gaps could show."
+        )
+    connection.execute(f"""
+        create or replace temp table patterns as
+        select
+            {_record_sql(file, columns)} as record,
+            coalesce(nullif(concat_ws(', ', {filled}), ''), 'nothing') as pattern
+        from arriving
+    """)
+
+
+def _open(connection: "duckdb.DuckDBPyConnection", file: LabelFile) -> list[str]:
+    """Make the view `arriving` of a file; return its columns."""
+    import duckdb
+
+    reader = "read_parquet($path)" if file.path.suffix in {".parquet", ".pq"} else "read_csv($path, all_varchar = true)"
+    try:
+        relation = connection.sql(f"from {reader}", params={"path": str(file.path)})
+        relation.create_view("arriving", replace=True)
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise SevenfoldError(f"{file.path} cannot be read as Parquet (.parquet) or CSV: {reason}") from None
+    return list(relation.columns)
+
+
+def _record_columns(file: LabelFile, columns: list[str]) -> tuple[str, ...]:
+    wanted = file.record or next((names for names in RECORD_COLUMNS if set(names) <= set(columns)), ())
+    if not wanted or not set(wanted) <= set(columns):
+        choices = "one of " + ", ".join(" and ".join(names) for names in RECORD_COLUMNS)
+        raise _missing_column(file, "record", " and ".join(wanted) or choices, columns)
+    return wanted
+
+
+def _record_sql(file: LabelFile, columns: list[str]) -> str:
+    names = ", ".join(f'"{name}"::varchar' for name in _record_columns(file, columns))
+    return f"nullif(concat_ws('{SEPARATOR}', {names}), '')"
+
+
+def _missing_column(file: LabelFile, what: str, wanted: str, columns: list[str]) -> SevenfoldError:
+    return SevenfoldError(
+        f"{file.path} has no {what} column ({wanted}); its columns are {', '.join(columns)}. Name it: --{what} for the "
+        f"assignments, --truth-{what} for the truth."
+    )
+
+
+def _count(connection: "duckdb.DuckDBPyConnection", relation: str) -> int:
+    ((rows,),) = connection.execute(f"select count(*) from {relation}").fetchall()
+    return int(rows)
+
+
+@app.callback(invoke_without_command=True)
+def against_truth(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    context: typer.Context,
+    assignments: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Record and cluster.")] = None,
+    truth: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Record and person.")] = None,
+    records: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Records with their fields: figures per pattern.")
+    ] = None,
+    record: Annotated[list[str] | None, typer.Option(help="Column that identifies a record; repeat it.")] = None,
+    truth_record: Annotated[list[str] | None, typer.Option(help="The same in the truth.")] = None,
+    cluster: Annotated[str, typer.Option(help="Column of the cluster.")] = "",
+    truth_cluster: Annotated[str, typer.Option(help="Column of the person in the truth.")] = "",
+    missing_are_single: Annotated[
+        bool, typer.Option("--missing-are-single", help="Records that the assignments lack stand alone.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write all figures there.")] = None,
+) -> None:
+    """Score assignments against a truth: --assignments FILE --truth FILE (Parquet or CSV)."""
+    import duckdb  # heavy, as what follows: not when the command line starts
+
+    from splink_models.evaluation import evaluate
+
+    if context.invoked_subcommand is not None:
+        return
+    if assignments is None or truth is None:
+        raise SevenfoldError("Give both files: sevenfold evaluate --assignments FILE --truth FILE.")
+    named, known = tuple(record or ()), tuple(truth_record or ())
+    with duckdb.connect() as connection:
+        read_labelled(
+            connection,
+            LabelFile(assignments, named, cluster),
+            LabelFile(truth, known, truth_cluster),
+            LabelFile(records, named) if records else None,
+            missing_are_single,
+        )
+        found = evaluate(connection)
+    show(found, console)
+    if json_file is not None:
+        json_file.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+        console.print(f"\nAll figures: {json_file}", soft_wrap=True)
+
+
+def show(found: "Evaluation", target: Console) -> None:
+    """Print an evaluation as tables."""
+    target.print(
+        f"{found.records:,} records with a truth, {found.records_without_truth:,} without, "
+        f"{found.records_not_assigned:,} in no cluster.\n"
+        f"{found.found_clusters:,} clusters for {found.true_clusters:,} people, {found.exact:,} exactly right; the "
+        f"largest has {found.largest_found:,} records, the largest true one {found.largest_true:,}.\n"
+        f"{found.pairs_found:,} pairs put together, {found.pairs_true:,} true ones, {found.pairs_correct:,} in both.\n"
+    )
+    table = _table("Whole, with 95 % intervals", "View")
+    for label, measures in (("pairs", found.pairs), ("clusters", found.clusters), ("B-cubed", found.b_cubed)):
+        table.add_row(label, *_cells(measures))
+    target.print(table)
+    for title, segments in (("Per pair of sources", found.source_pairs), ("Per pattern of fields", found.patterns)):
+        if len(segments) > 1 or (segments and segments[0].records is not None):
+            part = _table(f"\n{title}: pairs", "Segment")
+            for segment in segments:
+                part.add_row(segment.name, *_cells(segment.pairs))
+            target.print(part)
+    sizes = Table(title="\nClusters by size", title_justify="left", box=None)
+    for heading in ("Records", "Found", "True"):
+        sizes.add_column(heading, justify="right")
+    for name, clusters in found.found_sizes.items():
+        sizes.add_row(name, f"{clusters:,}", f"{found.true_sizes[name]:,}")
+    target.print(sizes)
+
+
+def _table(title: str, first: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column(first, overflow="fold")
+    for heading in ("Precision", "Recall", "F1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _cells(measures: "Measures") -> list[str]:
+    return [_estimate(each) for each in (measures.precision, measures.recall, measures.f1)]
+
+
+def _estimate(estimate: "Estimate | None") -> str:
+    return "none" if estimate is None else f"{estimate.value:.4f} ({estimate.low:.4f}-{estimate.high:.4f})"
