@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 from rich.table import Table
 
-from sevenfold import evaluate
+from sevenfold import evaluate, explain
 from sevenfold.errors import SevenfoldError
 
 FAILED = 1
@@ -30,6 +30,7 @@ warehouse_app = typer.Typer(no_args_is_help=True, help="The warehouse: the embed
 app.add_typer(source_app, name="source")
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(evaluate.app, name="evaluate")
+app.command("explain")(explain.explain)
 
 console = Console(highlight=False)
 

@@ -191,8 +191,8 @@ def score(assignments: Path, truth: Path) -> dict[str, Any]:
         record, cluster = ("record_id", "cluster") if "record_id" in names else ("source_record_id", "customer_id")
         connection.execute(
             f"""create table labelled as
-            select linked.{cluster}::varchar as found, truth.cluster as actual, split_part(source_record_id, ':', 1) as source,
-                null::varchar as pattern
+            select linked.{cluster}::varchar as found, truth.cluster as actual,
+                split_part(source_record_id, ':', 1) as source, null::varchar as pattern
             from read_parquet($truth) as truth
             left join (select {record} as source_record_id, {cluster} from read_parquet($assignments)) as linked
                 using (source_record_id)""",  # noqa: S608 - two fixed pairs of names

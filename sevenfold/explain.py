@@ -1,0 +1,238 @@
+"""`sevenfold explain`: why two records, or all records of a customer, are together or apart."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sevenfold.errors import SevenfoldError
+from sevenfold.settings import get_settings
+
+if TYPE_CHECKING:
+    from splink_models.explanation import Edge, PairExplanation
+
+READER_ROLE = "transformer"
+console = Console(highlight=False)
+
+
+def explain(
+    what: Annotated[list[str], typer.Argument(help="Two records (<source>:<key>), or one customer ID.")],
+    with_values: Annotated[
+        bool, typer.Option("--with-values", help="Show the values compared as well: personal data.")
+    ] = False,
+) -> None:
+    """Say why two records, or a customer's records, are together or apart; with a picture in the reports folder."""
+    if len(what) not in {1, 2} or len(set(what)) != len(what):
+        raise SevenfoldError("Give two different records or one customer ID: sevenfold explain shop:1 till:7.")
+    from sevenfold.warehouse import connect
+
+    with connect(READER_ROLE) as connection:
+        if len(what) == 2:
+            _explain_pair(connection, what, with_values)
+        else:
+            _explain_customer(connection, what[0])
+
+
+def _explain_pair(connection: Any, record_ids: list[str], with_values: bool) -> None:
+    from splink_models.waterfall import page, table, waterfall
+
+    pair, stored = explanation(connection, record_ids)
+    sentences = [*_verdict(connection, pair, stored), _prior_sentence(pair)]
+    rows = _rows(pair, with_values)
+    headings = ["Comparison", "What was found", "Bits", "Rarity", *(["Left", "Right"] if with_values else [])]
+    title = f"{pair.left_record_id} and {pair.right_record_id}"
+    shown = Table(title=title, title_justify="left", box=None)
+    for heading in headings:
+        shown.add_column(heading, justify="right" if heading in {"Bits", "Rarity"} else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown)
+    for sentence in sentences:
+        console.print(sentence, markup=False, soft_wrap=True)
+    text = page(title, sentences, [waterfall(pair), table(headings, rows)])
+    console.print(f"\nPicture  {_write(title, text)}", soft_wrap=True)
+
+
+def explanation(connection: Any, record_ids: list[str]) -> tuple["PairExplanation", float | None]:
+    """Explain a pair by the model that scored it; or, when it is not stored, by the one that scores now.
+
+    Returns:
+        The explanation, and the weight that is stored; None when the pair is not among the scores.
+    """
+    from splink_models.explanation import crowded_values, explain_pair, model_of, read_records
+    from splink_models.model import active_model
+
+    rows = read_records(connection, record_ids)
+    left, right = sorted(record_ids, key=str.encode)
+    scores = connection.execute(
+        "select model_version, match_weight from intermediate.match_scores "
+        "where left_record_id = %s and right_record_id = %s",
+        (left, right),
+    ).fetchall()
+    if scores:
+        version, weight = scores[0]
+        model = model_of(version)
+    else:
+        model, weight = active_model(), None
+        ((count,),) = connection.execute("select count(*) from intermediate.int_match_inputs").fetchall()
+        version = model.version_for(count)
+    return explain_pair(model, version, rows, crowded_values(connection, rows, model.crowded_value_limit)), weight
+
+
+def _prior_sentence(pair: "PairExplanation") -> str:
+    total = sum(step.total for step in pair.steps)
+    return (
+        f"Prior {pair.prior_weight:+.2f} bits, comparisons {total:+.2f}, sum {pair.match_weight:+.2f}: probability "
+        f"{pair.match_probability:.6f}, by model {pair.model_version}."
+    )
+
+
+def _verdict(connection: Any, pair: "PairExplanation", stored: float | None) -> list[str]:
+    """Sentences: what was decided and by what, and in which customers the records are."""
+    ids = (pair.left_record_id, pair.right_record_id)
+    said = [_decision(connection, ids)] if stored is not None else [_why_not_stored(pair)]
+    customers = dict(
+        connection.execute(
+            "select source_record_id, customer_id from mdm.identity_ledger_members where source_record_id = any(%s)",
+            (list(ids),),
+        ).fetchall()
+    )
+    owners = [customers.get(record_id) or "no customer" for record_id in ids]
+    if owners[0] == owners[1] != "no customer":
+        said.append(f"Both records belong to customer {owners[0]}.")
+    else:
+        said.append(f"The records are apart: {owners[0]} and {owners[1]}.")
+    if pair.crowded:
+        said.append(f"Ignored, because too many records carry the same value: {', '.join(pair.crowded)}.")
+    return said
+
+
+def _why_not_stored(pair: "PairExplanation") -> str:
+    from splink_models.settings import STORED_PROBABILITY
+
+    if pair.match_probability < STORED_PROBABILITY:
+        return f"Not stored: pairs below a probability of {STORED_PROBABILITY} are forgotten."
+    return "Never compared: the records share no blocking key that few records carry. What follows is what would be."
+
+
+def _decision(connection: Any, ids: tuple[str, str]) -> str:
+    """What decided: the threshold, a guard, or a person."""
+    rows = connection.execute(
+        "select to_jsonb(decisions) from intermediate.int_match_decisions as decisions "
+        "where left_record_id = %s and right_record_id = %s",
+        ids,
+    ).fetchall()
+    if not rows:
+        return "Scored, and not decided yet: the run that decides has not come to it."
+    decision = rows[0][0]
+    words = {"join": "joined", "review": "waits for a person", "apart": "kept apart"}
+    said = words.get(decision["decision_code"], decision["decision_code"])
+    if decision.get("judgement_code"):
+        return f"Decision: {said}, by a person's judgement ({decision['judgement_code']})."
+    if decision.get("guard_code"):
+        described = connection.execute(
+            "select description from rules.match_guards where guard_code = %s", (decision["guard_code"],)
+        ).fetchall()
+        reason = described[0][0] if described else "it is no longer among the guards"
+        return f"Decision: {said}, held back by the guard {decision['guard_code']}: {reason}."
+    minimum = connection.execute(
+        "select minimum_probability from rules.match_decision_thresholds where decision_code = %s",
+        (decision["decision_code"],),
+    ).fetchall()
+    return f"Decision: {said}, by the threshold{f' of {float(minimum[0][0]):g}' if minimum else ''}."
+
+
+def _rows(pair: "PairExplanation", with_values: bool) -> list[list[str]]:
+    rows = []
+    for step in pair.steps:
+        row = [step.comparison, step.level, f"{step.weight:+.2f}", f"{step.frequency_weight:+.2f}"]
+        if with_values:
+            row += ["; ".join(f"{name} {value}" for name, value in side.items()) for side in (step.left, step.right)]
+        rows.append(row)
+    return rows
+
+
+def _explain_customer(connection: Any, customer_id: str) -> None:
+    from splink_models.explanation import bond_of
+    from splink_models.waterfall import page, table
+
+    record_ids = [
+        row[0]
+        for row in connection.execute(
+            "select source_record_id from mdm.identity_ledger_members where customer_id = %s "
+            'order by source_record_id collate "C"',
+            (customer_id,),
+        )
+    ]
+    if not record_ids:
+        raise SevenfoldError(
+            f"{customer_id} holds no record: it is no customer ID, or it was retired (marts.map_customer_ids says into "
+            "what)."
+        )
+    edges = _edges(connection, record_ids)
+    joins = [edge for edge in edges if edge.decision_code == "join"]
+    bond = bond_of(record_ids, joins)
+    held_back = [edge for edge in edges if edge.guard_code is not None]
+    sentences = [
+        f"{len(record_ids)} records, {len(joins)} joins, {len(bond.bridges)} of them bridges "
+        f"(without one of these it falls apart), {len(held_back)} pairs held back by a guard."
+    ]
+    if bond.weakest is not None:
+        sentences.append(
+            f"Weakest link: {bond.weakest.left_record_id} and {bond.weakest.right_record_id}, "
+            f"{bond.weakest.match_weight:+.2f} bits, probability {bond.weakest.match_probability:.6f}."
+        )
+    if not bond.is_connected:
+        sentences.append("Joins alone do not connect all records: a judgement or the identity ledger holds the others.")
+    headings = ["Left", "Right", "Bits", "Decision", "Note"]
+    rows = [_edge_row(edge, bond.bridges) for edge in edges]
+    shown = Table(title=f"Customer {customer_id}", title_justify="left", box=None)
+    for heading in headings:
+        shown.add_column(heading, justify="right" if heading == "Bits" else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown)
+    for sentence in sentences:
+        console.print(sentence, markup=False, soft_wrap=True)
+    text = page(
+        f"Customer {customer_id}",
+        sentences,
+        [table(["Record"], [[each] for each in record_ids]), table(headings, rows)],
+    )
+    console.print(f"\nPage  {_write(customer_id, text)}", soft_wrap=True)
+
+
+def _edges(connection: Any, record_ids: list[str]) -> list["Edge"]:
+    """All decided pairs among some records, strongest first."""
+    from splink_models.explanation import Edge
+
+    rows = connection.execute(
+        """
+        select left_record_id, right_record_id, match_weight, match_probability, decision_code, guard_code
+        from intermediate.int_match_decisions
+        where left_record_id = any(%(ids)s) and right_record_id = any(%(ids)s)
+        order by match_weight desc, left_record_id collate "C", right_record_id collate "C"
+        """,
+        {"ids": record_ids},
+    )
+    return [Edge(*row) for row in rows]
+
+
+def _edge_row(edge: "Edge", bridges: tuple["Edge", ...]) -> list[str]:
+    note = f"guard {edge.guard_code}" if edge.guard_code else "bridge" if edge in bridges else ""
+    return [edge.left_record_id, edge.right_record_id, f"{edge.match_weight:+.2f}", edge.decision_code, note]
+
+
+def _write(title: str, text: str) -> Path:
+    """Keep a page under the home's reports, for its owner alone; the name tells no key."""
+    folder = get_settings().home / "reports" / "explanations"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hashlib.sha256(title.encode()).hexdigest()[:16]}.html"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
