@@ -2,7 +2,10 @@
 
 # ruff: noqa: S608 - SQL is put together from column names that the files have, never from values
 
+import csv
+import io
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -210,6 +213,128 @@ def against_truth(  # noqa: PLR0913, PLR0917 - each is an option of the command 
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
         console.print(f"\nAll figures: {json_file}", soft_wrap=True)
+
+
+SHOWN_FIELDS = (
+    *(
+        "first_name",
+        "middle_name",
+        "first_last_name",
+        "second_last_name",
+        "birth_date",
+        "national_identifier",
+        "gender",
+    ),
+    *("email", "phone", "street_address", "postal_code", "city", "region"),
+)
+LABEL_COLUMN = "same_person"
+WORDS = {"yes": "same", "no": "not_same", "unsure": "cannot_tell"}
+
+
+@app.command("sample")
+def draw_sample(
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The worksheet, a CSV file; its key is written beside it.")],
+    per_stratum: Annotated[int, typer.Option(min=2, help="Pairs of each band of scores, joined and apart.")] = 25,
+    seed: Annotated[int, typer.Option(help="Another seed draws other pairs.")] = 1,
+) -> None:
+    """Draw pairs for a person to label, both records side by side and the score hidden. Personal data."""
+    from sevenfold.warehouse import connect
+    from splink_models.labelled_sample import draw
+
+    if out.exists() or _key_of(out).exists():
+        raise SevenfoldError(f"{out} or its key is there already, perhaps with labels: give another name.")
+    with connect("transformer") as connection:
+        strata, pairs = draw(connection, per_stratum, seed)
+        if not pairs:
+            raise SevenfoldError("No pair is scored yet, so none can be drawn: sevenfold run first.")
+        fields = ", ".join(SHOWN_FIELDS)
+        ids = sorted({record for pair in pairs for record in (pair.left_record_id, pair.right_record_id)})
+        rows = connection.execute(
+            f"select source_record_id, {fields} from intermediate.int_customer_records_standardised "
+            "where is_current and source_record_id = any(%s)",
+            (ids,),
+        ).fetchall()
+    records = {row[0]: ["" if value is None else str(value) for value in row[1:]] for row in rows}
+    sides = [f"{name} ({side})" for name in SHOWN_FIELDS for side in ("left", "right")]
+    lines = [["pair", LABEL_COLUMN, *sides]]
+    nothing = [""] * len(SHOWN_FIELDS)
+    for number, pair in enumerate(pairs, start=1):
+        left, right = (records.get(each, nothing) for each in (pair.left_record_id, pair.right_record_id))
+        lines.append([str(number), "", *(value for both in zip(left, right, strict=True) for value in both)])
+    text = io.StringIO()
+    csv.writer(text).writerows(lines)
+    _write_private(out, text.getvalue())
+    key = {"seed": seed, "strata": [asdict(stratum) for stratum in strata], "pairs": [asdict(pair) for pair in pairs]}
+    _write_private(_key_of(out), json.dumps(key, indent=1) + "\n")
+    console.print(
+        f"{len(pairs):,} pairs of {len(strata)} strata in {out}. It holds personal data: only you may read it, keep it "
+        f"where that stays so, and delete it afterwards.\nWrite yes, no or unsure into the column {LABEL_COLUMN}, "
+        f"without looking at {_key_of(out).name}; then: sevenfold evaluate labels {out}",
+        soft_wrap=True,
+    )
+
+
+@app.command("labels")
+def read_labels(
+    worksheet: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The worksheet, labelled.")],
+    json_file: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write all figures there.")] = None,
+) -> None:
+    """Estimate precision and recall from a labelled worksheet, each label weighed by its stratum."""
+    from splink_models.labelled_sample import DrawnPair, Stratum, estimate
+
+    if not _key_of(worksheet).exists():
+        raise SevenfoldError(f"{_key_of(worksheet)} is missing: the key that sample wrote beside the worksheet.")
+    key = json.loads(_key_of(worksheet).read_text(encoding="utf-8"))
+    pairs = [DrawnPair(**pair) for pair in key["pairs"]]
+    found = estimate([Stratum(**stratum) for stratum in key["strata"]], pairs, labels_of(worksheet, len(pairs)))
+    console.print(
+        f"{found.labelled:,} pairs labelled, {found.cannot_tell:,} unsure, {found.unlabelled:,} without a label.\n"
+        f"Precision of the joined pairs  {_estimate(found.precision)}\n"
+        f"Recall of the stored pairs     {_estimate(found.recall)}\n"
+        "True pairs that no blocking rule saw are in neither."
+    )
+    table = Table(title="\nShare of true pairs, by band of probability", title_justify="left", box=None)
+    for heading in ("Stratum", "Share", "Labelled"):
+        table.add_column(heading, justify="left" if heading == "Stratum" else "right")
+    for name, (share, count) in found.shares.items():
+        table.add_row(name, f"{share:.3f}", str(count))
+    console.print(table)
+    if json_file is not None:
+        json_file.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+
+
+def labels_of(worksheet: Path, pair_count: int) -> dict[int, str]:
+    """Read the labels of a worksheet by number of the pair; a blank is no label.
+
+    Raises:
+        SevenfoldError: when a column is missing, a label is no known word, or a number is none of the sample's.
+    """
+    with worksheet.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"pair", LABEL_COLUMN} <= set(rows[0]):
+        raise SevenfoldError(f"{worksheet} has no columns pair and {LABEL_COLUMN}: it is not what sample wrote.")
+    labels: dict[int, str] = {}
+    for line, row in enumerate(rows, start=2):
+        word = row[LABEL_COLUMN].strip().lower()
+        if not row["pair"].isdigit() or not 1 <= int(row["pair"]) <= pair_count or int(row["pair"]) in labels:
+            raise SevenfoldError(
+                f"{worksheet} line {line}: the pair's number is none of 1-{pair_count}, or stands twice."
+            )
+        if word and word not in WORDS:
+            raise SevenfoldError(f"{worksheet} line {line}: write {', '.join(WORDS)} or nothing into {LABEL_COLUMN}.")
+        if word:
+            labels[int(row["pair"])] = WORDS[word]
+    return labels
+
+
+def _key_of(worksheet: Path) -> Path:
+    return worksheet.with_name(f"{worksheet.stem}.key.json")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a new file that only its owner may read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def show(found: "Evaluation", target: Console) -> None:

@@ -110,7 +110,7 @@ def test_the_command_writes_a_picture_without_values_and_without_requests(scored
     ).fetchall()
     result = CliRunner().invoke(app, ["explain", left, right])
     assert result.exit_code == 0, result.output
-    assert "held back by the guard household_only: names and household alone" in result.output
+    assert "held back by the guard household_only: names and household alone" in " ".join(result.output.split())
     (page,) = (get_settings().home / "reports" / "explanations").iterdir()
     text = page.read_text(encoding="utf-8")
     assert page.stat().st_mode & 0o777 == 0o600
