@@ -1,9 +1,9 @@
 """How right the assignments are where nobody knows the truth: a blind sample of pairs that a person labels.
 
 Pairs are drawn at random within strata, the bands of the score crossed with whether the pair is joined now, equally
-many from each, because the rare bands around the threshold say most. Each labelled pair then stands for the pairs of its
-stratum (Cochran 1977, chapter 5). Precision and recall are of the pairs that were scored and stored: a true pair that no
-blocking rule saw cannot be drawn, so the recall is that of what comes after blocking.
+many from each, because the rare bands around the threshold say most. Each labelled pair then stands for the pairs of
+its stratum (Cochran 1977, chapter 5). Precision and recall are of the pairs that were scored and stored: a true pair
+that no blocking rule saw cannot be drawn, so the recall is that of what comes after blocking.
 """
 
 import math
