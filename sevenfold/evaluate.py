@@ -191,16 +191,17 @@ def against_truth(  # noqa: PLR0913, PLR0917 - each is an option of the command 
     json_file: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write all figures there.")] = None,
 ) -> None:
     """Score assignments against a truth: --assignments FILE --truth FILE (Parquet or CSV)."""
-    import duckdb  # heavy, as what follows: not when the command line starts
-
+    # Heavy: not when the command line starts.
+    from sevenfold.settings import get_settings
     from splink_models.evaluation import evaluate
+    from splink_models.workspace import open_workspace
 
     if context.invoked_subcommand is not None:
         return
     if assignments is None or truth is None:
         raise SevenfoldError("Give both files: sevenfold evaluate --assignments FILE --truth FILE.")
     named, known = tuple(record or ()), tuple(truth_record or ())
-    with duckdb.connect() as connection:
+    with open_workspace(get_settings().home) as connection:
         read_labelled(
             connection,
             LabelFile(assignments, named, cluster),

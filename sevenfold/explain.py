@@ -104,6 +104,8 @@ def _verdict(connection: Any, pair: "PairExplanation", stored: float | None) -> 
     owners = [customers.get(record_id) or "no customer" for record_id in ids]
     if owners[0] == owners[1] != "no customer":
         said.append(f"Both records belong to customer {owners[0]}.")
+    elif set(owners) == {"no customer"}:
+        said.append("Neither record belongs to a customer yet.")
     else:
         said.append(f"The records are apart: {owners[0]} and {owners[1]}.")
     if pair.crowded:

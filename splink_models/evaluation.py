@@ -160,8 +160,8 @@ def _make_cells(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
         with numbered as (
             select
                 hash(actual) as actual,
-                -- Whoever is in no cluster is a cluster of their own.
-                coalesce(hash(found), hash('', row_number() over ())) as found,
+                -- Whoever is in no cluster is a cluster of their own. The hash of a null would be one cluster of all.
+                case when found is null then hash('', row_number() over ()) else hash(found) end as found,
                 source, pattern
             from labelled where actual is not null
         ),

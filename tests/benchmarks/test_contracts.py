@@ -10,9 +10,10 @@ from sources.contract import load_contracts
 FOLDER = REPOSITORY / "benchmarks" / "accuracy" / "contracts"
 
 
-@pytest.mark.parametrize(
-    "data_set", sorted(folder for folder in FOLDER.iterdir() if folder.is_dir()), ids=lambda folder: folder.name
-)
+DATA_SETS = sorted(folder for folder in FOLDER.iterdir() if folder.is_dir())
+
+
+@pytest.mark.parametrize("data_set", DATA_SETS, ids=lambda folder: folder.name)
 def test_every_data_set_has_contracts_of_customer_records_below_one_input_folder(data_set: Path) -> None:
     for contract in load_contracts(data_set):
         entity = contract.entity("customer_records")

@@ -80,6 +80,11 @@ def test_patterns_counted_by_hand() -> None:
     assert values(email.pairs) == (0.6, 0.75)
 
 
+def test_records_in_no_cluster_are_not_together() -> None:
+    found = evaluated([(None, "1", None, None), (None, "1", None, None), (None, "2", None, None)])
+    assert (found.pairs_found, found.pairs_true, found.found_clusters, found.records_not_assigned) == (0, 1, 3, 3)
+
+
 def test_nobody_is_nobody() -> None:
     found = evaluated([])
     assert (found.records, found.pairs.precision, found.b_cubed.f1) == (0, None, None)
