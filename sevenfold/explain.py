@@ -104,6 +104,7 @@ def _verdict(connection: Any, pair: "PairExplanation", stored: float | None) -> 
     owners = [customers.get(record_id) or "no customer" for record_id in ids]
     if owners[0] == owners[1] != "no customer":
         said.append(f"Both records belong to customer {owners[0]}.")
+        said += _chain(connection, ids, owners[0])
     elif set(owners) == {"no customer"}:
         said.append("Neither record belongs to a customer yet.")
     else:
@@ -111,6 +112,18 @@ def _verdict(connection: Any, pair: "PairExplanation", stored: float | None) -> 
     if pair.crowded:
         said.append(f"Ignored, because too many records carry the same value: {', '.join(pair.crowded)}.")
     return said
+
+
+def _chain(connection: Any, ids: tuple[str, str], customer_id: str) -> list[str]:
+    """How two records of one customer hang together when no join of their own does it."""
+    from splink_models.explanation import chain_between
+
+    record_ids = _members(connection, customer_id)
+    joins = [edge for edge in _edges(connection, record_ids) if edge.decision_code == "join"]
+    chain = chain_between(*ids, record_ids, joins)
+    if not chain:
+        return ["No chain of joins connects them: a judgement or the identity ledger does."]
+    return [f"The strongest joins lead from one to the other over {' - '.join(chain[1:-1])}."] if len(chain) > 2 else []
 
 
 def _why_not_stored(pair: "PairExplanation") -> str:
@@ -162,14 +175,7 @@ def _explain_customer(connection: Any, customer_id: str) -> None:
     from splink_models.explanation import bond_of
     from splink_models.waterfall import page, table
 
-    record_ids = [
-        row[0]
-        for row in connection.execute(
-            "select source_record_id from mdm.identity_ledger_members where customer_id = %s "
-            'order by source_record_id collate "C"',
-            (customer_id,),
-        )
-    ]
+    record_ids = _members(connection, customer_id)
     if not record_ids:
         raise SevenfoldError(
             f"{customer_id} holds no record: it is no customer ID, or it was retired (marts.map_customer_ids says into "
@@ -206,6 +212,15 @@ def _explain_customer(connection: Any, customer_id: str) -> None:
         [table(["Record"], [[each] for each in record_ids]), table(headings, rows)],
     )
     console.print(f"\nPage  {_write(customer_id, text)}", soft_wrap=True)
+
+
+def _members(connection: Any, customer_id: str) -> list[str]:
+    rows = connection.execute(
+        "select source_record_id from mdm.identity_ledger_members where customer_id = %s "
+        'order by source_record_id collate "C"',
+        (customer_id,),
+    )
+    return [row[0] for row in rows]
 
 
 def _edges(connection: Any, record_ids: list[str]) -> list["Edge"]:

@@ -250,12 +250,32 @@ class Bond:
 
 def bond_of(record_ids: Sequence[str], joins: Sequence[Edge]) -> Bond:
     """Find the weakest link and the bridges among the joins of one customer."""
-    strongest_first = sorted(joins, key=lambda edge: (-edge.match_weight, edge.left_record_id, edge.right_record_id))
-    tree, parts = _spanning(record_ids, strongest_first)
+    tree, parts = _spanning(record_ids, sorted(joins, key=_strength))
     bridges = tuple(
         edge for edge in tree if _spanning(record_ids, [other for other in joins if other is not edge])[1] > parts
     )
     return Bond(tree[-1] if tree else None, bridges, parts <= 1)
+
+
+def chain_between(left: str, right: str, record_ids: Sequence[str], joins: Sequence[Edge]) -> list[str]:
+    """The records by which the strongest joins connect two records of a customer, ends included; empty when none do."""
+    tree, _ = _spanning(record_ids, sorted(joins, key=_strength))
+    neighbours: dict[str, list[str]] = {record_id: [] for record_id in record_ids}
+    for edge in tree:
+        neighbours[edge.left_record_id].append(edge.right_record_id)
+        neighbours[edge.right_record_id].append(edge.left_record_id)
+    chains, seen = [[left]], {left}
+    for chain in chains:
+        if chain[-1] == right:
+            return chain
+        nearer = [record_id for record_id in neighbours[chain[-1]] if record_id not in seen]
+        seen.update(nearer)
+        chains += [[*chain, record_id] for record_id in nearer]
+    return []
+
+
+def _strength(edge: Edge) -> tuple[float, str, str]:
+    return (-edge.match_weight, edge.left_record_id, edge.right_record_id)
 
 
 def _spanning(record_ids: Sequence[str], edges: Sequence[Edge]) -> tuple[list[Edge], int]:

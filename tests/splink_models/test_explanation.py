@@ -13,7 +13,7 @@ from sevenfold.errors import SevenfoldError
 from sevenfold.explain import explanation
 from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
-from splink_models.explanation import Edge, bond_of
+from splink_models.explanation import Edge, bond_of, chain_between
 from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, ModelError
 from splink_models.scoring import score_records
 from tests.splink_models.conftest import LoadRecords
@@ -136,3 +136,9 @@ def test_a_chain_is_held_by_bridges_and_its_weakest_link() -> None:
     apart = bond_of(["a", "b", "c", "d"], triangle)
     assert (apart.bridges, apart.is_connected) == ((), False)
     assert bond_of(["a"], []).weakest is None
+
+
+def test_two_records_without_a_join_hang_together_by_the_strongest_chain() -> None:
+    joins = [edge("a", "b", 9), edge("b", "c", 8), edge("a", "d", 1), edge("d", "c", 2)]
+    assert chain_between("a", "c", ["a", "b", "c", "d"], joins) == ["a", "b", "c"]
+    assert chain_between("a", "b", ["a", "b"], []) == []
