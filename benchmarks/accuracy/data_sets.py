@@ -28,7 +28,7 @@ from sources.readers import SqlSource, find_files, read_file
 CONTRACTS = Path(__file__).resolve().parent / "contracts"
 NAMES = {"first_name": "name", "surname": "name"}
 FEBRL = {
-    **{"given_name": "name", "surname": "name", "date_of_birth": "birth_date", "soc_sec_id": "identifier"},
+    **{"given_name": "name", "surname": "name", "date_of_birth": "compact_birth_date", "soc_sec_id": "identifier"},
     **{"street_number": "place", "address_1": "address", "address_2": "address"},
     **{"suburb": "place", "postcode": "postal_code", "state": "place"},
 }

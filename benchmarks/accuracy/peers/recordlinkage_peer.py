@@ -19,7 +19,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 METHODS = {"name": "jarowinkler", "identifier": "damerau_levenshtein", "phone": "damerau_levenshtein"}
-METHODS |= {"address": "damerau_levenshtein", "email": "damerau_levenshtein", "birth_date": "damerau_levenshtein"}
+METHODS |= {"address": "damerau_levenshtein", "email": "damerau_levenshtein"}
+METHODS |= {"birth_date": "damerau_levenshtein"}
 
 
 def blocks(fields: dict[str, str]) -> list[list[str]]:
@@ -56,6 +57,7 @@ def compare(table: pd.DataFrame, fields: dict[str, str]) -> pd.DataFrame:
 if __name__ == "__main__":
     _, _, _, records, out = sys.argv
     fields = json.loads(Path(records).with_suffix(".json").read_text(encoding="utf-8"))
+    fields = {column: kind.removeprefix("compact_") for column, kind in fields.items()}
     table = pd.read_parquet(records).sort_values("record_id").reset_index(drop=True)
     # A constant field has no two levels for ECM to learn from.
     features = compare(table, fields)

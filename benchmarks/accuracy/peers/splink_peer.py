@@ -139,8 +139,9 @@ def fake_1000() -> tuple[SettingsCreator, dict[str, Any]]:
 DOCUMENTED = {function.__name__: function for function in (historical_50k, febrl3, febrl4, fake_1000)}
 COMPARISONS = {
     "name": lambda column: cl.NameComparison(column).configure(term_frequency_adjustments=True),
-    "birth_date": lambda column: cl.DateOfBirthComparison(
-        column, input_is_string=True, datetime_format="%Y-%m-%d", invalid_dates_as_null=True
+    "birth_date": lambda column: cl.DateOfBirthComparison(column, input_is_string=True, datetime_format="%Y-%m-%d"),
+    "compact_birth_date": lambda column: cl.DateOfBirthComparison(
+        column, input_is_string=True, datetime_format="%Y%m%d"
     ),
     "identifier": lambda column: cl.DamerauLevenshteinAtThresholds(column, [1, 2]),
     "email": cl.EmailComparison,
@@ -154,6 +155,7 @@ COMPARISONS = {
 def generic(fields: dict[str, str]) -> tuple[SettingsCreator, dict[str, Any]]:
     """One recipe for any set: Splink's ready-made comparison for each kind of field, blocks of two agreeing fields."""
     of = {kind: [column for column, found in fields.items() if found == kind] for kind in COMPARISONS}
+    of["birth_date"] += of["compact_birth_date"]
     single = [block_on(column) for kind in ("identifier", "email", "phone") for column in of[kind]]
     anchors = of["birth_date"] + of["postal_code"]
     names = [block_on(*of["name"][:2])] if len(of["name"]) > 1 else []
