@@ -120,8 +120,9 @@ def _senzing_truth(request: Request, connection: duckdb.DuckDBPyConnection) -> s
     return _table(
         connection,
         f"""select 'senzing_' || lower(DATA_SOURCE) || ':' || RECORD_ID as record_id, CLUSTER_ID as cluster,
-            coalesce(PRIMARY_NAME_FULL, NATIVE_NAME_FULL, PRIMARY_NAME_ORG) as full_name,
             PRIMARY_NAME_FIRST as first_name, PRIMARY_NAME_LAST as last_name,
+            coalesce(PRIMARY_NAME_FULL, nullif(concat_ws(' ', PRIMARY_NAME_FIRST, PRIMARY_NAME_LAST), ''),
+                PRIMARY_NAME_ORG, NATIVE_NAME_FULL) as full_name,
             strftime(coalesce(try_strptime(DATE_OF_BIRTH, '%m/%d/%Y'), try_strptime(DATE_OF_BIRTH, '%d/%m/%Y'),
                 try_strptime(DATE_OF_BIRTH, '%m/%d/%y'), try_strptime(DATE_OF_BIRTH, '%Y-%m-%d'),
                 try_strptime(DATE_OF_BIRTH, '%d-%b-%y'), try_strptime(DATE_OF_BIRTH, '%b %d %Y')), '%Y-%m-%d')
@@ -258,7 +259,7 @@ MAKERS: dict[str, tuple[Maker, dict[str, str]]] = {
     "senzing_truth": (
         _senzing_truth,
         {
-            **{"full_name": "name", "first_name": "name", "last_name": "name", "birth_date": "birth_date"},
+            **{"first_name": "name", "last_name": "name", "full_name": "name", "birth_date": "birth_date"},
             **{"ssn": "identifier", "passport": "identifier", "drivers_licence": "identifier", "email": "email"},
             **{"phone": "phone", "address": "address", "postal_code": "postal_code", "city": "place"},
         },
