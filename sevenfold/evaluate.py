@@ -71,6 +71,22 @@ def read_labelled(
     if fields is not None:
         pattern = "patterns.pattern"
         _read_patterns(connection, fields)
+    _refuse_strangers(connection, assignments, truth, missing_are_single)
+    connection.execute(f"""
+        create or replace table labelled as
+        select
+            assigned.cluster as found, known.cluster as actual,
+            case when contains(record, '{SEPARATOR}') then split_part(record, '{SEPARATOR}', 1) end as source,
+            {pattern} as pattern
+        from assigned full join known using (record)
+        {"left join patterns using (record)" if fields is not None else ""}
+    """)
+
+
+def _refuse_strangers(
+    connection: "duckdb.DuckDBPyConnection", assignments: LabelFile, truth: LabelFile, missing_are_single: bool
+) -> None:
+    """Raise when records of the truth are not among the assignments, or none is."""
     missing = _count(connection, "known where cluster is not null and record not in (select record from assigned)")
     if missing and not missing_are_single:
         raise SevenfoldError(
@@ -83,15 +99,6 @@ def read_labelled(
             f"No record of {truth.path} is in {assignments.path}: they name records differently. Give the columns that "
             "identify a record: --record and --truth-record."
         )
-    connection.execute(f"""
-        create or replace table labelled as
-        select
-            assigned.cluster as found, known.cluster as actual,
-            case when contains(record, '{SEPARATOR}') then split_part(record, '{SEPARATOR}', 1) end as source,
-            {pattern} as pattern
-        from assigned full join known using (record)
-        {"left join patterns using (record)" if fields is not None else ""}
-    """)
 
 
 def _read(connection: "duckdb.DuckDBPyConnection", table: str, file: LabelFile) -> None:

@@ -173,7 +173,6 @@ def _rows(pair: "PairExplanation", with_values: bool) -> list[list[str]]:
 
 def _explain_customer(connection: Any, customer_id: str) -> None:
     from splink_models.explanation import bond_of
-    from splink_models.waterfall import page, table
 
     record_ids = _members(connection, customer_id)
     if not record_ids:
@@ -196,8 +195,14 @@ def _explain_customer(connection: Any, customer_id: str) -> None:
         )
     if not bond.is_connected:
         sentences.append("Joins alone do not connect all records: a judgement or the identity ledger holds the others.")
-    headings = ["Left", "Right", "Bits", "Decision", "Note"]
     rows = [_edge_row(edge, bond.bridges) for edge in edges]
+    _show_customer(customer_id, record_ids, sentences, rows)
+
+
+def _show_customer(customer_id: str, record_ids: list[str], sentences: list[str], rows: list[list[str]]) -> None:
+    from splink_models.waterfall import page, table
+
+    headings = ["Left", "Right", "Bits", "Decision", "Note"]
     shown = Table(title=f"Customer {customer_id}", title_justify="left", box=None)
     for heading in headings:
         shown.add_column(heading, justify="right" if heading == "Bits" else "left", overflow="fold")
@@ -206,11 +211,8 @@ def _explain_customer(connection: Any, customer_id: str) -> None:
     console.print(shown)
     for sentence in sentences:
         console.print(sentence, markup=False, soft_wrap=True)
-    text = page(
-        f"Customer {customer_id}",
-        sentences,
-        [table(["Record"], [[each] for each in record_ids]), table(headings, rows)],
-    )
+    parts = [table(["Record"], [[each] for each in record_ids]), table(headings, rows)]
+    text = page(f"Customer {customer_id}", sentences, parts)
     console.print(f"\nPage  {_write(customer_id, text)}", soft_wrap=True)
 
 
