@@ -138,7 +138,8 @@ def run(system: System, data_set: DataSet, work: Path, seconds: float) -> dict[s
     usage, problem = measure(command, out.with_suffix(".log"), seconds)
     if problem is None and not out.exists():
         problem = "it wrote no assignments"
-    shown = shlex.join(str(part) for part in command).replace(str(REPOSITORY), ".")
+    shown = shlex.join(str(part) for part in command)
+    shown = shown.replace(str(get_settings().home), "<home>").replace(str(REPOSITORY), ".")
     outcome: dict[str, Any] = {"command": shown, "settings": system.settings, "usage": asdict(usage)}
     return outcome | ({"problem": problem} if problem else score(out, data_set.truth))
 
