@@ -39,7 +39,12 @@ checked as (
         stated.*,
         stated.field_kind is null or normalised_values.field_kind is not null as is_checked,
         stated.field_kind = 'birth_date' and normalised_values.normalised_value > (stated.decided_at::date)::text as is_in_the_future,
-        coalesce(normalised_values.normalised_value, case when stated.field_kind is null then stated.raw_value end) as attribute_value,
+        -- As in a record, an initial is enough for a middle name, and for no other.
+        coalesce(
+            normalised_values.normalised_value,
+            case when stated.attribute_name = 'middle_name' then normalised_values.parts ->> 'initial' end,
+            case when stated.field_kind is null then stated.raw_value end
+        ) as attribute_value,
         normalised_values.failure_code
     from stated
     left join normalised_values
@@ -59,7 +64,7 @@ judged as (
         attribute_name,
         is_checked,
         case when is_in_the_future is not true then attribute_value end as attribute_value,
-        case when is_in_the_future then 'in_the_future' else failure_code end as failure_code
+        case when is_in_the_future then 'in_the_future' when attribute_value is null then failure_code end as failure_code
     from checked
 )
 
