@@ -1,7 +1,5 @@
 -- One row per current record of a customer and per steward's correction of one: what it says of each golden attribute, and
 -- what is needed to weigh it. A correction weighs what the record that it corrects weighs.
-{{ config(materialized='view') }}
-
 with crosswalk as (
     select * from {{ ref('mdm_customer_crosswalk') }}
     where customer_id is not null
