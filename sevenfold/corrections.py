@@ -240,7 +240,10 @@ def _anchor(connection: Connection, customer_id: str, source_record_id: str, gro
                 from restricted.golden_record_provenance as provenance
                 inner join rules.survivorship_attributes as attributes using (attribute_name)
                 where attributes.attribute_group_code = %(group)s
-            ) as winners using (customer_id, source_record_id)
+            ) as winners
+                on
+                    crosswalk.customer_id = winners.customer_id
+                    and crosswalk.source_record_id = winners.source_record_id
             where
                 crosswalk.customer_id = coalesce(nullif(%(customer)s, ''), crosswalk.customer_id)
                 and crosswalk.source_record_id = coalesce(nullif(%(record)s, ''), crosswalk.source_record_id)
