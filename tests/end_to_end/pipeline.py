@@ -15,10 +15,8 @@ from sevenfold.settings import REPOSITORY
 NOT_COMPARED = {"fct_pipeline_runs"}
 
 
-def sevenfold(
-    *arguments: str, home: Path, warehouse_url: str, answers: str | None = None, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user would, who answers what it asks; the settings are the only ones it knows."""
+def sevenfold(*arguments: str, home: Path, warehouse_url: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user would; the settings are the only ones it knows."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEVENFOLD_")}
     environment |= {
         "SEVENFOLD_HOME": str(home),
@@ -28,7 +26,7 @@ def sevenfold(
     }
     return subprocess.run(
         [sys.executable, "-m", "sevenfold", *arguments],
-        cwd=REPOSITORY, env=environment, input=answers, capture_output=True, text=True, check=False, timeout=1200,
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=1200,
     )  # fmt: skip
 
 
