@@ -8,9 +8,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from infra import embedded
+from sevenfold import golden_commands
 from sevenfold.cli import app
 from sevenfold.settings import get_settings
 from tests.conftest import fresh_warehouse
@@ -114,7 +116,7 @@ def deployment(warehouse_server: embedded.Server, tmp_path_factory: pytest.TempP
     with fresh_warehouse(warehouse_server, home) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEVENFOLD_INPUT", str(home / "input"))
         patch.setenv("SEVENFOLD_CONTRACTS", str(home / "contracts"))
-        patch.setenv("COLUMNS", "200")
+        patch.setattr(golden_commands, "console", Console(width=200, highlight=False))
         get_settings.cache_clear()
         made = Deployment(home, url)
         made.deliver("card", CARD)
