@@ -58,6 +58,21 @@ SHOP = [
     "2,Berta,María,Soto,Vega,1971-09-09,,berta@otra.mx,81 2690 4437,,,,2026-05-02 10:00:00",
     "3,Berta,,Soto,Vega,1971-09-09,,berta@otra.mx,5555555555,,,,2026-05-03 10:00:00",
 ]
+# Enough others that one customer less is no fall that the gate would stop.
+SHOP += [
+    f"{20 + number},{name},,{surname},Rey,19{60 + number}-04-05,,{name.lower()}@otra.mx,,,,,2026-05-04 10:00:00"
+    for number, (name, surname) in enumerate(
+        [
+            ("Carlos", "Aguilar"),
+            ("Diego", "Bautista"),
+            ("Elena", "Cortés"),
+            ("Fabián", "Escobar"),
+            ("Gloria", "Fuentes"),
+            ("Hugo", "Ibarra"),
+            ("Julio", "Meza"),
+        ]
+    )
+]
 BRIDGE = f"9,María,,García,Hernández,1990-02-03,{CURP},mari@otra.mx,33 8456 7019,,,,2026-07-01 12:00:00"
 NO_BRIDGE = "9,Zoe,,Paz,Gil,1955-12-12,,zoe@tercera.mx,99 9713 5806,,,,2026-07-02 12:00:00"
 NUMBERS = itertools.count(1)
