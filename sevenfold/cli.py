@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 from rich.table import Table
 
-from sevenfold import evaluate, explain
+from sevenfold import evaluate, explain, golden_commands
 from sevenfold.errors import SevenfoldError
 
 FAILED = 1
@@ -31,6 +31,7 @@ app.add_typer(source_app, name="source")
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("explain")(explain.explain)
+app.add_typer(golden_commands.app, name="golden")
 
 console = Console(highlight=False)
 

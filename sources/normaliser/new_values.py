@@ -34,29 +34,49 @@ RawValue = tuple[str, str, str, str]
 _log = logging.getLogger(__name__)
 
 _NEW_VALUES = """
-    with field_values as (
+    with stated as (
+        select
+            source_code, country_code, full_name, first_name, middle_name, first_last_name, second_last_name,
+            birth_date, national_identifier, gender, email, phone, street_address, postal_code, country
+        from staging.stg_customer_records
+        union all
+        -- What a steward says in place of a record; no source: no contract says how dates are written.
+        select
+            null, records.country_code, null, corrected.first_name, corrected.middle_name, corrected.first_last_name,
+            corrected.second_last_name, corrected.birth_date, corrected.national_identifier, corrected.gender,
+            corrected.email, corrected.phone, corrected.street_address, corrected.postal_code, null
+        from mdm.steward_corrections as corrections
+        inner join staging.stg_customer_records as records on corrections.source_record_id = records.source_record_id
+        cross join lateral jsonb_to_record(corrections.corrected_values) as corrected (
+            first_name text, middle_name text, first_last_name text, second_last_name text, birth_date text,
+            national_identifier text, gender text, email text, phone text, street_address text, postal_code text
+        )
+        where corrections.withdrawn_at is null
+    ),
+
+    field_values as (
         select
             fields.field_kind,
             fields.field_name,
-            records.source_code,
-            records.country_code,
+            stated.source_code,
+            stated.country_code,
             fields.raw_value
-        from staging.stg_customer_records as records
+        from stated
         cross join lateral (
             values
-            ('name', 'first_name', records.first_name),
-            ('name', 'middle_name', records.middle_name),
-            ('name', 'first_last_name', records.first_last_name),
-            ('name', 'second_last_name', records.second_last_name),
-            ('full_name', 'full_name', records.full_name),
-            ('birth_date', 'birth_date', records.birth_date),
-            ('national_identifier', 'national_identifier', records.national_identifier),
-            ('gender', 'gender', records.gender),
-            ('email', 'email', records.email),
-            ('phone', 'phone', records.phone),
-            ('street_address', 'street_address', records.street_address),
-            ('postal_code', 'postal_code', records.postal_code),
-            ('country', 'country', records.country)
+            ('name', 'first_name', stated.first_name),
+            ('name', 'middle_name', stated.middle_name),
+            ('name', 'first_last_name', stated.first_last_name),
+            ('name', 'second_last_name', stated.second_last_name),
+            ('full_name', 'full_name', stated.full_name),
+            ('birth_date', 'birth_date', stated.birth_date),
+            ('national_identifier', 'national_identifier', stated.national_identifier),
+            ('gender', 'gender', stated.gender),
+            ('email', 'email', stated.email),
+            ('phone', 'phone', stated.phone),
+            ('street_address', 'street_address', stated.street_address),
+            ('postal_code', 'postal_code', stated.postal_code),
+            ('country', 'country', stated.country)
         ) as fields (field_kind, field_name, raw_value)
         where fields.raw_value is not null
         union all

@@ -10,6 +10,7 @@ import pytest
 from infra import embedded
 from sevenfold.dbt import PROJECT, dbt, read_manifest
 from sevenfold.publication import published_tables
+from sevenfold.warehouse import connect
 from tests.conftest import fresh_warehouse
 
 VARIABLES = {"as_of_date": "2026-07-01", "as_of_at": "2026-07-01 00:00:00+00"}
@@ -37,7 +38,7 @@ def test_a_warehouse_without_sources_builds(manifest: dict[str, Any]) -> None:
 
 def test_rules_give_the_right_answers(manifest: dict[str, Any]) -> None:
     """dbt's unit tests read the real seeds; a wrong answer raises."""
-    assert dbt("test", "test_type:unit", VARIABLES).node_count == len(manifest["unit_tests"]) >= 7
+    assert dbt("test", "test_type:unit", VARIABLES).node_count == len(manifest["unit_tests"]) >= 14
 
 
 def test_rule_tables_have_no_gap_and_no_overlap(manifest: dict[str, Any]) -> None:
@@ -86,6 +87,66 @@ def test_foreign_keys_hold_columns_and_refer_to_the_whole_key_of_a_published_tab
     assert {table.name for table in with_state if table.name != "dim_customer_states"} == {
         key.table for key in keys if key.column == "state_code"
     }
+
+
+STATEMENTS = """
+    insert into mdm.mdm_customer_statements
+        (customer_id, source_record_id, source_code, street_address, postal_code, city, trust_rank, known_at)
+    select *, 5, timestamptz '2026-01-01 00:00:00+00'
+    from (
+        values
+        ('C1', 'a:1', 'a', 'CALLE CINCO 12', null, 'Puebla'),
+        ('C1', 'b:1', 'b', null, '06700', null),
+        ('C1', 'c:1', 'c', null, '06700', null),
+        ('C2', 'a:2', 'a', 'CALLE SEIS 1', '72000', null),
+        ('C2', 'b:2', 'b', 'CALLE SIETE 1', '72000', null)
+    ) as statements (customer_id, source_record_id, source_code, street_address, postal_code, city)
+    order by source_record_id {}
+"""
+ADDRESS_BY_PARTS = """
+    insert into rules.survivorship_rules (attribute_group_code, criterion_priority, criterion_code)
+    select attributes.attribute_name, rules.criterion_priority, rules.criterion_code
+    from rules.survivorship_attributes as attributes
+    inner join rules.survivorship_rules as rules using (attribute_group_code)
+    where attributes.attribute_group_code = 'address';
+    update rules.survivorship_attributes set attribute_group_code = attribute_name, attribute_number = 1
+    where attribute_group_code = 'address';
+"""
+
+
+def surviving_addresses(change: str, order: str = "asc") -> list[tuple[Any, ...]]:
+    """Change the rules, choose the surviving values of two customers anew, and give the parts of their addresses."""
+    with connect("transformer") as connection:
+        connection.execute(change.encode())
+        connection.execute("truncate mdm.mdm_customer_statements")
+        connection.execute(STATEMENTS.format(order).encode())
+    dbt("run", "mdm_customer_attribute_candidates mdm_customer_attribute_values", VARIABLES)
+    with connect("transformer") as connection:
+        return connection.execute(
+            "select customer_id, attribute_name, attribute_value, source_record_id, criterion_code "
+            "from mdm.mdm_customer_attribute_values order by customer_id, attribute_name"
+        ).fetchall()
+
+
+def test_the_seed_says_which_attributes_come_from_one_record(manifest: dict[str, Any]) -> None:
+    of_second_customer = [
+        ("C2", "postal_code", "72000", "a:2", "record_order"),
+        ("C2", "street_address", "CALLE SEIS 1", "a:2", "record_order"),
+    ]
+    together = [
+        ("C1", "city", "Puebla", "a:1", "completeness"),
+        ("C1", "street_address", "CALLE CINCO 12", "a:1", "completeness"),
+        *of_second_customer,
+    ]
+    assert surviving_addresses("select") == together
+    assert surviving_addresses("select", order="desc") == together
+    assert surviving_addresses(ADDRESS_BY_PARTS) == [
+        ("C1", "city", "Puebla", "a:1", "only_record"),
+        ("C1", "postal_code", "06700", "b:1", "only_value"),
+        ("C1", "street_address", "CALLE CINCO 12", "a:1", "only_record"),
+        ("C2", "postal_code", "72000", "a:2", "only_value"),
+        of_second_customer[1],
+    ]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)

@@ -20,7 +20,9 @@ AS_OF = dt.date(2026, 7, 1)
 ENGINES = ("dbt.cli.main", "great_expectations", "splink", "expectations.report", "sevenfold.stages", "sources.extract")
 
 
-def run_once(run_id: str, kill_in: str | None = None, after_seconds: float = 0) -> dict[str, float]:
+def run_once(
+    run_id: str, kill_in: str | None = None, after_seconds: float = 0, as_of: dt.date = AS_OF
+) -> dict[str, float]:
     """Run every stage here and now; die in the middle of one of them, if asked.
 
     Returns:
@@ -36,7 +38,7 @@ def run_once(run_id: str, kill_in: str | None = None, after_seconds: float = 0) 
             threading.Thread(target=_die, args=(after_seconds,), daemon=True).start()
 
     runs.listeners.append(listener)
-    request = runs.RunRequest(run_id, "customer_states", AS_OF, runs.COMMAND_LINE, {})
+    request = runs.RunRequest(run_id, "customer_states", as_of, runs.COMMAND_LINE, {})
     for entry in stages.begin(request):
         stages.extract(run_id, entry["source"], entry["entity"])
     if stages.is_anything_new(run_id):

@@ -11,7 +11,20 @@ from typer.testing import CliRunner
 from sevenfold.cli import app
 from sevenfold.settings import REPOSITORY
 
-COMMANDS = ["demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "source", "warehouse"]
+COMMANDS = [
+    "demo",
+    "run",
+    "backfill",
+    "up",
+    "down",
+    "status",
+    "report",
+    "train",
+    "docs",
+    "golden",
+    "source",
+    "warehouse",
+]
 
 
 def sevenfold(*arguments: str) -> subprocess.CompletedProcess[str]:

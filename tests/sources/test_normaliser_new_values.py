@@ -21,7 +21,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 def connection(warehouse: str) -> Iterator[Connection]:
     """A connection as the transformer to a warehouse with empty staging tables."""
     with connect("transformer", autocommit=True) as connection:
-        columns = ", ".join(f"{field} text" for field in RECORD_FIELDS)
+        columns = ", ".join(f"{field} text" for field in ("source_record_id", *RECORD_FIELDS))
         connection.execute(
             f"create table staging.stg_customer_records (source_code text, country_code text, {columns})"
         )
@@ -96,6 +96,27 @@ def test_the_same_value_is_read_by_country_and_format(connection: Connection) ->
     assert rows["birth_date", "MX", "%m/%d/%Y", "03/04/1980"][0] == "1980-03-04"
     assert rows["phone", "MX", "", "5512345678"][0] == "+525512345678"
     assert rows["phone", "US", "", "5512345678"][0] == "+15512345678"
+
+
+def test_what_a_steward_says_is_read_by_the_country_of_the_record(connection: Connection) -> None:
+    add_record(connection, country_code="US", source_record_id="crm:1")
+    add_record(connection, country_code="US", source_record_id="crm:1")
+    with connect("publisher") as publisher:
+        publisher.execute(
+            "insert into mdm.steward_corrections (source_record_id, corrected_values, reason, decided_by) values "
+            """('crm:1', '{"phone": "5512345678", "birth_date": "1980-04-03", "city": "Austin"}', 'called', 'ana'), """
+            """('crm:9', '{"phone": "5500000001"}', 'a record that is not there', 'ana')"""
+        )
+
+    assert normalise_new_values(connection) == {"birth_date": 1, "phone": 1}
+
+    rows = normalised(connection)
+    assert rows["phone", "US", "", "5512345678"][0] == "+15512345678"
+    assert rows["birth_date", "US", "", "1980-04-03"][0] == "1980-04-03"
+    with connect("publisher") as publisher:
+        publisher.execute("update mdm.steward_corrections set withdrawn_by = 'ana', withdrawn_at = now()")
+    connection.execute("delete from intermediate.normalised_values")
+    assert normalise_new_values(connection) == {}
 
 
 def test_a_changed_rule_normalises_every_value_anew(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

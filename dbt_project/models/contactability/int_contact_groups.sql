@@ -18,13 +18,18 @@ interactions as (
     select * from {{ ref('int_interactions_standardised') }}
 ),
 
+link_rules as (
+    select * from {{ ref('link_rules') }}
+),
+
 record_points as (
     select
         contact_points.source_record_id,
         contact_points.contact_kind_code || ':' || contact_points.contact_value as contact_key,
-        contact_points.contact_kind_code,
+        link_rules.links_interactions,
         records.given_name_canonical
     from contact_points
+    inner join link_rules on contact_points.contact_kind_code = link_rules.key_kind_code
     inner join records
         on
             contact_points.raw_id = records.raw_id
@@ -36,7 +41,7 @@ record_points as (
 connecting_points as (
     select contact_key
     from record_points
-    where contact_kind_code <> 'address'
+    where links_interactions
     group by contact_key
     having count(distinct given_name_canonical) <= 1
 ),

@@ -20,6 +20,7 @@ select
     contact_points.contact_kind_code,
     contact_points.contact_value,
     link_rules.link_priority,
+    link_rules.links_interactions,
     versions.valid_from
 from versions
 inner join contact_points

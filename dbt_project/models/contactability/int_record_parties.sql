@@ -22,7 +22,7 @@ holders as (
         contact_value,
         min(customer_id collate "C") as customer_id
     from contact_points
-    where customer_id is not null and contact_kind_code <> 'address'
+    where customer_id is not null and links_interactions
     group by 1, 2, 3
     having count(distinct customer_id) = 1
 ),
@@ -35,7 +35,7 @@ holders_by_given_name as (
         given_name_canonical,
         min(customer_id collate "C") as customer_id
     from contact_points
-    where customer_id is not null and contact_kind_code <> 'address'
+    where customer_id is not null and links_interactions
     group by 1, 2, 3, 4
     having count(distinct customer_id) = 1
 ),

@@ -1,9 +1,5 @@
 -- One row per customer: the golden record.
 {{ config(indexes=[{'columns': ['customer_id'], 'unique': true}]) }}
-{% set attributes = [
-    'first_name', 'middle_name', 'first_last_name', 'second_last_name', 'national_identifier', 'gender',
-    'email', 'phone', 'street_address', 'postal_code', 'city', 'region', 'birth_date',
-] %}
 
 with crosswalk as (
     select * from {{ ref('mdm_customer_crosswalk') }}
@@ -21,7 +17,7 @@ records as (
 survivors as (
     select
         customer_id,
-    {% for attribute in attributes %}
+    {% for attribute in golden_attributes() %}
         max(attribute_value) filter (where attribute_name = '{{ attribute }}') as {{ attribute }}{{ ',' if not loop.last }}
     {% endfor %}
     from attribute_values

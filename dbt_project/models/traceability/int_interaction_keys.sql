@@ -1,9 +1,4 @@
 -- One row per interaction and key that it carries, with the priority of the key (seed link_rules).
-{% set key_columns = {
-    'source_customer_key': 'customer_source_record_id', 'loyalty_number': 'loyalty_number', 'payment_token': 'payment_token',
-    'receipt_number': 'receipt_number', 'email': 'email', 'phone': 'phone', 'device_id': 'device_id',
-} %}
-
 with interactions as (
     select * from {{ ref('int_interactions_standardised') }}
 ),
@@ -14,16 +9,20 @@ link_rules as (
 ),
 
 keys as (
-    {% for key_kind, key_column in key_columns.items() %}
-        select
-            interaction_id,
-            '{{ key_kind }}' as key_kind_code,
-            {{ key_column }} as key_value,
-            occurred_at
-        from interactions
-        where {{ key_column }} is not null
-        {{ 'union all' if not loop.last }}
-    {% endfor %}
+    select
+        interactions.interaction_id,
+        interaction_keys.key_kind_code,
+        interaction_keys.key_value,
+        interactions.occurred_at
+    from interactions
+    cross join
+        lateral (
+            values
+            {% for key in known_link_keys() if key.interaction %}
+                ('{{ key.kind }}', interactions.{{ key.interaction }}){{ ',' if not loop.last }}
+            {% endfor %}
+        ) as interaction_keys (key_kind_code, key_value)
+    where interaction_keys.key_value is not null
 )
 
 select

@@ -1,9 +1,14 @@
--- One row per snapshot date and key that exactly one party of the best kind holds: customers before contacts before
--- anonymous parties. A key that two customers share is evidence, never proof: it is not here, and links nothing.
+-- One row per snapshot date and key that few enough parties of the best kind hold (seed link_rules, maximum_holders):
+-- customers before contacts before anonymous parties. A key that more share is evidence, never proof: it is not here, and
+-- links nothing. Where several may hold it, the oldest takes it.
 {{ config(indexes=[{'columns': ['snapshot_date', 'key_kind_code', 'key_value']}]) }}
 
 with link_keys as (
     select * from {{ ref('int_link_keys') }}
+),
+
+link_rules as (
+    select * from {{ ref('link_rules') }}
 ),
 
 counted as (
@@ -19,24 +24,33 @@ counted as (
         min(party_key collate "C") filter (where party_type_code = 'anonymous') as anonymous_key
     from link_keys
     group by 1, 2, 3
+),
+
+best as (
+    select
+        snapshot_date,
+        key_kind_code,
+        key_value,
+        coalesce(customer_key, contact_key, anonymous_key) as party_key,
+        case
+            when customer_count > 0 then 'customer'
+            when contact_count > 0 then 'contact'
+            else 'anonymous'
+        end as party_type_code,
+        case
+            when customer_count > 0 then customer_count
+            when contact_count > 0 then contact_count
+            else anonymous_count
+        end as holder_count
+    from counted
 )
 
 select
-    snapshot_date,
-    key_kind_code,
-    key_value,
-    case
-        when customer_count = 1 then customer_key
-        when contact_count = 1 then contact_key
-        else anonymous_key
-    end as party_key,
-    case
-        when customer_count = 1 then 'customer'
-        when contact_count = 1 then 'contact'
-        else 'anonymous'
-    end as party_type_code
-from counted
-where
-    customer_count = 1
-    or (customer_count = 0 and contact_count = 1)
-    or (customer_count = 0 and contact_count = 0 and anonymous_count = 1)
+    best.snapshot_date,
+    best.key_kind_code,
+    best.key_value,
+    best.party_key,
+    best.party_type_code
+from best
+inner join link_rules on best.key_kind_code = link_rules.key_kind_code
+where best.holder_count <= link_rules.maximum_holders

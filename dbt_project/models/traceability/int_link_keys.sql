@@ -1,6 +1,4 @@
--- One row per snapshot date, customer record and key by which an interaction can be linked to it.
-{% set key_columns = ['loyalty_number', 'payment_token', 'device_id', 'receipt_number'] %}
-
+-- One row per snapshot date, customer record and key by which an interaction can be linked to it (seed link_rules).
 with parties as (
     select * from {{ ref('int_record_parties') }}
 ),
@@ -11,40 +9,46 @@ records as (
 
 contact_points as (
     select * from {{ ref('int_contact_points') }}
-    where contact_kind_code <> 'address'
+),
+
+link_rules as (
+    select * from {{ ref('link_rules') }}
+    where links_interactions
+),
+
+record_keys as (
+    select
+        records.raw_id,
+        records.source_code,
+        keys.key_kind_code,
+        keys.key_value
+    from records
+    cross join
+        lateral (
+            values
+            {% for key in known_link_keys() if key.record %}
+                ('{{ key.kind }}', records.{{ key.record }}){{ ',' if not loop.last }}
+            {% endfor %}
+        ) as keys (key_kind_code, key_value)
+    where keys.key_value is not null
+    union all
+    select
+        raw_id,
+        source_code,
+        contact_kind_code as key_kind_code,
+        contact_value as key_value
+    from contact_points
 )
 
 select
-    snapshot_date,
-    'source_customer_key' as key_kind_code,
-    source_record_id as key_value,
-    party_key,
-    party_type_code
-from parties
-{% for key_column in key_columns %}
-    union all
-    select
-        parties.snapshot_date,
-        '{{ key_column }}' as key_kind_code,
-        records.{{ key_column }} as key_value,
-        parties.party_key,
-        parties.party_type_code
-    from parties
-    inner join records
-        on
-            parties.raw_id = records.raw_id
-            and parties.source_code = records.source_code
-    where records.{{ key_column }} is not null
-{% endfor %}
-union all
-select
     parties.snapshot_date,
-    contact_points.contact_kind_code as key_kind_code,
-    contact_points.contact_value as key_value,
+    record_keys.key_kind_code,
+    record_keys.key_value,
     parties.party_key,
     parties.party_type_code
 from parties
-inner join contact_points
+inner join record_keys
     on
-        parties.raw_id = contact_points.raw_id
-        and parties.source_code = contact_points.source_code
+        parties.raw_id = record_keys.raw_id
+        and parties.source_code = record_keys.source_code
+inner join link_rules on record_keys.key_kind_code = link_rules.key_kind_code
