@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.review_commands import review_app
 
 FAILED = 1
 
@@ -28,6 +29,7 @@ source_app = typer.Typer(no_args_is_help=True, help="The source systems and thei
 warehouse_app = typer.Typer(no_args_is_help=True, help="The warehouse: the embedded one, or the one configured by URL.")
 app.add_typer(source_app, name="source")
 app.add_typer(warehouse_app, name="warehouse")
+app.add_typer(review_app, name="review")
 
 console = Console(highlight=False)
 

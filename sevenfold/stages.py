@@ -83,8 +83,9 @@ def extract(run_id: str, source: str, entity: str) -> dict[str, int | None]:
 def is_anything_new(run_id: str) -> bool:
     """Tell whether the run could change what is published; when it could not, the run ends here.
 
-    Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts, rules,
-    code, engines and model. A later date is news only when a source's row falls between the two dates, or a quarter.
+    Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts,
+    judgements, rules, code, engines and model. A later date is news only when a source's row falls between the two
+    dates, or a quarter.
     """
     with stage(run_id, "compare_inputs") as record:
         run = record.run
@@ -139,12 +140,14 @@ def input_fingerprint() -> str:
             order by source_code collate "C", entity_code collate "C"
             """
         ).fetchall()
+        judgements = connection.execute("select max(judgement_id) from mdm.match_judgements").fetchone()
     settings = get_settings()
     return fingerprint.fingerprint(
         time_zone=settings.time_zone,
         cohort_date=settings.cohort_date,
         batches=batches,
         contracts=contracts,
+        judgements=judgements,
         model=_model().fingerprint,
         code=fingerprint.code_hash(),
         engines=fingerprint.engine_versions(),
