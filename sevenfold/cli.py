@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.identity_commands import identity_app
 from sevenfold.review_commands import review_app
 
 FAILED = 1
@@ -30,6 +31,7 @@ warehouse_app = typer.Typer(no_args_is_help=True, help="The warehouse: the embed
 app.add_typer(source_app, name="source")
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(review_app, name="review")
+app.add_typer(identity_app, name="identity")
 
 console = Console(highlight=False)
 
