@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sevenfold import identity
 from sevenfold.identity import Correction, Event, Membership
+from sevenfold.review import counted
 from sevenfold.review_commands import NEXT_RUN, DecidedBy, Reason
 
 identity_app = typer.Typer(no_args_is_help=True, help="The ledger of identity: who is who, who was, and corrections.")
@@ -80,7 +81,7 @@ def merge(
 
 
 def _say_kept(count: int) -> None:
-    console.print(f"{count:,} judgements kept. {NEXT_RUN}")
+    console.print(f"Judgements kept: {count:,}. {NEXT_RUN}")
 
 
 def _meaning(identifier: str, meant: str | None) -> str:
@@ -99,7 +100,7 @@ def _memberships(rows: list[Membership]) -> Table:
 
 
 def _what(event: Event) -> str:
-    records = f"{event.record_count} records"
+    records = counted(event.record_count)
     return {
         "created": f"{event.customer_id} created with {records}",
         "merged": f"{event.customer_id} merged into {event.other_customer_id}, {records}",

@@ -151,6 +151,11 @@ def questions(limit: int) -> list[dict[str, Any]]:
     ]
 
 
+def counted(records: int | None) -> str:
+    """Say a number of records in words."""
+    return "1 record" if records == 1 else f"{records or 0:,} records"
+
+
 def rows_side_by_side(row: QueueRow) -> Sequence[tuple[str, str, str]]:
     """Give what is known of both records: field, left, right; fields that neither has are left out."""
     shown = [(name, row[f"left_{name}"], row[f"right_{name}"]) for name in PERSONAL_FIELDS]
@@ -200,7 +205,7 @@ def describe_reason(row: QueueRow) -> str:
 def describe_stakes(row: QueueRow) -> str:
     """Say what hangs on a pair: which customers would become one, or part."""
     sides = [
-        f"{row[f'{side}_customer_id'] or 'a namesake'} ({row[f'{side}_record_count']} records"
+        f"{row[f'{side}_customer_id'] or 'a namesake'} ({counted(row[f'{side}_record_count'])}"
         f"{', state ' + row[f'{side}_state_code'] if row[f'{side}_state_code'] else ''})"
         for side in ("left", "right")
     ]

@@ -13,7 +13,7 @@ from sevenfold.judgements import Judgement, read_judgement_file, record_judgemen
 review_app = typer.Typer(no_args_is_help=True, help="Pairs of records that wait for a person.")
 console = Console(highlight=False)
 
-NEXT_RUN = "They take effect with the next run (`sevenfold run`)."
+NEXT_RUN = "The next run applies them (`sevenfold run`)."
 
 First = Annotated[str, typer.Argument(metavar="RECORD", help="A record: source and its own key.")]
 Second = Annotated[str, typer.Argument(metavar="RECORD", help="The other record.")]
@@ -25,7 +25,7 @@ DecidedBy = Annotated[str, typer.Option("--by", help="Who decides.")]
 def list_pairs(limit: Annotated[int, typer.Option(min=1, help="How many pairs.")] = 20) -> None:
     """List the pairs that wait, the most important first. Shows no personal data."""
     rows = review.waiting_pairs(limit)
-    table = Table(title=f"{review.waiting_count():,} pairs wait", title_justify="left", box=None)
+    table = Table(title=f"Pairs that wait: {review.waiting_count():,}", title_justify="left", box=None)
     for heading in ("Record", "Record", "Probability", "Why it waits", "What hangs on it"):
         table.add_column(heading, overflow="fold")
     for row in rows:
@@ -65,7 +65,7 @@ def decide(
 ) -> None:
     """Say of any two records whether they are one person; it holds until either record says something else."""
     record_judgements([Judgement((first, second), judgement.replace("-", "_"), reason, by)])
-    console.print(f"Kept. {NEXT_RUN}")
+    console.print(f"Judgements kept: 1. {NEXT_RUN}")
 
 
 @review_app.command("import")
@@ -75,7 +75,7 @@ def import_file(
 ) -> None:
     """Take the decisions of a CSV file, all or none; rows without a judgement_code are passed over."""
     count = record_judgements(read_judgement_file(file, by))
-    console.print(f"{count:,} judgements kept. {NEXT_RUN}")
+    console.print(f"Judgements kept: {count:,}. {NEXT_RUN}")
 
 
 @review_app.command()

@@ -9,38 +9,17 @@ import psycopg
 import pytest
 
 from sevenfold.settings import get_settings
-from sevenfold.warehouse import connect
+from tests.sevenfold.review_queue import PERSONAL, publish_queue
 
 pytestmark = pytest.mark.slow
 
 DAG_ID, QUESTION = "review_matches", "review.judge"
-PERSONAL = ("Ana", "CRUZ", "ana@example.com")
-QUEUE = """
-    create table intermediate.int_match_inputs as
-    select * from (values ('crm:1', 'h1'), ('pos:2', 'h2'), ('pos:3', 'h3')) as t (source_record_id, match_hash);
-    grant select on intermediate.int_match_inputs to sevenfold_publisher;
-"""
-PUBLISHED_QUEUE = """
-    create table restricted.match_review_queue as
-    select
-        left_record_id, right_record_id, 'guard' as waiting_reason_code, 'given_name_contradicts' as guard_code,
-        null::bigint as judgement_id, 'h1' as left_hash, right_hash, 'C0000000001' as left_customer_id,
-        'C0000000002' as right_customer_id, 'A' as left_state_code, null::text as right_state_code,
-        'Ana' as left_first_name, 'CRUZ' as left_first_last_name, 'ana@example.com' as left_email,
-        '{"given_name": -8.0, "email": 12.5}'::jsonb as evidence, 4.5 as match_weight, 0.97 as match_probability,
-        1 as left_record_count, 3 as right_record_count, priority_score, false as is_one_customer
-    from (values ('crm:1', 'pos:2', 'h2', 2.0), ('crm:1', 'pos:3', 'h3', 1.0))
-        as t (left_record_id, right_record_id, right_hash, priority_score);
-"""
 
 
 @pytest.fixture
 def queue(warehouse: str, dags: dict[str, Any]) -> Iterator[None]:
     """Two pairs that wait, the first one more important."""
-    with connect("transformer") as connection:
-        connection.execute(QUEUE)
-    with connect("publisher") as connection:
-        connection.execute(PUBLISHED_QUEUE)
+    publish_queue()
     yield
     get_settings.cache_clear()
 
@@ -118,5 +97,5 @@ def test_a_persons_answers_become_judgements_and_no_personal_data_is_asked_with(
     body = person.seen["Are crm:1 and pos:2 one person?"]
     assert "| email | +12.5 |" in body
     assert "guard given_name_contradicts" in body
-    assert "C0000000001 (1 records, state A) and C0000000002 (3 records) would become one customer." in body
+    assert "C0000000001 (1 record, state A) and C0000000002 (3 records) would become one customer." in body
     assert [value for value in PERSONAL for text in person.seen.values() if value in text] == []

@@ -9,6 +9,7 @@ from infra import embedded
 from sevenfold import identity, runs
 from sevenfold.dbt import dbt
 from sevenfold.identity import Correction, IdentityError
+from sevenfold.settings import REPOSITORY
 from tests.conftest import fresh_warehouse
 from tests.dbt_project.identity_world import World
 
@@ -228,6 +229,23 @@ def test_words_that_contradict_each_other_join_nobody_and_wait_for_a_person(worl
     world.judge("crm:2", "crm:3", "cannot_tell")
     assert world.run() == {"crm:1": A, "crm:2": A, "crm:3": C}
     assert world.waiting() == []
+
+
+@pytest.mark.skipif(
+    "is_kept_apart" not in (REPOSITORY / "splink_models" / "components.py").read_text(encoding="utf-8"),
+    reason="the resolver connects whatever joins connect",
+)
+def test_a_bridge_between_two_customers_whom_a_person_keeps_apart_joins_neither_to_the_other(world: World) -> None:
+    world.add("crm:1", "pos:2")
+    world.score("crm:1", "pos:2", 0.6)
+    world.run()
+    world.judge("crm:1", "pos:2", "not_same")
+    world.add("web:9")
+    world.score("crm:1", "web:9", 0.999)
+    world.score("pos:2", "web:9", 0.97)
+    customers = world.run()
+    assert (customers["crm:1"], customers["pos:2"]) == (A, B)
+    assert customers["web:9"] == A, "the bridge goes where it fits best"
 
 
 def test_what_cannot_be_undone_is_said(world: World) -> None:
