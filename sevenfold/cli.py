@@ -173,6 +173,10 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
     console.print(table if found else "No run yet.")
     if found and found[0].failed_task:
         console.print(f"{found[0].failed_task}: {_escaped(found[0].message or '')}")
+    if found:
+        from sevenfold.identity import last_churn
+
+        console.print(last_churn())
 
 
 @app.command()

@@ -134,6 +134,27 @@ def events_of(customer_id: str) -> list[Event]:
     return _events("where customer_id = %(value)s or other_customer_id = %(value)s order by event_id", customer_id)
 
 
+def last_churn() -> str:
+    """Say in a line how much identity changed in the last run that moved the ledger."""
+    if _read("select to_regclass('marts.fct_identity_churn') is null")[0] == (True,):
+        return "Identity: the warehouse is older than the code; `sevenfold warehouse migrate` brings it up to date."
+    rows = _read(
+        """
+        select
+            run_id, kept_record_share, created_customer_count, merged_customer_count, split_customer_count,
+            restored_customer_count, retired_customer_count
+        from marts.fct_identity_churn order by recorded_at desc limit 1
+        """
+    )
+    if not rows:
+        return "Identity: no run has been published yet."
+    run_id, kept_share, *counts = rows[0]
+    kept = "all records are new" if kept_share is None else f"{kept_share:.2%} of the known records kept their customer"
+    words = ("created", "merged", "split", "restored", "retired")
+    changes = ", ".join(f"{count:,} {word}" for count, word in zip(counts, words, strict=True))
+    return f"Identity in {run_id}: {kept}; customers {changes}."
+
+
 def undo(event_id: int, correction: Correction) -> int:
     """Take back a merger or a split: judge its records so that the next run gives back exactly what was.
 
