@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
+from sevenfold.model_commands import model_app
 from sevenfold.review_commands import review_app
 
 FAILED = 1
@@ -32,6 +33,7 @@ app.add_typer(source_app, name="source")
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(review_app, name="review")
 app.add_typer(identity_app, name="identity")
+app.add_typer(model_app, name="model")
 
 console = Console(highlight=False)
 
@@ -206,7 +208,8 @@ def train(
     folder = get_settings().home / "models" / card.model.name
     console.print(f"Trained {card.model.name} ({card.model.fingerprint}) on {card.model.record_count:,} records.")
     console.print(f"Its card: {folder / 'model_card.md'}")
-    console.print(f"It decides nothing yet. To use it: SEVENFOLD_MODEL={card.model.name}")
+    console.print(f"It decides nothing yet. A run with SEVENFOLD_MODEL={card.model.name} shows what it would change:")
+    console.print(f"sevenfold model compare, then sevenfold model approve {card.model.name}")
 
 
 @app.command()

@@ -281,50 +281,41 @@ def _kept_apart(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _parts(event: Event) -> tuple[list[str], list[str]]:
-    """Give the records that an event moved, and those it moved them to (merged) or from (split).
+    """Give the records that an event moved, and those it moved them to (merged) or parted them from (split).
 
     Records that belonged to nobody before the run were on neither side, and are left to the evidence.
     """
     rows = _read(
         """
-        with history as (
-            select
-                source_record_id,
-                customer_id,
-                run_id,
-                lag(customer_id) over records as previous_customer_id,
-                history_id,
-                lead(history_id) over records as next_history_id
+        with run as (
+            select min(history_id) as first_history_id, max(history_id) as last_history_id
             from mdm.identity_ledger_member_history
-            where source_record_id in (
+            where run_id = %(run)s
+        ),
+
+        records as (
+            select
+                history.source_record_id,
+                (array_agg(history.customer_id order by history.history_id desc)
+                    filter (where history.history_id < run.first_history_id))[1] as customer_before,
+                (array_agg(history.customer_id order by history.history_id desc)
+                    filter (where history.history_id <= run.last_history_id))[1] as customer_after
+            from mdm.identity_ledger_member_history as history
+            cross join run
+            where history.source_record_id in (
                 select source_record_id from mdm.identity_ledger_member_history
                 where customer_id in (%(customer)s, %(other)s)
             )
-            window records as (partition by source_record_id order by history_id)
-        ),
-
-        run as (
-            select max(history_id) as last_history_id from mdm.identity_ledger_member_history where run_id = %(run)s
+            group by history.source_record_id
         )
 
-        select
-            history.source_record_id,
-            history.run_id = %(run)s and history.previous_customer_id = %(customer)s
-            and history.customer_id = %(other)s as is_moved
-        from history
-        cross join run
+        select source_record_id, customer_before = %(customer)s and customer_after = %(other)s as is_moved
+        from records
         where
-            history.history_id <= run.last_history_id
-            and (history.next_history_id is null or history.next_history_id > run.last_history_id)
-            and not (history.run_id = %(run)s and history.previous_customer_id is null)
-            and (
-                history.customer_id = case when %(is_merged)s then %(other)s else %(customer)s end
-                or (
-                    history.run_id = %(run)s and history.previous_customer_id = %(customer)s
-                    and history.customer_id = %(other)s
-                )
-            )
-        order by history.source_record_id collate "C"
+            customer_after is not null
+            and case when %(is_merged)s then customer_after = %(other)s else customer_before = %(customer)s end
+            and customer_before is not null
+        order by source_record_id collate "C"
         """,
         customer=event.customer_id,
         other=event.other_customer_id,

@@ -179,7 +179,11 @@ def publish_ledger(connection: Connection, run: Run) -> int:
 
     Returns:
         Rows written.
+
+    Raises:
+        PublicationError: The matching model is another than before, and nobody has approved it.
     """
+    _require_approved_model(connection)
     values = {"run_id": run.run_id, "as_of_date": run.as_of_date}
     return sum(connection.execute(statement, values).rowcount for statement in LEDGER)
 
@@ -324,6 +328,22 @@ LEDGER = (
     where ledger.contact_id is distinct from excluded.contact_id
     """,
 )
+
+
+def _require_approved_model(connection: Connection) -> None:
+    """Refuse to move the ledger under a model of which nobody has seen what it would merge and split."""
+    refused = connection.execute(
+        """
+        select model_version from candidate.ledger_run_proposed
+        where model_version is not null and not ops.is_model_approved(model_version)
+        """
+    ).fetchone()
+    if refused:
+        raise PublicationError(
+            f"The matching model {refused[0]} is not the one that the customers come from, and nobody has approved it; "
+            "nothing was published. `sevenfold model compare` shows what it would merge and split; then "
+            "`sevenfold model approve`, and run again; or set SEVENFOLD_MODEL back."
+        )
 
 
 def _refresh_run_history(connection: Connection) -> None:

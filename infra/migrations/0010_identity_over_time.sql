@@ -209,3 +209,40 @@ grant select
     on mdm.identity_ledger_customers, mdm.identity_ledger_members, mdm.identity_ledger_events,
     mdm.identity_ledger_member_history, mdm.identity_memberships, mdm.identity_ledger_runs
     to sevenfold_auditor;
+
+-- A model moves the ledger once somebody has seen what it would change and approved it; the first one by being the first.
+create table ops.model_approvals (
+    model text primary key,
+    reason text not null check (btrim(reason) <> ''),
+    approved_by text not null check (btrim(approved_by) <> ''),
+    approved_at timestamptz not null default clock_timestamp()
+);
+
+comment on table ops.model_approvals is 'One row per matching model that somebody approved after a comparison. Append-only.';
+comment on column ops.model_approvals.model is 'Name and fingerprint of the model: a model version without its size class.';
+comment on column ops.model_approvals.reason is 'Why, in the person''s words.';
+comment on column ops.model_approvals.approved_by is 'Who approved it.';
+comment on column ops.model_approvals.approved_at is 'When.';
+
+create function ops.is_model_approved(wanted_version text) returns boolean
+language sql stable
+begin atomic
+    select
+        not exists (select from mdm.identity_ledger_runs where model_version is not null)
+        or exists (
+            select
+            from mdm.identity_ledger_runs as runs
+            where regexp_replace(runs.model_version, '-[0-9]+$', '') = regexp_replace(wanted_version, '-[0-9]+$', '')
+        )
+        or exists (
+            select
+            from ops.model_approvals as approvals
+            where approvals.model = regexp_replace(wanted_version, '-[0-9]+$', '')
+        );
+end;
+
+comment on function ops.is_model_approved is
+    'Whether a run may move the ledger under this model version: it did before, somebody approved it, or none has yet.';
+
+grant select on ops.model_approvals to sevenfold_transformer, sevenfold_auditor;
+grant select, insert on ops.model_approvals to sevenfold_publisher;

@@ -22,14 +22,14 @@ FIRST_DAY = dt.date(2026, 1, 1)
 REMEMBERED = (
     "mdm.identity_ledger_customers, mdm.identity_ledger_members, mdm.identity_ledger_events, mdm.match_judgements, "
     "mdm.identity_ledger_member_history, mdm.identity_ledger_runs, ops.pipeline_runs, intermediate.match_scores, "
-    "intermediate.match_components, intermediate.match_scored_records, intermediate.int_customer_records_standardised"
+    "intermediate.match_components, intermediate.match_scored_records, ops.model_approvals, intermediate.int_customer_records_standardised"
 )
 DECISIONS = ("int_match_inputs", "int_match_judgements", "int_match_decisions")
 IDENTITY = (
     "int_component_namesakes",
     "int_customer_assignments",
-    "ledger_members_proposed",
     "ledger_customers_proposed",
+    "ledger_members_proposed",
     "ledger_event_evidence",
     "ledger_events_proposed",
     "ledger_run_proposed",
@@ -47,6 +47,7 @@ class World:
 
     def __init__(self) -> None:
         self.run_numbers = itertools.count(1)
+        self.model_version = MODEL_VERSION
         self.manifest = read_manifest()
         with connect() as connection:
             connection.execute(f"truncate {REMEMBERED} restart identity".encode())
@@ -106,8 +107,14 @@ class World:
                 on conflict (model_version, left_record_id, right_record_id) do update
                 set match_weight = excluded.match_weight, match_probability = excluded.match_probability
                 """,
-                (MODEL_VERSION, left, right, probability * 10, probability, json.dumps(evidence)),
+                (self.model_version, left, right, probability * 10, probability, json.dumps(evidence)),
             )
+
+    def use_model(self, model_version: str) -> None:
+        """Let another model score from now on: what the one before scored is gone."""
+        self.model_version = model_version
+        with connect() as connection:
+            connection.execute("truncate intermediate.match_scores")
 
     def judge(self, first: str, second: str, code: str) -> None:
         """Let a person say so."""
@@ -120,6 +127,13 @@ class World:
         request = runs.RunRequest(f"run {number}", "customer_states", as_of, runs.COMMAND_LINE)
         run = runs.open_run(request)
         self._build(DECISIONS)
+        with connect() as connection:
+            connection.execute("truncate intermediate.match_scored_records")
+            connection.execute(
+                "insert into intermediate.match_scored_records "
+                "select %s, source_record_id, match_hash from intermediate.int_match_inputs",
+                (self.model_version,),
+            )
         resolve_components()
         self._build(IDENTITY)
         tables = [table for table in publication.published_tables(self.manifest) if table.name in IDENTITY]

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from infra import embedded
-from sevenfold import identity, runs
+from sevenfold import identity, model_approval, runs
 from sevenfold.dbt import dbt
 from sevenfold.identity import Correction, IdentityError
+from sevenfold.model_approval import ModelApprovalError
+from sevenfold.publication import PublicationError
 from sevenfold.settings import REPOSITORY
 from tests.conftest import fresh_warehouse
 from tests.dbt_project.identity_world import World
@@ -246,6 +248,34 @@ def test_a_bridge_between_two_customers_whom_a_person_keeps_apart_joins_neither_
     customers = world.run()
     assert (customers["crm:1"], customers["pos:2"]) == (A, B)
     assert customers["web:9"] == A, "the bridge goes where it fits best"
+
+
+def test_another_model_moves_the_ledger_once_a_person_has_compared_and_approved_it(world: World) -> None:
+    two_customers(world)
+    before = world.customers()
+    world.use_model("story_2-aaaaaaaaaaaa-10")
+    world.score("crm:1", "pos:2", 0.97)
+    world.score("pos:2", "pos:3", 0.99)
+    with pytest.raises(PublicationError, match="story_2-aaaaaaaaaaaa-10 is not the one that the customers come from"):
+        world.run()
+    runs.close_run("run 2")
+    assert world.customers() == before
+
+    comparison = model_approval.compare()
+    assert (comparison.model, comparison.ledger_model) == ("story_2-aaaaaaaaaaaa", "story_1-000000000000")
+    assert comparison.figures["unchanged_customer_count"] == 0
+    assert comparison.figures["merged_customer_count"] == 1
+    told = [(each["event_code"], each["customer_id"], each["other_customer_id"]) for each in comparison.samples]
+    assert told == [("merged", B, A), ("split", B, C)]
+
+    with pytest.raises(ModelApprovalError, match=r"proposed with story_2-aaaaaaaaaaaa, not story_9"):
+        model_approval.approve("story_9", "looks good", "eva")
+    model_approval.approve("story_2", "looks good", "eva")
+    assert world.run() == {"crm:1": A, "pos:2": A, "pos:3": A, "pos:4": C}
+    with pytest.raises(ModelApprovalError, match="may move the ledger already"):
+        model_approval.approve("story_2", "looks good", "eva")
+    world.use_model("story_2-aaaaaaaaaaaa-11")
+    world.run()  # more records: another size class, and no other model
 
 
 def test_what_cannot_be_undone_is_said(world: World) -> None:

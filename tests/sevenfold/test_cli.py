@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 from sevenfold.cli import app
 from sevenfold.settings import REPOSITORY
 
-COMMANDS = ["demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "source", "warehouse"]
+COMMANDS = [
+    "demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "source", "warehouse", "review",
+    "identity", "model",
+]  # fmt: skip
 
 
 def sevenfold(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,7 @@ moved as (
         ledger_members.source_record_id,
         ledger_members.customer_id,
         members.customer_id as other_customer_id,
-        customers.status_code = 'retired' as is_merged
+        coalesce(customers.redirected_to = members.customer_id, false) as is_merged
     from ledger_members
     inner join members on ledger_members.source_record_id = members.source_record_id
     inner join customers on ledger_members.customer_id = customers.customer_id
@@ -65,7 +65,10 @@ telling as (
                     pairs_of_moved.decision_code = 'join'
                     and met_members.customer_id = pairs_of_moved.other_customer_id
                     and met_before.customer_id is distinct from pairs_of_moved.customer_id
-            else pairs_of_moved.decision_code <> 'join' and met_members.customer_id = pairs_of_moved.customer_id
+            else
+                pairs_of_moved.decision_code <> 'join'
+                and met_members.customer_id <> pairs_of_moved.other_customer_id
+                and met_before.customer_id = pairs_of_moved.customer_id
         end
 )
 

@@ -1,5 +1,5 @@
--- One row per change of identity that this run proposes: created, merged (records left a customer that redirects now),
--- split (records left a customer that lives on), restored (a redirected ID has records again) or retired (nothing is left
+-- One row per change of identity that this run proposes: created, merged (records went to the customer that theirs redirects
+-- to now), split (records left a customer otherwise), restored (a redirected ID has records again) or retired (nothing is left
 -- and nobody holds its records); with the pair of records that says most about it.
 with members as (
     select * from {{ ref('ledger_members_proposed') }}
@@ -43,7 +43,7 @@ appeared as (
 
 moved as (
     select
-        case customers.status_code when 'retired' then 'merged' else 'split' end as event_code,
+        case when customers.redirected_to = members.customer_id then 'merged' else 'split' end as event_code,
         ledger_members.customer_id,
         members.customer_id as other_customer_id,
         count(*)::integer as record_count

@@ -8,24 +8,22 @@ ledger_members as (
     select * from {{ source('ledger', 'identity_ledger_members') }}
 ),
 
-active as (
-    select customer_id
-    from assignments
-    group by customer_id
+customers as (
+    select * from {{ ref('ledger_customers_proposed') }}
 ),
 
--- A merger takes nothing from what a record was given; who leaves a customer that lives on leaves its ID too.
+-- A merger takes nothing from what a record was given; who leaves a customer otherwise leaves its ID too.
 kept as (
     select
         assignments.source_record_id,
         assignments.customer_id,
         case
-            when ledger_members.customer_id = assignments.customer_id or active.customer_id is null
+            when assignments.customer_id in (ledger_members.customer_id, customers.redirected_to)
                 then ledger_members.given_customer_id
         end as given_customer_id
     from assignments
     left join ledger_members on assignments.source_record_id = ledger_members.source_record_id
-    left join active on ledger_members.customer_id = active.customer_id
+    left join customers on ledger_members.customer_id = customers.customer_id
 ),
 
 merged as (
