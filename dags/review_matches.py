@@ -53,6 +53,7 @@ def review(left_record_id: str, right_record_id: str, subject: str, body: str) -
 
 @dag(
     dag_display_name="Review matches",
+    description="By hand: ask about the pairs of records that wait for a person, and keep the answers",
     schedule=None,
     start_date=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
     catchup=False,
