@@ -15,6 +15,9 @@ from rich.table import Table
 
 from sevenfold import evaluate, explain, golden_commands
 from sevenfold.errors import SevenfoldError
+from sevenfold.identity_commands import identity_app
+from sevenfold.model_commands import model_app
+from sevenfold.review_commands import review_app
 
 FAILED = 1
 
@@ -32,6 +35,9 @@ app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("explain")(explain.explain)
 app.add_typer(golden_commands.app, name="golden")
+app.add_typer(review_app, name="review")
+app.add_typer(identity_app, name="identity")
+app.add_typer(model_app, name="model")
 
 console = Console(highlight=False)
 
@@ -173,6 +179,10 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
     console.print(table if found else "No run yet.")
     if found and found[0].failed_task:
         console.print(f"{found[0].failed_task}: {_escaped(found[0].message or '')}")
+    if found:
+        from sevenfold.identity import last_churn
+
+        console.print(last_churn())
 
 
 @app.command()
@@ -202,7 +212,8 @@ def train(
     folder = get_settings().home / "models" / card.model.name
     console.print(f"Trained {card.model.name} ({card.model.fingerprint}) on {card.model.record_count:,} records.")
     console.print(f"Its card: {folder / 'model_card.md'}")
-    console.print(f"It decides nothing yet. To use it: SEVENFOLD_MODEL={card.model.name}")
+    console.print(f"It decides nothing yet. A run with SEVENFOLD_MODEL={card.model.name} shows what it would change:")
+    console.print(f"sevenfold model compare, then sevenfold model approve {card.model.name}")
 
 
 @app.command()

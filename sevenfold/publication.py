@@ -173,13 +173,17 @@ def publish_differences(connection: Connection, table: PublishedTable) -> int:
 
 
 def publish_ledger(connection: Connection, run: Run) -> int:
-    """Move the identity ledger with the publication: new customers, members, events and contacts; changes only.
+    """Move the identity ledger with the publication: customers, members, events and contacts; changes only.
 
-    The ledger remembers: nothing leaves it.
+    The ledger remembers: nothing leaves it, and every change of a member stays in its history.
 
     Returns:
         Rows written.
+
+    Raises:
+        PublicationError: The matching model is another than before, and nobody has approved it.
     """
+    _require_approved_model(connection)
     values = {"run_id": run.run_id, "as_of_date": run.as_of_date}
     return sum(connection.execute(statement, values).rowcount for statement in LEDGER)
 
@@ -248,23 +252,71 @@ LEDGER = (
     set status_code = excluded.status_code, redirected_to = excluded.redirected_to
     where (ledger.status_code, ledger.redirected_to) is distinct from (excluded.status_code, excluded.redirected_to)
     """,
+    # Before the members move: only now can be seen who moves.
     """
-    insert into mdm.identity_ledger_members as ledger (source_record_id, customer_id, run_id)
-    select source_record_id, customer_id, %(run_id)s
+    insert into mdm.identity_ledger_member_history (source_record_id, customer_id, run_id, as_of_date)
+    select
+        coalesce(proposed.source_record_id, members.source_record_id) as source_record_id,
+        proposed.customer_id,
+        %(run_id)s,
+        %(as_of_date)s
+    from candidate.ledger_members_proposed as proposed
+    full join (select * from mdm.identity_ledger_members where is_current) as members
+        on proposed.source_record_id = members.source_record_id
+    where proposed.customer_id is distinct from members.customer_id
+    order by coalesce(proposed.source_record_id, members.source_record_id) collate "C"
+    """,
+    """
+    insert into mdm.identity_ledger_members as ledger (source_record_id, customer_id, given_customer_id, run_id)
+    select source_record_id, customer_id, given_customer_id, %(run_id)s
     from candidate.ledger_members_proposed
     order by source_record_id collate "C"
     on conflict (source_record_id) do update
-    set customer_id = excluded.customer_id, run_id = excluded.run_id
-    where ledger.customer_id is distinct from excluded.customer_id
+    set
+        customer_id = excluded.customer_id,
+        given_customer_id = excluded.given_customer_id,
+        run_id = excluded.run_id,
+        is_current = true
+    where
+        (ledger.customer_id, ledger.given_customer_id, ledger.is_current)
+        is distinct from (excluded.customer_id, excluded.given_customer_id, true)
     """,
     """
-    insert into mdm.identity_ledger_events
-        (run_id, as_of_date, event_code, customer_id, other_customer_id, record_count)
-    select %(run_id)s, %(as_of_date)s, event_code, customer_id, other_customer_id, record_count
+    update mdm.identity_ledger_members as ledger
+    set is_current = false
+    where
+        ledger.is_current
+        and not exists (
+            select from candidate.ledger_members_proposed as proposed
+            where proposed.source_record_id = ledger.source_record_id
+        )
+    """,
+    """
+    insert into mdm.identity_ledger_events (
+        run_id, as_of_date, event_code, customer_id, other_customer_id, record_count, reason_code, left_record_id,
+        right_record_id, judgement_id, match_probability, model_version
+    )
+    select
+        %(run_id)s, %(as_of_date)s, event_code, customer_id, other_customer_id, record_count, reason_code,
+        left_record_id, right_record_id, judgement_id, match_probability,
+        (select model_version from candidate.ledger_run_proposed)
     from candidate.ledger_events_proposed
     -- A publication that is repeated finds its own events there.
     where not exists (select from mdm.identity_ledger_events where run_id = %(run_id)s)
     order by customer_id collate "C", event_code collate "C", other_customer_id collate "C"
+    """,
+    """
+    insert into mdm.identity_ledger_runs (
+        run_id, as_of_date, model_version, record_count, known_record_count, kept_record_count, moved_record_count,
+        new_record_count, released_record_count, customer_count, created_customer_count, merged_customer_count,
+        split_customer_count, restored_customer_count, retired_customer_count
+    )
+    select
+        %(run_id)s, %(as_of_date)s, model_version, record_count, known_record_count, kept_record_count,
+        moved_record_count, new_record_count, released_record_count, customer_count, created_customer_count,
+        merged_customer_count, split_customer_count, restored_customer_count, retired_customer_count
+    from candidate.ledger_run_proposed
+    on conflict (run_id) do nothing
     """,
     """
     insert into mdm.contact_ledger as ledger (contact_key, contact_id, run_id)
@@ -276,6 +328,22 @@ LEDGER = (
     where ledger.contact_id is distinct from excluded.contact_id
     """,
 )
+
+
+def _require_approved_model(connection: Connection) -> None:
+    """Refuse to move the ledger under a model of which nobody has seen what it would merge and split."""
+    refused = connection.execute(
+        """
+        select model_version from candidate.ledger_run_proposed
+        where model_version is not null and not ops.is_model_approved(model_version)
+        """
+    ).fetchone()
+    if refused:
+        raise PublicationError(
+            f"The matching model {refused[0]} is not the one that the customers come from, and nobody has approved it; "
+            "nothing was published. `sevenfold model compare` shows what it would merge and split; then "
+            "`sevenfold model approve`, and run again; or set SEVENFOLD_MODEL back."
+        )
 
 
 def _refresh_run_history(connection: Connection) -> None:

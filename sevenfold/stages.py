@@ -84,8 +84,8 @@ def is_anything_new(run_id: str) -> bool:
     """Tell whether the run could change what is published; when it could not, the run ends here.
 
     Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts,
-    stewards' corrections, rules, code, engines and model. A later date is news only when a source's row falls between
-    the two dates, or a quarter.
+    stewards' corrections, judgements, rules, code, engines and model. A later date is news only when a source's row falls
+    between the two dates, or a quarter.
     """
     with stage(run_id, "compare_inputs") as record:
         run = record.run
@@ -141,6 +141,7 @@ def input_fingerprint() -> str:
             """
         ).fetchall()
         corrected = corrections.in_force(connection)
+        judgements = connection.execute("select max(judgement_id) from mdm.match_judgements").fetchone()
     settings = get_settings()
     return fingerprint.fingerprint(
         time_zone=settings.time_zone,
@@ -148,6 +149,7 @@ def input_fingerprint() -> str:
         batches=batches,
         contracts=contracts,
         corrections=corrected,
+        judgements=judgements,
         model=_model().fingerprint,
         code=fingerprint.code_hash(),
         engines=fingerprint.engine_versions(),

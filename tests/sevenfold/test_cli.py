@@ -12,19 +12,9 @@ from sevenfold.cli import app
 from sevenfold.settings import REPOSITORY
 
 COMMANDS = [
-    "demo",
-    "run",
-    "backfill",
-    "up",
-    "down",
-    "status",
-    "report",
-    "train",
-    "docs",
-    "golden",
-    "source",
-    "warehouse",
-]
+    "demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "golden", "source", "warehouse", "review",
+    "identity", "model",
+]  # fmt: skip
 
 
 def sevenfold(*arguments: str) -> subprocess.CompletedProcess[str]:

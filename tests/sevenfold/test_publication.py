@@ -28,9 +28,19 @@ LEDGER_PROPOSALS = """
     select * from (values ('c1', 1::bigint, 'active', null::text), ('c2', 2, 'retired', 'c1'))
         as proposed (customer_id, sequence_number, status_code, redirected_to);
     create table candidate.ledger_members_proposed as
-    select * from (values ('pos:1', 'c1'), ('pos:2', 'c1')) as proposed (source_record_id, customer_id);
+    select * from (values ('pos:1', 'c1', 'c1'), ('pos:2', 'c1', 'c1'))
+        as proposed (source_record_id, customer_id, given_customer_id);
     create table candidate.ledger_events_proposed as
-    select 'created'::text as event_code, 'c1'::text as customer_id, null::text as other_customer_id, 2 as record_count;
+    select
+        'created'::text as event_code, 'c1'::text as customer_id, null::text as other_customer_id, 2 as record_count,
+        null::text as reason_code, null::text as left_record_id, null::text as right_record_id,
+        null::bigint as judgement_id, null::double precision as match_probability;
+    create table candidate.ledger_run_proposed as
+    select
+        'm1'::text as model_version, 2 as record_count, 0 as known_record_count, 0 as kept_record_count,
+        0 as moved_record_count, 2 as new_record_count, 0 as released_record_count, 1 as customer_count,
+        1 as created_customer_count, 0 as merged_customer_count, 0 as split_customer_count,
+        0 as restored_customer_count, 0 as retired_customer_count;
     create table candidate.contact_ledger_proposed as select 'email:x'::text as contact_key, 'k1'::text as contact_id;
 """
 
@@ -159,7 +169,8 @@ def test_a_run_closed_meanwhile_publishes_nothing(open_run: OpenRun) -> None:
 def test_the_ledger_moves_with_the_publication_and_forgets_nothing(open_run: OpenRun) -> None:
     with connect("transformer") as connection:
         connection.execute(LEDGER_PROPOSALS)
-    assert publish(open_run(), [], with_ledger=True) == 6
+    assert publish(open_run(), [], with_ledger=True) == 9
+    assert publish(runs.read_run("first"), [], with_ledger=True) == 0, "what is repeated is there already"
     runs.close_run("first")
     with connect("transformer") as connection:
         connection.execute("truncate candidate.ledger_events_proposed")
@@ -167,15 +178,26 @@ def test_the_ledger_moves_with_the_publication_and_forgets_nothing(open_run: Ope
         connection.execute(
             "update candidate.ledger_members_proposed set customer_id = 'c3' where source_record_id = 'pos:2'"
         )
+        connection.execute("delete from candidate.ledger_members_proposed where source_record_id = 'pos:1'")
         connection.execute("insert into candidate.ledger_customers_proposed values ('c3', 3, 'active', null)")
-    assert publish(open_run("second"), [], with_ledger=True) == 2
+    assert publish(open_run("second"), [], with_ledger=True) == 6
     customers = (
         "select customer_id, first_run_id, redirected_to from mdm.identity_ledger_customers order by customer_id"
     )
     assert read(customers) == [("c1", "first", None), ("c2", "first", "c1"), ("c3", "second", None)]
-    members = "select source_record_id, customer_id, run_id from mdm.identity_ledger_members order by source_record_id"
-    assert read(members) == [("pos:1", "c1", "first"), ("pos:2", "c3", "second")]
-    assert read("select run_id, event_code from mdm.identity_ledger_events") == [("first", "created")]
+    members = "select source_record_id, customer_id, run_id, is_current from mdm.identity_ledger_members order by 1"
+    assert read(members) == [("pos:1", "c1", "first", False), ("pos:2", "c3", "second", True)]
+    history = "select source_record_id, customer_id, run_id from mdm.identity_ledger_member_history order by history_id"
+    assert read(history) == [
+        ("pos:1", "c1", "first"),
+        ("pos:2", "c1", "first"),
+        ("pos:1", None, "second"),
+        ("pos:2", "c3", "second"),
+    ]
+    assert read("select run_id, event_code, model_version from mdm.identity_ledger_events") == [
+        ("first", "created", "m1")
+    ]
+    assert read("select run_id from marts.fct_identity_churn order by run_id") == [("first",), ("second",)]
 
 
 def test_readers_see_the_runs(open_run: OpenRun) -> None:

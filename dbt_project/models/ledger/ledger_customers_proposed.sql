@@ -47,7 +47,7 @@ select
     ledger_customers.sequence_number,
     'retired' as status_code,
     -- An ID that was retired before keeps its pointer: the chain is followed when it is read.
-    coalesce(heirs.heir_id, ledger_customers.redirected_to) as redirected_to
+    coalesce(ledger_customers.redirected_to, heirs.heir_id) as redirected_to
 from ledger_customers
 left join active on ledger_customers.customer_id = active.customer_id
 left join heirs on ledger_customers.customer_id = heirs.customer_id and heirs.heir_number = 1

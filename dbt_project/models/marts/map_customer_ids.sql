@@ -9,7 +9,7 @@ followed as (
         customer_id as current_customer_id,
         status_code,
         redirected_to,
-        0 as step_count
+        array[customer_id] as path
     from ledger_customers
     union all
     select
@@ -17,15 +17,16 @@ followed as (
         ledger_customers.customer_id as current_customer_id,
         ledger_customers.status_code,
         ledger_customers.redirected_to,
-        followed.step_count + 1 as step_count
+        followed.path || ledger_customers.customer_id as path
     from followed
     inner join ledger_customers on followed.redirected_to = ledger_customers.customer_id
-    where followed.status_code = 'retired' and followed.step_count < 100
+    -- Pointers lead to who was active when they were made, so none leads back; if one did, this would still end.
+    where followed.status_code = 'retired' and ledger_customers.customer_id <> all(followed.path)
 )
 
 select distinct on (customer_id)
     customer_id,
     case when status_code = 'active' then current_customer_id end as current_customer_id,
-    step_count::integer as step_count
+    cardinality(path) - 1 as step_count
 from followed
-order by customer_id, step_count desc
+order by customer_id, cardinality(path) desc

@@ -1,5 +1,6 @@
 -- One row per current customer record of quality 1-3: the customer ID that the ledger gives it, and its entity level
--- (paper, stages 2 and 3). An ID stays with the component that holds most of its records; the oldest ID of a component survives.
+-- (paper, stages 2 and 3). An ID stays with the component that holds most of the records it was given to; the oldest ID of a
+-- component survives; a part that leaves a merged customer gets back the ID that its records were given.
 {{ config(tags=['identity'], indexes=[{'columns': ['source_record_id'], 'unique': true}]) }}
 
 with components as (
@@ -32,27 +33,23 @@ identified as (
     where not namesakes.is_namesake
 ),
 
-shared_records as (
+claims as (
     select
         ledger_members.customer_id,
         identified.component_id,
         ledger_customers.sequence_number,
-        count(*) as record_count,
-        min(identified.source_record_id collate "C") as first_record_id
+        row_number() over (
+            partition by ledger_members.customer_id
+            order by
+                count(*) filter (where ledger_members.given_customer_id = ledger_members.customer_id) desc,
+                count(*) desc,
+                min(identified.source_record_id collate "C")
+        ) as claim_number
     from identified
     inner join ledger_members on identified.source_record_id = ledger_members.source_record_id
     inner join ledger_customers on ledger_members.customer_id = ledger_customers.customer_id
+    where ledger_customers.redirected_to is null
     group by 1, 2, 3
-),
-
-claims as (
-    select
-        *,
-        row_number() over (
-            partition by customer_id
-            order by record_count desc, first_record_id collate "C"
-        ) as claim_number
-    from shared_records
 ),
 
 survivors as (
@@ -72,6 +69,34 @@ kept as (
     where survivor_number = 1
 ),
 
+-- The IDs that a merger redirected, where most of the records that they were given to are.
+earlier_claims as (
+    select
+        ledger_members.given_customer_id as customer_id,
+        identified.component_id,
+        ledger_customers.sequence_number,
+        row_number() over (
+            partition by ledger_members.given_customer_id
+            order by count(*) desc, min(identified.source_record_id collate "C")
+        ) as claim_number
+    from identified
+    inner join ledger_members on identified.source_record_id = ledger_members.source_record_id
+    inner join ledger_customers on ledger_members.given_customer_id = ledger_customers.customer_id
+    where ledger_customers.redirected_to is not null
+    group by 1, 2, 3
+),
+
+restored as (
+    select distinct on (earlier_claims.component_id)
+        earlier_claims.component_id,
+        earlier_claims.customer_id,
+        earlier_claims.sequence_number
+    from earlier_claims
+    left join kept on earlier_claims.component_id = kept.component_id
+    where earlier_claims.claim_number = 1 and kept.component_id is null
+    order by earlier_claims.component_id, earlier_claims.sequence_number
+),
+
 last_given as (
     select coalesce(max(sequence_number), 0) as sequence_number from ledger_customers
 ),
@@ -85,7 +110,8 @@ fresh as (
     from namesakes
     cross join last_given
     left join kept on namesakes.component_id = kept.component_id
-    where not namesakes.is_namesake and kept.component_id is null
+    left join restored on namesakes.component_id = restored.component_id
+    where not namesakes.is_namesake and kept.component_id is null and restored.component_id is null
 ),
 
 customer_ids as (
@@ -94,6 +120,12 @@ customer_ids as (
         customer_id,
         sequence_number
     from kept
+    union all
+    select
+        component_id,
+        customer_id,
+        sequence_number
+    from restored
     union all
     select
         component_id,

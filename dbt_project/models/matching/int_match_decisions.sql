@@ -1,4 +1,5 @@
--- One row per scored pair of current customer records: what the thresholds and the guards decide (paper, stage 2).
+-- One row per pair of current customer records that was scored or judged: what thresholds and guards decide, and what a
+-- person's judgement makes of it (paper, stage 2).
 {{ config(tags=['matching_decisions']) }}
 
 -- Scoring keeps the pairs of one model version: the one that is active.
@@ -12,6 +13,10 @@ match_decision_thresholds as (
 
 match_guards as (
     select * from {{ ref('match_guards') }}
+),
+
+judgements as (
+    select * from {{ ref('int_match_judgements') }}
 ),
 
 thresholds as (
@@ -53,22 +58,70 @@ held_back as (
             )
         )
     group by joinable.left_record_id, joinable.right_record_id
+),
+
+by_rules as (
+    select
+        scores.left_record_id,
+        scores.right_record_id,
+        held_back.guard_code,
+        scores.match_weight,
+        scores.match_probability,
+        case
+            when scores.match_probability >= thresholds.join_probability and held_back.guard_code is null then 'join'
+            when scores.match_probability >= thresholds.review_probability then 'review'
+            else 'apart'
+        end as decision_code
+    from scores
+    cross join thresholds
+    left join held_back
+        on
+            scores.left_record_id = held_back.left_record_id
+            and scores.right_record_id = held_back.right_record_id
+),
+
+-- A judgement that holds decides. One whose evidence changed, or that others contradict, decides nothing: where the rules
+-- would decide otherwise than the person did, the pair waits for a person.
+judged as (
+    select
+        coalesce(by_rules.left_record_id, judgements.left_record_id) as left_record_id,
+        coalesce(by_rules.right_record_id, judgements.right_record_id) as right_record_id,
+        by_rules.guard_code,
+        judgements.judgement_id,
+        by_rules.match_weight,
+        by_rules.match_probability,
+        coalesce(by_rules.decision_code, 'apart') as rule_decision_code,
+        judgements.decision_code as judged_decision_code,
+        case
+            when judgements.standing_code <> 'reopened' then judgements.standing_code
+            when judgements.decision_code <> coalesce(by_rules.decision_code, 'apart') then 'reopened'
+        end as standing_code,
+        coalesce(judgements.is_kept_apart, false) as is_kept_apart
+    from by_rules
+    full join judgements
+        on
+            by_rules.left_record_id = judgements.left_record_id
+            and by_rules.right_record_id = judgements.right_record_id
 )
 
 select
-    scores.left_record_id,
-    scores.right_record_id,
-    held_back.guard_code,
-    scores.match_weight,
-    scores.match_probability,
-    case
-        when scores.match_probability >= thresholds.join_probability and held_back.guard_code is null then 'join'
-        when scores.match_probability >= thresholds.review_probability then 'review'
-        else 'apart'
-    end as decision_code
-from scores
-cross join thresholds
-left join held_back
-    on
-        scores.left_record_id = held_back.left_record_id
-        and scores.right_record_id = held_back.right_record_id
+    left_record_id,
+    right_record_id,
+    guard_code,
+    judgement_id,
+    match_weight,
+    match_probability,
+    case standing_code
+        when 'holds' then judged_decision_code
+        when 'reopened' then 'review'
+        when 'conflicting' then 'review'
+        else rule_decision_code
+    end as decision_code,
+    case standing_code
+        when 'holds' then 'judgement'
+        when 'reopened' then 'reopened'
+        when 'conflicting' then 'conflict'
+        else case when guard_code is null then 'threshold' else 'guard' end
+    end as decided_by_code,
+    coalesce(standing_code = 'holds', false) and is_kept_apart as is_kept_apart
+from judged

@@ -1,0 +1,104 @@
+-- One row per pair of records that waits for a person: both records side by side, the evidence, and what hangs on the
+-- decision. Personal data.
+with decisions as (
+    select * from {{ ref('int_match_decisions') }}
+    where decision_code = 'review'
+),
+
+scores as (
+    select * from {{ source('linkage', 'match_scores') }}
+),
+
+inputs as (
+    select * from {{ ref('int_match_inputs') }}
+),
+
+records as (
+    select * from {{ ref('int_customer_records_standardised') }}
+    where is_current
+),
+
+assignments as (
+    select * from {{ ref('int_customer_assignments') }}
+),
+
+party_states as (
+    select * from {{ ref('mdm_party_states') }}
+    where snapshot_date = {{ as_of_date() }}
+),
+
+sides as (
+    select
+        inputs.match_hash,
+        assignments.component_id,
+        assignments.customer_id,
+        party_states.state_code,
+        records.*,
+        count(*) over (partition by assignments.component_id) as component_record_count
+    from records
+    inner join inputs on records.source_record_id = inputs.source_record_id
+    inner join assignments on records.source_record_id = assignments.source_record_id
+    left join party_states on assignments.customer_id = party_states.party_id
+)
+
+select
+    decisions.left_record_id,
+    decisions.right_record_id,
+    case decisions.decided_by_code when 'threshold' then 'band' else decisions.decided_by_code end as waiting_reason_code,
+    decisions.guard_code,
+    decisions.judgement_id,
+    left_sides.match_hash as left_hash,
+    right_sides.match_hash as right_hash,
+    left_sides.customer_id as left_customer_id,
+    right_sides.customer_id as right_customer_id,
+    left_sides.state_code as left_state_code,
+    right_sides.state_code as right_state_code,
+    left_sides.first_name as left_first_name,
+    right_sides.first_name as right_first_name,
+    left_sides.middle_name as left_middle_name,
+    right_sides.middle_name as right_middle_name,
+    left_sides.first_last_name as left_first_last_name,
+    right_sides.first_last_name as right_first_last_name,
+    left_sides.second_last_name as left_second_last_name,
+    right_sides.second_last_name as right_second_last_name,
+    left_sides.national_identifier as left_national_identifier,
+    right_sides.national_identifier as right_national_identifier,
+    left_sides.gender as left_gender,
+    right_sides.gender as right_gender,
+    left_sides.email as left_email,
+    right_sides.email as right_email,
+    left_sides.phone as left_phone,
+    right_sides.phone as right_phone,
+    left_sides.street_address as left_street_address,
+    right_sides.street_address as right_street_address,
+    left_sides.postal_code as left_postal_code,
+    right_sides.postal_code as right_postal_code,
+    left_sides.city as left_city,
+    right_sides.city as right_city,
+    left_sides.birth_date as left_birth_date,
+    right_sides.birth_date as right_birth_date,
+    scores.evidence,
+    decisions.match_weight,
+    decisions.match_probability,
+    left_sides.component_record_count::integer as left_record_count,
+    right_sides.component_record_count::integer as right_record_count,
+    -- How many pairs of records the decision is expected to put right: joined that are apart, or parted that are joined.
+    round((
+        case
+            when left_sides.component_id <> right_sides.component_id
+                then
+                    coalesce(decisions.match_probability, 0.5)
+                    * left_sides.component_record_count * right_sides.component_record_count
+            else (1 - coalesce(decisions.match_probability, 0.5)) * left_sides.component_record_count
+        end
+    )::numeric, 4) as priority_score,
+    left_sides.component_id = right_sides.component_id as is_one_customer
+from decisions
+inner join sides as left_sides on decisions.left_record_id = left_sides.source_record_id
+inner join sides as right_sides on decisions.right_record_id = right_sides.source_record_id
+left join scores
+    on
+        decisions.left_record_id = scores.left_record_id
+        and decisions.right_record_id = scores.right_record_id
+-- Where other pairs join both already, a middling score asks nothing; what holds a pair back still does.
+where left_sides.component_id <> right_sides.component_id or decisions.decided_by_code <> 'threshold'
