@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 from rich.table import Table
 
-from sevenfold import evaluate, explain, golden_commands
+from sevenfold import evaluate, explain, golden_commands, link
 from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
@@ -33,6 +33,7 @@ warehouse_app = typer.Typer(no_args_is_help=True, help="The warehouse: the embed
 app.add_typer(source_app, name="source")
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(evaluate.app, name="evaluate")
+app.command("link")(link.command)
 app.command("explain")(explain.explain)
 app.add_typer(golden_commands.app, name="golden")
 app.add_typer(review_app, name="review")

@@ -26,7 +26,7 @@ console = Console(highlight=False)
 
 RECORD_COLUMNS = (("source_record_id",), ("source_code", "native_key"), ("record_id",), ("unique_id",))
 """What identifies a record, by default: the first of these that a file has; several are joined by a colon."""
-CLUSTER_COLUMNS = ("customer_id", "cluster", "cluster_id", "person_id")
+CLUSTER_COLUMNS = ("party_id", "customer_id", "cluster", "cluster_id", "person_id")
 SEPARATOR = ":"
 
 

@@ -84,8 +84,8 @@ def is_anything_new(run_id: str) -> bool:
     """Tell whether the run could change what is published; when it could not, the run ends here.
 
     Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts,
-    stewards' corrections, judgements, rules, code, engines and model. A later date is news only when a source's row falls
-    between the two dates, or a quarter.
+    stewards' corrections, judgements, rules, code, engines and model. A later date is news only when a source's row
+    falls between the two dates, or a quarter.
     """
     with stage(run_id, "compare_inputs") as record:
         run = record.run

@@ -31,7 +31,7 @@ CANONICAL_FIELDS: dict[EntityCode, tuple[str, ...]] = {
     "customer_records": (
         *("full_name", "first_name", "middle_name", "first_last_name", "second_last_name"),
         *("birth_date", "national_identifier", "gender", "email", "phone"),
-        *("street_address", "postal_code", "city", "region", "country"),
+        *("street_address", "postal_code", "city", "region", "country", "occupation"),
         *("loyalty_number", "payment_token", "device_id", "receipt_number", "recorded_at"),
     ),
     "interactions": (

@@ -20,7 +20,7 @@ from sevenfold.settings import get_settings
 from splink_models.settings import BlockingRule, TermFrequency
 
 SHIPPED_MODELS = Path(__file__).resolve().parent / "models"
-DEFAULT_MODEL = "retail_1"
+DEFAULT_MODEL = "retail_2"
 SCORING_REVISION = 1
 """Raise it when a change of `workspace.py` or `scoring.py` gives other pairs or weights for the same model file."""
 
@@ -86,6 +86,16 @@ class Model:
         """
         pairs_per_record = self.match_prior * self.record_count
         return float(min(0.1, pairs_per_record / 2.0 ** size_class(record_count)))
+
+    @property
+    def resolution(self) -> float:
+        """Share of the pairs between two groups of one component that must be joined for the groups to be one person.
+
+        It follows from how many records a person has: half of one over that number. So a record that a single certain
+        pair connects may join a person of up to twice the usual size; beyond, its missing pairs outweigh the one.
+        """
+        records_per_person = 1 + self.match_prior * self.record_count
+        return 1 / (2 * records_per_person)
 
     def to_json(self) -> str:
         """The content of `model.json`."""

@@ -43,6 +43,8 @@ MATCH_INPUT_COLUMNS = (
     "phone",
     "street_address_key",
     "postal_code",
+    "city",
+    "occupation",
 )
 MINIMUM_PAIR_LIMIT = 1_000_000
 WRITER_ROLE = "transformer"

@@ -33,8 +33,15 @@ DERIVED_COLUMNS: dict[str, str] = {
     # Written into each other's field: these two are equal, crosswise.
     "name_as_written": "given_name || '|' || first_surname",
     "name_reversed": "first_surname || '|' || given_name",
+    "crossed_given": "given_first",
+    "crossed_surname": "first_surname",
     "birth_text": "strftime(birth_date, '%Y%m%d')",
     "born_year": "coalesce(year(birth_date)::integer, birth_year)",
+    "town": "nullif(trim(upper(strip_accents(city))), '')",
+    "trade": "nullif(trim(upper(strip_accents(occupation))), '')",
+    # The place that a British or Dutch postal code begins with; of a purely numeric one, its region.
+    "postal_area": "left(postal_code, greatest(length(postal_code) - 3, 2))",
+    "email_digits": "regexp_replace(email, '[^0-9]', '', 'g')",
     # The part before the @ follows a person from provider to provider; short ones (info, ana) are too common.
     "email_users": """nullif(list_filter(list_distinct(list_transform(emails, lambda e: split_part(e, '@', 1))),
         lambda u: length(u) >= 6), [])""",
@@ -43,9 +50,13 @@ DERIVED_COLUMNS: dict[str, str] = {
     "term_given_first": "country_code || ' ' || given_first",
     "term_surnames": "country_code || ' ' || first_surname || ' ' || second_surname",
     "term_first_surname": "country_code || ' ' || first_surname",
+    "term_town": "country_code || ' ' || town",
+    "term_trade": "country_code || ' ' || trade",
     # Particles (DE, LA, DEL) and initials are shared by too many to block on.
     "name_tokens": """list_distinct(list_filter(string_split(concat_ws(' ', given_name, surnames), ' '),
         lambda t: length(t) >= 4))""",
+    # What a typing error at the end of a name leaves alone.
+    "name_starts": "list_distinct(list_transform(name_tokens, lambda t: left(t, 4)))",
 }
 
 
@@ -98,7 +109,7 @@ class BlockingRule:
 
     name: str
     keys_sql: str
-    crowded_key_limit: int = 30  # a key on more records is dropped: pairs stay proportional to records
+    crowded_key_limit: int = 40  # a key on more records is dropped: pairs stay proportional to records
 
 
 def one_edit(column: str) -> str:
@@ -118,12 +129,19 @@ def otherwise(m: float, u: float, m_floor: float) -> Level:
 
 
 # Both name comparisons see it. Columns of its own: a training block on a name must not silence the other comparison.
-SWAPPED_NAMES_SQL = "name_as_written_l = name_reversed_r"
+SWAPPED_NAMES_SQL = """(name_as_written_l = name_reversed_r
+    or (jaro_winkler_similarity(split_part(name_as_written_l, '|', 1), split_part(name_reversed_r, '|', 1)) >= 0.88
+        and jaro_winkler_similarity(split_part(name_as_written_l, '|', 2), split_part(name_reversed_r, '|', 2)) >= 0.88
+        and jaro_winkler_similarity(name_as_written_l, name_as_written_r) < 0.88))"""
 
 
 # Names after the first: unknown on a side, or known as an initial that fits.
 _REST_UNKNOWN_SQL = """(given_rest_l is null or given_rest_r is null
     or (left(given_rest_l, 1) = left(given_rest_r, 1) and (length(given_rest_l) = 1 or length(given_rest_r) = 1)))"""
+
+
+# A name in the other field, the rest of it missing or mistyped.
+CROSSED_NAME_SQL = "(crossed_given_l = crossed_surname_r or crossed_surname_l = crossed_given_r)"
 
 
 def given_name() -> Comparison:
@@ -173,6 +191,7 @@ def given_name() -> Comparison:
                 0.003,
                 is_rare=True,
             ),
+            Level("in the other's surname", CROSSED_NAME_SQL, 0.006, 0.002, is_rare=True),
             Level(
                 "similar",
                 "given_first_l <> given_first_r and jaro_winkler_similarity(given_name_l, given_name_r) >= 0.8",
@@ -254,6 +273,7 @@ def surnames() -> Comparison:
                 0.02,
                 0.011,
             ),
+            Level("among the other's given names", CROSSED_NAME_SQL, 0.006, 0.002, is_rare=True),
             Level("similar", "jaro_winkler_similarity(first_surname_l, first_surname_r) >= 0.8", 0.006, 0.0034),
             otherwise(0.02, 0.97, m_floor=0.01),
         ),
@@ -289,8 +309,11 @@ def birth_date() -> Comparison:
                 0.012,
                 is_rare=True,
             ),
+            Level("within a month", "abs(birth_date_l - birth_date_r) <= 31", 0.005, 0.002),
             Level("same year", "born_year_l = born_year_r", 0.008, 0.01),
-            otherwise(0.008, 0.97, m_floor=0.005),
+            Level("within a year", "abs(birth_date_l - birth_date_r) <= 366", 0.004, 0.02, is_rare=True),
+            Level("within eleven years", "abs(born_year_l - born_year_r) <= 11", 0.006, 0.3, is_rare=True),
+            otherwise(0.005, 0.65, m_floor=0.003),
         ),
     )
 
@@ -314,16 +337,34 @@ def national_identifier() -> Comparison:
 
 
 def email() -> Comparison:
-    """Any of several e-mails. u is fixed as for identifiers; the floor is high: people have several mailboxes."""
+    """Any of several e-mails. u is fixed as for identifiers; the floor is high: people have several mailboxes.
+
+    A slip counts only where the digits agree: ana.ruiz12 and ana.ruiz13 are two people of one name. For the same reason
+    a similar user says nothing that the names have not said: its weight is nought, and spares the contradiction.
+    """
     return Comparison(
         "email",
         ("emails",),
         "emails_l is null or emails_r is null",
         (
             Level("one in common", "email_l = email_r or list_has_any(emails_l, emails_r)", 0.7, 1e-7, is_u_fixed=True),
-            Level("one slip", one_edit("email"), 0.02, 1e-6, is_u_fixed=True),
+            Level(
+                "one slip",
+                f"email_digits_l = email_digits_r and {one_edit('email')}",
+                0.02,
+                1e-6,
+                is_u_fixed=True,
+            ),
             Level(
                 "same user, other provider", "list_has_any(email_users_l, email_users_r)", 0.03, 1e-5, is_u_fixed=True
+            ),
+            Level(
+                "similar, with the same digits",
+                "email_digits_l = email_digits_r and jaro_winkler_similarity(email_l, email_r) >= 0.9",
+                0.02,
+                1e-4,
+                is_u_fixed=True,
+                is_rare=True,
             ),
             otherwise(0.25, 0.999, m_floor=0.1),
         ),
@@ -344,27 +385,84 @@ def phone() -> Comparison:
     )
 
 
-def household() -> Comparison:
-    """Address and postal code are one piece of evidence: who shares the first shares the second.
+SAME_ADDRESS_SQL = "street_address_key_l = street_address_key_r"
 
-    u of an address is fixed: what a sample finds are the person's own records, not the neighbours. People move: floor.
-    """
+
+def household() -> Comparison:
+    """One roof. u is fixed: what a sample finds are the person's own records, not the neighbours. People move."""
     return Comparison(
         "household",
-        ("street_address_key", "postal_code"),
-        """(street_address_key_l is null or street_address_key_r is null)
-        and (postal_code_l is null or postal_code_r is null)""",
+        ("street_address_key",),
+        "street_address_key_l is null or street_address_key_r is null",
         (
             Level(
                 "same address",
-                """street_address_key_l = street_address_key_r
-                and coalesce(postal_code_l = postal_code_r, true)""",
+                f"{SAME_ADDRESS_SQL} and coalesce(postal_code_l = postal_code_r, town_l = town_r, true)",
                 0.55,
                 2e-5,
                 is_u_fixed=True,
             ),
-            Level("same postal code", "postal_code_l = postal_code_r", 0.25, 0.0005),
-            otherwise(0.2, 0.999, m_floor=0.1),
+            Level(
+                "similar address",
+                f"""{SAME_ADDRESS_SQL}
+                or (jaro_winkler_similarity(street_address_key_l, street_address_key_r) >= 0.92
+                    and coalesce(postal_code_l = postal_code_r, town_l = town_r, true))""",
+                0.15,
+                1e-4,
+                is_u_fixed=True,
+                is_rare=True,
+            ),
+            otherwise(0.3, 0.999, m_floor=0.1),
+        ),
+    )
+
+
+def postal_code() -> Comparison:
+    """A neighbourhood. Under one roof it says nothing new, so it is compared only where the addresses are not equal."""
+    return Comparison(
+        "postal_code",
+        ("postal_code",),
+        f"postal_code_l is null or postal_code_r is null or {SAME_ADDRESS_SQL}",
+        (
+            Level("same", "postal_code_l = postal_code_r", 0.4, 0.0005),
+            Level("one slip", "damerau_levenshtein(postal_code_l, postal_code_r) <= 1", 0.05, 0.003, is_rare=True),
+            otherwise(0.4, 0.98, m_floor=0.1),
+        ),
+    )
+
+
+def place() -> Comparison:
+    """A town, worth less the more live there. Compared where the addresses are not equal, as the postal code is."""
+    return Comparison(
+        "place",
+        ("town",),
+        f"town_l is null or town_r is null or {SAME_ADDRESS_SQL}",
+        (
+            Level("same", "town_l = town_r", 0.5, 0.01, term_frequency=TermFrequency("term_town", (("town", "town"),))),
+            Level("similar", "jaro_winkler_similarity(town_l, town_r) >= 0.88", 0.1, 0.002, is_rare=True),
+            Level(
+                "one within the other", "contains(town_l, town_r) or contains(town_r, town_l)", 0.05, 0.01, is_rare=True
+            ),
+            otherwise(0.3, 0.98, m_floor=0.1),
+        ),
+    )
+
+
+def occupation() -> Comparison:
+    """A trade, worth less the more follow it; people change it."""
+    return Comparison(
+        "occupation",
+        ("trade",),
+        "trade_l is null or trade_r is null",
+        (
+            Level(
+                "same",
+                "trade_l = trade_r",
+                0.8,
+                0.05,
+                term_frequency=TermFrequency("term_trade", (("trade", "trade"),)),
+            ),
+            otherwise(0.2, 0.95, m_floor=0.05),
         ),
     )
 
@@ -389,7 +487,10 @@ def comparisons() -> tuple[Comparison, ...]:
         email(),
         phone(),
         household(),
+        postal_code(),
+        place(),
         gender(),
+        occupation(),
     )
 
 
@@ -417,6 +518,19 @@ def blocking_rules() -> tuple[BlockingRule, ...]:
         BlockingRule("address_and_given_name", "[street_address_key || left(given_name, 3)]"),
         BlockingRule("postal_code_and_any_name", "list_transform(name_tokens, lambda t: postal_code || t)"),
         BlockingRule("postal_code_and_birth_year", "[postal_code || born_year]"),
+        BlockingRule("postal_code", "[postal_code]"),
+        BlockingRule("postal_area_and_start_of_name", "list_transform(name_starts, lambda t: postal_area || t)"),
+        BlockingRule("birth_year_and_any_name", "list_transform(name_tokens, lambda t: born_year || t)"),
+        BlockingRule("town_and_any_name", "list_transform(name_tokens, lambda t: town || t)"),
+        BlockingRule("town_and_birth_year", "[town || born_year]"),
+        BlockingRule("town_and_birthday", "[town || birth_text[5:8]]"),
+        BlockingRule("occupation_and_any_name", "list_transform(name_tokens, lambda t: trade || t)"),
+        BlockingRule(
+            "starts_of_names_and_decade",
+            "[array_to_string(list_sort(name_starts), '|') || left(born_year::varchar, 3)]",
+        ),
+        # So few that all can be compared with all: the limit drops the one key of a larger country.
+        BlockingRule("anybody", "[country_code]", crowded_key_limit=1_000),
     )
 
 
@@ -435,5 +549,7 @@ TERM_KINDS: dict[str, tuple[str, ...]] = {
     "given_name": ("given_name",),
     "given_first": ("given_first",),
     "surname": ("first_surname", "second_surname"),
+    "town": ("town",),
+    "trade": ("trade",),
 }
 """Kind of term: the record columns that its frequencies are counted over."""

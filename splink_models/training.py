@@ -223,7 +223,11 @@ def train_m(
         learned, is_held = _train_block(connection, settings, columns)
         blocks.append(Block(columns, pairs, is_held))
         for place in free:
-            for level, values in enumerate(learned["comparisons"][place]["comparison_levels"]):
+            levels = learned["comparisons"][place]["comparison_levels"]
+            # Pairs that never agreed here say nothing about how often people do.
+            if levels[1].get("m_probability") == used[place].levels[0].m:
+                continue
+            for level, values in enumerate(levels):
                 if "m_probability" in values:
                     found[place, level].append(values["m_probability"])
     trained = copy.deepcopy(settings)

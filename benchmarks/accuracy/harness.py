@@ -189,7 +189,7 @@ def score(assignments: Path, truth: Path) -> dict[str, Any]:
     """Compare with the truth; a record that a system leaves out is a cluster of its own."""
     with duckdb.connect() as connection:
         names = {row[0] for row in connection.execute("describe from read_parquet(?)", [str(assignments)]).fetchall()}
-        record, cluster = ("record_id", "cluster") if "record_id" in names else ("source_record_id", "customer_id")
+        record, cluster = ("record_id", "cluster") if "record_id" in names else ("source_record_id", "party_id")
         connection.execute(
             f"""create table labelled as
             select linked.{cluster}::varchar as found, truth.cluster as actual,

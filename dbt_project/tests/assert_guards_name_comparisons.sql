@@ -20,7 +20,8 @@ select
     guard_code,
     comparison as wrong
 from named
-where comparison not in ('given_name', 'surnames', 'birth_date', 'national_identifier', 'email', 'phone', 'household', 'gender')
+where comparison not in ('given_name', 'surnames', 'birth_date', 'national_identifier', 'email', 'phone', 'household', 'postal_code', 'place', 'gender',
+    'occupation')
 union all
 select
     guard_code,

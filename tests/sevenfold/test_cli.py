@@ -12,8 +12,8 @@ from sevenfold.cli import app
 from sevenfold.settings import REPOSITORY
 
 COMMANDS = [
-    "demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "golden", "source", "warehouse", "review",
-    "identity", "model",
+    "demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "golden", "source", "warehouse",
+    "review", "identity", "model", "link",
 ]  # fmt: skip
 
 

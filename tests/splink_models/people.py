@@ -36,6 +36,8 @@ COLUMNS = {
     "phone": pa.string(),
     "street_address_key": pa.string(),
     "postal_code": pa.string(),
+    "city": pa.string(),
+    "occupation": pa.string(),
     "match_hash": pa.string(),
 }
 

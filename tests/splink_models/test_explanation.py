@@ -76,14 +76,14 @@ def test_a_crowded_value_is_named_and_counts_for_nothing(scored: Any) -> None:
 def test_another_model_of_the_same_name_is_refused(scored: Any, tmp_path: Path) -> None:
     left, right, *_ = stored_pairs(scored)[0]
     scored.execute(
-        "update intermediate.match_scores set model_version = replace(model_version, 'retail_1', 'retail_9')"
+        "update intermediate.match_scores set model_version = replace(model_version, 'retail_2', 'retail_9')"
     )
     with pytest.raises(ModelError, match="which is in none of"):
         explanation(scored, [left, right])
     folder = get_settings().home / "models" / "retail_9"
     shutil.copytree(SHIPPED_MODELS / DEFAULT_MODEL, folder)
     text = (folder / "model.json").read_text(encoding="utf-8")
-    (folder / "model.json").write_text(text.replace('"name": "retail_1"', '"name": "retail_9"'), encoding="utf-8")
+    (folder / "model.json").write_text(text.replace('"name": "retail_2"', '"name": "retail_9"'), encoding="utf-8")
     with pytest.raises(ModelError, match="would not explain these scores"):
         explanation(scored, [left, right])
     scored.rollback()

@@ -52,7 +52,7 @@ def test_the_prior_follows_the_number_of_records_in_steps(shipped: Path) -> None
 def test_a_missing_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEVENFOLD_MODEL", "no_such_model")
     get_settings.cache_clear()
-    with pytest.raises(ModelError, match=r"no_such_model.*retail_1"):
+    with pytest.raises(ModelError, match=r"no_such_model.*retail_2"):
         active_model()
     get_settings.cache_clear()
 

@@ -48,6 +48,7 @@ normalised as (
         postal_code_value.normalised_value as postal_code,
         records.city,
         records.region,
+        records.occupation,
         records.loyalty_number,
         records.payment_token,
         records.device_id,

@@ -57,6 +57,7 @@ select
     checked.postal_code,
     checked.city,
     checked.region,
+    checked.occupation,
     checked.loyalty_number,
     checked.payment_token,
     checked.device_id,

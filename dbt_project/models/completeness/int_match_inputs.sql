@@ -1,7 +1,12 @@
--- One row per current customer record of quality 1-3: what Splink reads.
+-- One row per current customer record that says anything of who it is: what Splink reads. A record that lacks a mandatory name
+-- (quality 4) founds no customer, but may turn out to be a known one.
 with records as (
     select * from {{ ref('int_customer_records_standardised') }}
-    where is_current and quality_level <= 3
+    where
+        is_current
+        and coalesce(
+            first_name_key, first_last_name_key, second_last_name_key, national_identifier, birth_date_for_matching::text
+        ) is not null
 ),
 
 inputs as (
@@ -25,6 +30,8 @@ inputs as (
         split_part(phone, ';', 1) as phone,
         street_address_key,
         postal_code,
+        city,
+        occupation,
         coalesce(extract(year from birth_date_for_matching)::integer, birth_year) as birth_year,
         birth_date_for_matching as birth_date
     from records

@@ -109,7 +109,7 @@ select
         else 'anonymous'
     end as party_type_code,
     case
-        when customer_id is not null then 'entity_level_' || entity_level
+        when customer_id is not null then coalesce('entity_level_' || entity_level, 'matched')
         else contact_kind_code
     end as link_rule_code,
     country_code,

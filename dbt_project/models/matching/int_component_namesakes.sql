@@ -1,4 +1,4 @@
--- One row per component of joined records: is it a namesake that nothing tells apart from another (paper, entity level 3)?
+-- One row per component with a record of quality 1-3: is it a namesake that nothing tells apart from another (paper, entity level 3)?
 {{ config(tags=['identity']) }}
 
 with components as (
@@ -17,7 +17,7 @@ records as (
 described as (
     select
         components.component_id,
-        min(inputs.full_name_key collate "C") as full_name_key,
+        min(inputs.full_name_key collate "C") filter (where records.quality_level <= 3) as full_name_key,
         min(inputs.country_code collate "C") as country_code,
         count(*) as record_count,
         bool_or(inputs.birth_date is not null or inputs.national_identifier is not null) as has_telling_evidence,
@@ -26,6 +26,7 @@ described as (
     inner join inputs on components.source_record_id = inputs.source_record_id
     inner join records on components.source_record_id = records.source_record_id
     group by 1
+    having min(records.quality_level) <= 3
 ),
 
 ranked as (

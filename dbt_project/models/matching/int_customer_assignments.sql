@@ -1,4 +1,4 @@
--- One row per current customer record of quality 1-3: the customer ID that the ledger gives it, and its entity level
+-- One row per current customer record of a component with a record of quality 1-3: the customer ID that the ledger gives it, and its entity level
 -- (paper, stages 2 and 3). An ID stays with the component that holds most of the records it was given to; the oldest ID of a
 -- component survives; a part that leaves a merged customer gets back the ID that its records were given.
 {{ config(tags=['identity'], indexes=[{'columns': ['source_record_id'], 'unique': true}]) }}
@@ -138,9 +138,12 @@ numbered as (
     select
         components.source_record_id,
         components.component_id,
+        components.weakest_link,
+        components.density,
+        records.quality_level,
         namesakes.is_namesake,
         row_number() over (
-            partition by components.component_id
+            partition by components.component_id, records.quality_level <= 3
             order by records.valid_from, components.source_record_id collate "C"
         ) as appearance_number
     from components
@@ -153,12 +156,16 @@ select
     numbered.component_id,
     customer_ids.customer_id,
     customer_ids.sequence_number,
+    -- A record that lacks a mandatory name has no level of its own.
     cast(
         case
+            when numbered.quality_level > 3 then null
             when numbered.is_namesake then 3
             when numbered.appearance_number = 1 then 1
             else 2
         end as smallint
-    ) as entity_level
+    ) as entity_level,
+    numbered.weakest_link,
+    numbered.density
 from numbered
 left join customer_ids on numbered.component_id = customer_ids.component_id

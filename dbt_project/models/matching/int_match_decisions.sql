@@ -26,38 +26,34 @@ thresholds as (
     from match_decision_thresholds
 ),
 
-joinable as (
+-- A guard holds back what would join, unless its probability is high enough or one of the guard's supports is there: all
+-- comparisons of the support speak for the pair. One that keeps apart holds for every pair.
+held_back as (
     select
         scores.left_record_id,
         scores.right_record_id,
-        scores.evidence
+        min(match_guards.guard_code collate "C") as guard_code,
+        bool_or(match_guards.keeps_apart) as is_kept_apart
     from scores
-    inner join thresholds on scores.match_probability >= thresholds.join_probability
-),
-
--- A guard holds a pair back unless one of its supports is there: all comparisons of the support speak for the pair.
-held_back as (
-    select
-        joinable.left_record_id,
-        joinable.right_record_id,
-        min(match_guards.guard_code collate "C") as guard_code
-    from joinable
+    cross join thresholds
     inner join match_guards
         on
-            case match_guards.direction_code
-                when 'below' then (joinable.evidence ->> match_guards.comparison)::double precision < match_guards.weight_limit
-                when 'above' then (joinable.evidence ->> match_guards.comparison)::double precision > match_guards.weight_limit
+            (scores.match_probability >= thresholds.join_probability or match_guards.keeps_apart)
+            and scores.match_probability < coalesce(match_guards.unless_probability, 2)
+            and case match_guards.direction_code
+                when 'below' then (scores.evidence ->> match_guards.comparison)::double precision < match_guards.weight_limit
+                when 'above' then (scores.evidence ->> match_guards.comparison)::double precision > match_guards.weight_limit
             end
     where
         not exists (
             select
             from unnest(string_to_array(match_guards.unless_supported_by, '|')) as supports (support)
             where (
-                select bool_and(coalesce((joinable.evidence ->> parts.comparison)::double precision, 0) > 0)
+                select bool_and(coalesce((scores.evidence ->> parts.comparison)::double precision, 0) > 0)
                 from unnest(string_to_array(supports.support, '+')) as parts (comparison)
             )
         )
-    group by joinable.left_record_id, joinable.right_record_id
+    group by scores.left_record_id, scores.right_record_id
 ),
 
 by_rules as (
@@ -65,6 +61,7 @@ by_rules as (
         scores.left_record_id,
         scores.right_record_id,
         held_back.guard_code,
+        coalesce(held_back.is_kept_apart, false) as is_kept_apart,
         scores.match_weight,
         scores.match_probability,
         case
@@ -96,7 +93,8 @@ judged as (
             when judgements.standing_code <> 'reopened' then judgements.standing_code
             when judgements.decision_code <> coalesce(by_rules.decision_code, 'apart') then 'reopened'
         end as standing_code,
-        coalesce(judgements.is_kept_apart, false) as is_kept_apart
+        coalesce(judgements.is_kept_apart, false) as is_judged_apart,
+        coalesce(by_rules.is_kept_apart, false) as is_ruled_apart
     from by_rules
     full join judgements
         on
@@ -123,5 +121,5 @@ select
         when 'conflicting' then 'conflict'
         else case when guard_code is null then 'threshold' else 'guard' end
     end as decided_by_code,
-    coalesce(standing_code = 'holds', false) and is_kept_apart as is_kept_apart
+    case when standing_code = 'holds' then is_judged_apart else is_ruled_apart end as is_kept_apart
 from judged

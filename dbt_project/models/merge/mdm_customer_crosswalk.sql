@@ -1,4 +1,4 @@
--- One row per current customer record of quality 1-3: the customer it belongs to; a namesake belongs to none yet.
+-- One row per current customer record that belongs to a customer, and per namesake, which belongs to none yet.
 {{ config(indexes=[{'columns': ['source_record_id'], 'unique': true}, {'columns': ['customer_id']}]) }}
 
 with assignments as (
@@ -19,3 +19,4 @@ select
     records.valid_from as known_from
 from assignments
 inner join records on assignments.source_record_id = records.source_record_id
+where assignments.customer_id is not null or assignments.entity_level = 3

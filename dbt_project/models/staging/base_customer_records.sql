@@ -1,7 +1,7 @@
 -- One row per raw row of every customer source, refused rows included, in the canonical fields as text.
 {% set text_fields = [
     'full_name', 'first_name', 'middle_name', 'first_last_name', 'second_last_name', 'birth_date', 'national_identifier', 'gender',
-    'email', 'phone', 'street_address', 'postal_code', 'city', 'region', 'country',
+    'email', 'phone', 'street_address', 'postal_code', 'city', 'region', 'country', 'occupation',
     'loyalty_number', 'payment_token', 'device_id', 'receipt_number',
 ] %}
 {% set contracts = source_contracts('customer_records') %}
