@@ -287,7 +287,7 @@ def birth_date() -> Comparison:
         ("birth_date", "birth_year"),
         "born_year_l is null or born_year_r is null",
         (
-            Level("same date", "birth_text_l = birth_text_r", 0.93, 5e-5),
+            Level("same date", "birth_text_l = birth_text_r", 0.923, 5e-5),
             Level(
                 "one slip, or day and month swapped",
                 f"""({one_edit("birth_text")}) or (birth_text_l[1:4] = birth_text_r[1:4]
@@ -309,11 +309,11 @@ def birth_date() -> Comparison:
                 0.012,
                 is_rare=True,
             ),
-            Level("within a month", "abs(birth_date_l - birth_date_r) <= 31", 0.005, 0.002),
-            Level("same year", "born_year_l = born_year_r", 0.008, 0.01),
-            Level("within a year", "abs(birth_date_l - birth_date_r) <= 366", 0.004, 0.02, is_rare=True),
-            Level("within eleven years", "abs(born_year_l - born_year_r) <= 11", 0.006, 0.3, is_rare=True),
-            otherwise(0.005, 0.65, m_floor=0.003),
+            Level("within a month", "abs(birth_date_l - birth_date_r) <= 31", 0.003, 0.002),
+            Level("same year", "born_year_l = born_year_r", 0.005, 0.01),
+            Level("within a year", "abs(birth_date_l - birth_date_r) <= 366", 0.002, 0.02, is_rare=True),
+            Level("within eleven years", "abs(born_year_l - born_year_r) <= 11", 0.003, 0.3, is_rare=True),
+            otherwise(0.006, 0.65, m_floor=0.005),
         ),
     )
 
@@ -366,7 +366,7 @@ def email() -> Comparison:
                 is_u_fixed=True,
                 is_rare=True,
             ),
-            otherwise(0.25, 0.999, m_floor=0.1),
+            otherwise(0.23, 0.999, m_floor=0.1),
         ),
     )
 
@@ -424,9 +424,9 @@ def postal_code() -> Comparison:
         ("postal_code",),
         f"postal_code_l is null or postal_code_r is null or {SAME_ADDRESS_SQL}",
         (
-            Level("same", "postal_code_l = postal_code_r", 0.4, 0.0005),
+            Level("same", "postal_code_l = postal_code_r", 0.5, 0.0005),
             Level("one slip", "damerau_levenshtein(postal_code_l, postal_code_r) <= 1", 0.05, 0.003, is_rare=True),
-            otherwise(0.4, 0.98, m_floor=0.1),
+            otherwise(0.45, 0.98, m_floor=0.1),
         ),
     )
 
@@ -438,7 +438,9 @@ def place() -> Comparison:
         ("town",),
         f"town_l is null or town_r is null or {SAME_ADDRESS_SQL}",
         (
-            Level("same", "town_l = town_r", 0.5, 0.01, term_frequency=TermFrequency("term_town", (("town", "town"),))),
+            Level(
+                "same", "town_l = town_r", 0.55, 0.01, term_frequency=TermFrequency("term_town", (("town", "town"),))
+            ),
             Level("similar", "jaro_winkler_similarity(town_l, town_r) >= 0.88", 0.1, 0.002, is_rare=True),
             Level(
                 "one within the other", "contains(town_l, town_r) or contains(town_r, town_l)", 0.05, 0.01, is_rare=True

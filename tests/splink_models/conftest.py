@@ -16,7 +16,8 @@ def load_records(warehouse: str) -> LoadRecords:
     with connect("transformer") as connection:
         connection.execute("""
             create table intermediate.int_match_decisions
-                (left_record_id text, right_record_id text, decision_code text)
+                (left_record_id text, right_record_id text, decision_code text, match_probability double precision,
+                decided_by_code text default 'threshold', is_kept_apart boolean default false)
         """)
 
     def load(records: Iterable[Record]) -> None:

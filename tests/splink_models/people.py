@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
+from splink_models.components import Pairs, resolve
 from splink_models.model import Model
 from splink_models.scoring import find_new_records, prepare_workspace, score_workspace
 from splink_models.workspace import open_workspace
 
 Record = dict[str, Any]
+JOIN_PROBABILITY = 0.5
 
 COLUMNS = {
     "source_record_id": pa.string(),
@@ -164,6 +167,17 @@ def score(home: Path, model: Model, records: Iterable[Record], threads: int | No
         find_new_records(connection)
         score_workspace(connection, model)
         return connection.sql("from scored_pairs order by left_record_id, right_record_id").fetchall()
+
+
+def resolved(model: Model, scored: Iterable[tuple[Any, ...]], record_ids: Iterable[str]) -> dict[str, str]:
+    """The component of each record, of all pairs that the threshold lets join; guards come in SQL."""
+    records = sorted(record_ids)
+    place = {record_id: number for number, record_id in enumerate(records)}
+    rows = sorted((place[pair[0]], place[pair[1]], pair[5]) for pair in scored if pair[5] >= JOIN_PROBABILITY)
+    left, right, weight = zip(*rows, strict=True) if rows else ((), (), ())
+    joined = Pairs(np.array(left, np.int64), np.array(right, np.int64), np.array(weight, np.float64))
+    labels = resolve(len(records), joined, set(), model.resolution)
+    return {record_id: records[label] for record_id, label in zip(records, labels, strict=True)}
 
 
 def pairs_within(groups: Iterable[Any]) -> int:

@@ -1,6 +1,6 @@
 """Accuracy on data that the shipped model was neither trained nor tuned on, with floors under what was measured.
 
-Everything is the model's own answer at 0.95 and connected components; guards come after it, in SQL.
+Everything is the model's own answer, its components resolved; guards come between, in SQL.
 """
 
 from pathlib import Path
@@ -10,10 +10,9 @@ import duckdb
 import pytest
 
 from splink_models import training
-from splink_models.components import smallest_members
 from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, Model, load_model
 from splink_models.workspace import open_workspace
-from tests.splink_models.people import Record, load_match_inputs, pairwise, record, score
+from tests.splink_models.people import Record, load_match_inputs, pairwise, record, resolved, score
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HISTORICAL = REPOSITORY / "tests/data/historical_50k/historical_figures_with_errors_50k.parquet"
@@ -38,7 +37,8 @@ def historical_people() -> tuple[list[Record], dict[str, Any]]:
         select 'hist:' || unique_id as source_record_id, cluster as person,
             {NAME_KEY.format("first_name")} as first_name_key, {NAME_KEY.format("surname")} as first_last_name_key,
             try_cast(dob as date) as birth_date, try_cast(left(dob, 4) as integer) as birth_year,
-            upper(postcode_fake) as postal_code, case gender when 'male' then 'M' when 'female' then 'F' end as gender
+            upper(postcode_fake) as postal_code, case gender when 'male' then 'M' when 'female' then 'F' end as gender,
+            birth_place as city, occupation
         from read_parquet(?)
         """,
         HISTORICAL,
@@ -51,7 +51,7 @@ def fake_people() -> tuple[list[Record], dict[str, Any]]:
         f"""
         select 'fake:' || unique_id as source_record_id, cluster as person,
             {NAME_KEY.format("first_name")} as first_name_key, {NAME_KEY.format("surname")} as first_last_name_key,
-            dob as birth_date, case when email is not null then [lower(email)] end as emails
+            dob as birth_date, city, case when email is not null then [lower(email)] end as emails
         from read_csv(?)
         """,
         FAKE,
@@ -59,10 +59,8 @@ def fake_people() -> tuple[list[Record], dict[str, Any]]:
 
 
 def accuracy(home: Path, model: Model, rows: list[Record], truth: dict[str, Any]) -> tuple[float, float]:
-    """Pairwise precision and recall of the components at 0.95."""
-    joins = [(pair[0], pair[1]) for pair in score(home, model, rows) if pair[5] >= 0.95]
-    record_ids = sorted(truth)
-    return pairwise(dict(zip(record_ids, smallest_members(record_ids, joins), strict=True)), truth)
+    """Pairwise precision and recall of the components."""
+    return pairwise(resolved(model, score(home, model, rows), truth), truth)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +79,10 @@ def test_a_model_trained_on_historical_people_alone_is_better(tmp_path: Path, sh
     with open_workspace(tmp_path) as connection:
         load_match_inputs(connection, rows)
         own, _ = training.train(connection, "historical_1", seed=1)
-    assert own.comparison_names == ("given_name", "surnames", "birth_date", "household", "gender")
+    assert own.comparison_names == (
+        *("given_name", "surnames", "birth_date"),
+        *("postal_code", "place", "gender", "occupation"),
+    )
     precision, recall = accuracy(tmp_path, own, rows, truth)
     assert precision > 0.94
     assert recall > 0.72
@@ -90,5 +91,5 @@ def test_a_model_trained_on_historical_people_alone_is_better(tmp_path: Path, sh
 @pytest.mark.skipif(not FAKE.exists(), reason="the full data sets are not beside the repository")
 def test_the_shipped_model_finds_fake_people(tmp_path: Path, shipped: Model) -> None:
     precision, recall = accuracy(tmp_path, shipped, *fake_people())
-    assert precision > 0.99
-    assert recall > 0.75
+    assert precision > 0.92
+    assert recall > 0.9

@@ -1,34 +1,112 @@
-"""Components: named after their smallest member, whatever the order."""
+"""Components: who is joined, who is parted again, and that nothing outside a component decides about it."""
 
-import random
+import itertools
+import math
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splink_models.components import smallest_members
+from splink_models.components import CERTAIN, Pairs, densities, resolve, weakest_links
+
+RESOLUTION = 0.2
+Edge = tuple[int, int, float]
 
 
-def test_a_chain_is_one_component_and_the_rest_stand_alone() -> None:
-    assert smallest_members(["A:1", "a:1", "a:2", "a:3"], [("a:2", "a:3"), ("a:1", "a:2")]) == [
-        "A:1",
-        "a:1",
-        "a:1",
-        "a:1",
-    ]
+def pairs_of(edges: list[Edge]) -> Pairs:
+    """Pairs in the order that the resolver is given them."""
+    rows = sorted((min(left, right), max(left, right), weight) for left, right, weight in edges)
+    left, right, weight = zip(*rows, strict=True) if rows else ((), (), ())
+    return Pairs(np.array(left, np.int64), np.array(right, np.int64), np.array(weight, np.float64))
+
+
+def groups(records: int, edges: list[Edge], apart: set[tuple[int, int]] | None = None) -> list[list[int]]:
+    """The groups, each with its members in order."""
+    labels = resolve(records, pairs_of(edges), apart or set(), RESOLUTION)
+    members: dict[int, list[int]] = {}
+    for record, label in enumerate(labels):
+        members.setdefault(int(label), []).append(record)
+    assert all(label == group[0] for label, group in members.items())
+    return list(members.values())
+
+
+def clique(*records: int, weight: float = 0.99) -> list[Edge]:
+    """Every pair of these records."""
+    return [(left, right, weight) for left, right in itertools.combinations(records, 2)]
+
+
+def test_a_chain_of_three_is_one_person_and_the_rest_stand_alone() -> None:
+    assert groups(5, [(1, 2, 0.99), (2, 3, 0.9)]) == [[0], [1, 2, 3], [4]]
 
 
 def test_nothing_is_no_component() -> None:
-    assert smallest_members([], []) == []
+    assert groups(0, []) == []
+    assert groups(2, []) == [[0], [1]]
 
 
-@given(st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=40), st.integers())
-def test_components_are_closed_and_named_by_their_smallest_member(pairs: list[tuple[int, int]], seed: int) -> None:
-    records = [f"r:{number:02d}" for number in range(30)]
-    joined = [(records[left], records[right]) for left, right in pairs]
-    components = dict(zip(records, smallest_members(records, joined), strict=True))
-    assert all(components[left] == components[right] for left, right in joined)
-    assert all(components[name] == name <= member for member, name in components.items())
-    shuffled = [pair[::-1] for pair in random.Random(seed).sample(joined, len(joined))]
-    assert smallest_members(records, shuffled) == list(components.values())
-    # No more is joined than the pairs join: as many components as a union of the pairs leaves.
-    assert len(set(components.values())) >= len(records) - len({pair for pair in joined if pair[0] != pair[1]})
+def test_one_false_link_does_not_chain_two_families() -> None:
+    families = [*clique(0, 1, 2, 3), *clique(4, 5, 6, 7)]
+    assert groups(8, [*families, (3, 4, 0.99)]) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    half = [(left, right, 0.99) for left in range(4) for right in range(4, 8) if (left + right) % 2]
+    assert groups(8, [*families, *half]) == [[*range(8)]]
+
+
+def test_what_a_person_called_the_same_is_not_parted() -> None:
+    families = [*clique(0, 1, 2, 3), *clique(4, 5, 6, 7)]
+    (group,) = (group for group in groups(8, [*families, (3, 4, CERTAIN)]) if 3 in group)
+    assert 4 in group
+
+
+def test_a_bridge_does_not_bring_together_whom_a_person_keeps_apart() -> None:
+    """Record 1 is like both 0 and 2; it goes with the one it is bound to more strongly."""
+    edges = [(0, 1, 0.97), (1, 2, 0.99)]
+    assert groups(3, edges) == [[0, 1, 2]]
+    assert groups(3, edges, apart={(0, 2)}) == [[0], [1, 2]]
+
+
+def test_kept_apart_holds_in_a_group_where_every_pair_is_joined() -> None:
+    assert groups(3, clique(0, 1, 2), apart={(0, 1)}) == [[0, 2], [1]]
+
+
+EDGES = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11), st.floats(0.5, 1)), max_size=30)
+
+
+def distinct(edges: list[Edge]) -> list[Edge]:
+    """One weight per pair, and no record paired with itself."""
+    return [
+        (*pair, weight)
+        for pair, weight in {
+            (min(left, right), max(left, right)): weight for left, right, weight in edges if left != right
+        }.items()
+    ]
+
+
+@given(EDGES, EDGES)
+def test_a_component_is_resolved_by_itself(here: list[Edge], there: list[Edge]) -> None:
+    """What is found in one part of the records does not depend on what else there is."""
+    here, there = distinct(here), distinct(there)
+    moved = [(left + 12, right + 12, weight) for left, right, weight in there]
+    alone = groups(12, here) + [[record + 12 for record in group] for group in groups(12, there)]
+    assert groups(24, here + moved) == alone
+
+
+@given(EDGES, st.sets(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=5))
+def test_kept_apart_always_holds(edges: list[Edge], apart: set[tuple[int, int]]) -> None:
+    kept = {(min(pair), max(pair)) for pair in apart if pair[0] != pair[1]}
+    joined = [edge for edge in distinct(edges) if edge[:2] not in kept]
+    found = groups(12, joined, kept)
+    assert not [pair for pair in kept for group in found if pair[0] in group and pair[1] in group]
+    connected = groups(12, joined)
+    assert all(any(set(group) <= set(whole) for whole in connected) for group in found) or kept
+
+
+def test_the_weakest_link_is_the_pair_a_group_hangs_on() -> None:
+    pairs = pairs_of([(0, 1, 0.9), (1, 2, 0.7), (0, 2, 0.6), (3, 4, 0.8)])
+    labels = resolve(6, pairs, set(), RESOLUTION)
+    weakest = weakest_links(labels, pairs)
+    assert weakest[:5].tolist() == [0.7, 0.7, 0.7, 0.8, 0.8]
+    assert math.isnan(weakest[5])
+    assert densities(labels, pairs).tolist() == pytest.approx([1.0] * 6)
+    chain = pairs_of([(0, 1, 0.9), (1, 2, 0.9)])
+    assert densities(resolve(3, chain, set(), RESOLUTION), chain).tolist() == pytest.approx([2 / 3] * 3, abs=1e-6)
