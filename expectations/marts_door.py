@@ -13,8 +13,11 @@ from expectations.thresholds import threshold
 MAY_HOLD_PERSONAL_DATA = (
     "golden_records",
     "golden_record_provenance",
+    "golden_record_candidates",
+    "steward_corrections",
     "contact_points",
     "customer_crosswalk",
+    "match_review_queue",
     "ledger_customers_proposed",
     "ledger_members_proposed",
     "ledger_events_proposed",
@@ -24,7 +27,7 @@ PERSONAL_COLUMNS = (
     *("full_name", "first_name", "middle_name", "first_last_name", "second_last_name", "full_name_key"),
     *("birth_date", "national_identifier", "email", "phone", "contact_value", "raw_value", "contact_key"),
     *("street_address", "street_address_key", "postal_code", "loyalty_number", "payment_token", "device_id"),
-    "receipt_number",
+    *("receipt_number", "occupation", "attribute_value", "corrected_values"),
 )
 
 PARTIES = """

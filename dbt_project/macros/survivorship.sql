@@ -15,12 +15,15 @@
 {% endmacro %}
 
 {# Which attributes come from one record together, as the seed survivorship_attributes says: lists of attributes by group.
-   Where nothing runs (parsing, linting), one group stands for all. #}
+   Where nothing runs (parsing, linting, the dictionary of a warehouse without rules), one group stands for all. #}
 {% macro attribute_groups() %}
-    {% if not execute %}{{ return({'gender': ['gender']}) }}{% endif %}
+    {% set stand_in = {'gender': ['gender']} %}
+    {% if not execute %}{{ return(stand_in) }}{% endif %}
+    {% set attributes = api.Relation.create(database=target.database, schema='rules', identifier='survivorship_attributes') %}
+    {% if flags.WHICH == 'generate' and load_relation(attributes) is none %}{{ return(stand_in) }}{% endif %}
     {% set query %}
         select attribute_group_code, attribute_name
-        from {{ api.Relation.create(schema='rules', identifier='survivorship_attributes') }}
+        from {{ attributes }}
         order by attribute_group_code collate "C", attribute_number
     {% endset %}
     {% set groups = {} %}

@@ -1,4 +1,4 @@
--- What: every guard has a limit and a direction, and names only comparisons that a scored pair can carry.
+-- What: every guard has its limits and a direction, and names only comparisons that a scored pair can carry.
 -- Why it would fail: a guard was mistyped, and would hold nothing back. A returned row is a guard or a name that is wrong.
 with match_guards as (
     select * from {{ ref('match_guards') }}
@@ -20,11 +20,19 @@ select
     guard_code,
     comparison as wrong
 from named
-where comparison not in ('given_name', 'surnames', 'birth_date', 'national_identifier', 'email', 'phone', 'household', 'postal_code', 'place', 'gender',
-    'occupation')
+where
+    comparison not in (
+        'given_name', 'surnames', 'birth_date', 'national_identifier', 'email', 'phone', 'household', 'postal_code', 'place',
+        'gender', 'occupation'
+    )
 union all
 select
     guard_code,
     direction_code as wrong
 from match_guards
-where coalesce(direction_code not in ('below', 'above') or weight_limit is null, true)
+where
+    coalesce(
+        direction_code not in ('below', 'above') or weight_limit is null or keeps_apart is null
+        or unless_probability_above not between 0 and 1,
+        true
+    )

@@ -11,7 +11,6 @@ from sevenfold.dbt import dbt
 from sevenfold.identity import Correction, IdentityError
 from sevenfold.model_approval import ModelApprovalError
 from sevenfold.publication import PublicationError
-from sevenfold.settings import REPOSITORY
 from tests.conftest import fresh_warehouse
 from tests.dbt_project.identity_world import World
 
@@ -71,7 +70,8 @@ def test_a_record_that_came_while_two_were_one_stays_with_the_part_it_fits(world
     world.score("crm:1", "pos:2", 0.97)
     world.run()
     world.add("pos:9")
-    world.score("pos:4", "pos:9", 0.99)
+    for known in ("pos:2", "pos:3", "pos:4"):
+        world.score(known, "pos:9", 0.99)
     assert world.run()["pos:9"] == A
     identity.undo(world.last_event("merged"), WHY)
     assert world.run() == {"crm:1": A, "pos:2": B, "pos:3": B, "pos:4": B, "pos:9": B}
@@ -113,8 +113,9 @@ def test_every_id_ever_given_resolves_however_long_the_chain(world: World) -> No
     world.add("crm:1", "crm:2", "crm:3", "crm:4", "crm:5")
     first = world.run()
     assert first == {"crm:1": A, "crm:2": B, "crm:3": C, "crm:4": D, "crm:5": E}
-    for older, younger in (("crm:4", "crm:5"), ("crm:3", "crm:4"), ("crm:2", "crm:3"), ("crm:1", "crm:2")):
-        world.score(older, younger, 0.99)
+    for older in (4, 3, 2, 1):
+        for younger in range(older + 1, 6):
+            world.score(f"crm:{older}", f"crm:{younger}", 0.99)
         world.run()
     assert world.meaning_today() == dict.fromkeys((A, B, C, D, E), A)
     steps = world.read("select customer_id, step_count from marts.map_customer_ids order by 1")
@@ -208,7 +209,7 @@ def test_a_judgement_holds_until_the_evidence_changes_and_then_the_pair_waits_ag
 
 def test_who_cannot_tell_is_not_asked_again(world: World) -> None:
     world.add("crm:1", "pos:2")
-    world.score("crm:1", "pos:2", 0.6)
+    world.score("crm:1", "pos:2", 0.4)
     world.run()
     assert world.waiting() == [("crm:1", "pos:2", "band")]
     world.judge("crm:1", "pos:2", "cannot_tell")
@@ -233,13 +234,9 @@ def test_words_that_contradict_each_other_join_nobody_and_wait_for_a_person(worl
     assert world.waiting() == []
 
 
-@pytest.mark.skipif(
-    "is_kept_apart" not in (REPOSITORY / "splink_models" / "components.py").read_text(encoding="utf-8"),
-    reason="the resolver connects whatever joins connect",
-)
 def test_a_bridge_between_two_customers_whom_a_person_keeps_apart_joins_neither_to_the_other(world: World) -> None:
     world.add("crm:1", "pos:2")
-    world.score("crm:1", "pos:2", 0.6)
+    world.score("crm:1", "pos:2", 0.4)
     world.run()
     world.judge("crm:1", "pos:2", "not_same")
     world.add("web:9")
@@ -298,3 +295,20 @@ def test_what_cannot_be_undone_is_said(world: World) -> None:
         identity.split(A, ["crm:1", "pos:2", "pos:3", "pos:4"], WHY)
     with pytest.raises(IdentityError, match="never gave the customer ID C9"):
         identity.current_customer("C9")
+
+
+def test_a_record_without_the_mandatory_names_belongs_to_the_customer_it_fits_and_may_wait_for_a_person(world: World) -> None:
+    world.add("crm:1")
+    world.add("pos:2", "web:3", "web:4", quality_level=4, first_last_name_key=None)
+    world.score("crm:1", "pos:2", 0.97)
+    world.score("web:3", "web:4", 0.97)
+    world.score("crm:1", "web:3", 0.3)
+    assert world.run() == {"crm:1": A, "pos:2": A}, "who lacks a name founds no customer"
+    assert world.waiting() == [("crm:1", "web:3", "band")]
+    world.judge("crm:1", "web:3", "same")
+    assert world.run() == {"crm:1": A, "pos:2": A, "web:3": A, "web:4": A}
+    world.remove("crm:1")
+    assert world.run() == {}, "nobody is left who says who the customer is"
+    world.add("crm:1")
+    world.judge("crm:1", "web:3", "same")
+    assert set(world.run().values()) == {A}

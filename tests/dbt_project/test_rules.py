@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
 from infra import embedded
 from sevenfold.dbt import PROJECT, dbt, read_manifest
 from sevenfold.publication import published_tables
@@ -74,6 +75,13 @@ def test_every_column_that_readers_see_is_described(manifest: dict[str, Any]) ->
     for node in published:
         assert node["columns"], node["name"]
         assert [name for name, column in node["columns"].items() if not column["description"]] == [], node["name"]
+
+
+def test_the_last_door_knows_which_tables_may_hold_personal_data(manifest: dict[str, Any]) -> None:
+    published = {table.name: table.schema for table in published_tables(manifest)}
+    restricted = {name for name, schema in published.items() if schema == "restricted"}
+    assert restricted <= set(MAY_HOLD_PERSONAL_DATA)
+    assert [name for name in MAY_HOLD_PERSONAL_DATA if published.get(name) == "marts"] == []
 
 
 def test_foreign_keys_hold_columns_and_refer_to_the_whole_key_of_a_published_table(manifest: dict[str, Any]) -> None:

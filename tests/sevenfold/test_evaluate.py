@@ -89,7 +89,7 @@ def test_a_record_that_the_assignments_lack_is_an_error_unless_it_stands_alone(
         (
             ["source_record_id", "group"],
             [("shop:1", "x")],
-            "no cluster column .one of customer_id.*source_record_id, group",
+            "no cluster column .one of party_id, customer_id.*source_record_id, group",
         ),
         (
             ["key", "cluster"],

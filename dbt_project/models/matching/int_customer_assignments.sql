@@ -1,6 +1,6 @@
--- One row per current customer record of a component with a record of quality 1-3: the customer ID that the ledger gives it, and its entity level
--- (paper, stages 2 and 3). An ID stays with the component that holds most of the records it was given to; the oldest ID of a
--- component survives; a part that leaves a merged customer gets back the ID that its records were given.
+-- One row per current customer record of a component with a record of quality 1-3: the customer ID that the ledger gives it,
+-- and its entity level (paper, stages 2 and 3). An ID stays with the component that holds most of the records it was given to;
+-- the oldest ID of a component survives; a part that leaves a merged customer gets back the ID that its records were given.
 {{ config(tags=['identity'], indexes=[{'columns': ['source_record_id'], 'unique': true}]) }}
 
 with components as (

@@ -39,7 +39,7 @@ held_back as (
     inner join match_guards
         on
             (scores.match_probability >= thresholds.join_probability or match_guards.keeps_apart)
-            and scores.match_probability < coalesce(match_guards.unless_probability, 2)
+            and scores.match_probability <= match_guards.unless_probability_above
             and case match_guards.direction_code
                 when 'below' then (scores.evidence ->> match_guards.comparison)::double precision < match_guards.weight_limit
                 when 'above' then (scores.evidence ->> match_guards.comparison)::double precision > match_guards.weight_limit

@@ -18,6 +18,11 @@ records as (
     where is_current
 ),
 
+components as (
+    select * from {{ source('linkage', 'match_components') }}
+),
+
+-- Who lacks a mandatory name may wait too, though he is no customer yet.
 assignments as (
     select * from {{ ref('int_customer_assignments') }}
 ),
@@ -30,14 +35,15 @@ party_states as (
 sides as (
     select
         inputs.match_hash,
-        assignments.component_id,
+        components.component_id,
         assignments.customer_id,
         party_states.state_code,
         records.*,
-        count(*) over (partition by assignments.component_id) as component_record_count
+        count(*) over (partition by components.component_id) as component_record_count
     from records
     inner join inputs on records.source_record_id = inputs.source_record_id
-    inner join assignments on records.source_record_id = assignments.source_record_id
+    inner join components on records.source_record_id = components.source_record_id
+    left join assignments on records.source_record_id = assignments.source_record_id
     left join party_states on assignments.customer_id = party_states.party_id
 )
 

@@ -43,7 +43,8 @@ parties as (
         count(*) filter (where member_kind_code = 'record') as record_count,
         count(*) filter (where member_kind_code = 'interaction') as interaction_count,
         (min(array[since, member_key] collate "C"))[2] as representative_member_key,
-        (min(array[since, member_id] collate "C") filter (where entity_level < 3))[2] as identity_evidence_id,
+        (min(array[since, member_id] collate "C") filter (where quality_level <= 3 and party_type_code = 'customer'))[2]
+            as identity_evidence_id,
         (min(array[since, member_id, link_rule_code] collate "C") filter (where member_kind_code = 'interaction'))[2]
             as traceability_evidence_id,
         (min(array[since, member_id, link_rule_code] collate "C") filter (where member_kind_code = 'interaction'))[3]
