@@ -145,11 +145,15 @@ CROSSED_NAME_SQL = "(crossed_given_l = crossed_surname_r or crossed_surname_l = 
 
 
 def given_name() -> Comparison:
-    """All given names as one string: nicknames are already resolved, a missing second name is no contradiction."""
+    """All given names as one string: nicknames are already resolved, a missing second name is no contradiction.
+
+    A name in the other's surname is evidence once, and that is the surnames': here it neither speaks for nor against.
+    """
     return Comparison(
         "given_name",
         ("first_name_key",),
-        "given_name_l is null or given_name_r is null",
+        f"""given_name_l is null or given_name_r is null
+        or ({CROSSED_NAME_SQL} and given_first_l <> given_first_r and not coalesce({SWAPPED_NAMES_SQL}, false))""",
         (
             Level(
                 "same given names",
@@ -191,7 +195,6 @@ def given_name() -> Comparison:
                 0.003,
                 is_rare=True,
             ),
-            Level("in the other's surname", CROSSED_NAME_SQL, 0.006, 0.002, is_rare=True),
             Level(
                 "similar",
                 "given_first_l <> given_first_r and jaro_winkler_similarity(given_name_l, given_name_r) >= 0.8",
