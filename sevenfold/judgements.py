@@ -164,7 +164,7 @@ def _problem(judgement: Judgement, evidence: Mapping[Pair, Pair]) -> str | None:
     if not judgement.decided_by.strip():
         return "nobody is named who decided: fill decided_by, or give --by."
     if judgement.pair not in evidence:
-        return f"{' and '.join(judgement.pair)} are not both current records of identity quality 1 to 3."
+        return f"{' and '.join(judgement.pair)} are not both current records that say who they are."
     return None
 
 

@@ -1,4 +1,4 @@
--- One row per current customer record of quality 1-3: the customer it belongs to.
+-- One row per current customer record that belongs to a customer, and per namesake: the customer it belongs to.
 select
     source_record_id,
     source_code,
