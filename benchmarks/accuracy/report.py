@@ -134,7 +134,7 @@ def _senzing_rows(truth: Path, assignments: Path) -> list[dict[str, str]]:
     with duckdb.connect() as connection:
         found = dict(
             connection.execute(
-                "select source_record_id, customer_id::varchar from read_parquet(?)", [str(assignments)]
+                "select source_record_id, party_id::varchar from read_parquet(?)", [str(assignments)]
             ).fetchall()
         )
     rows = []

@@ -35,7 +35,8 @@ def test_a_record_that_a_system_leaves_out_stands_alone(tmp_path: Path) -> None:
     assert (figures["pairs"]["precision"]["value"], figures["pairs"]["recall"]["value"]) == (1.0, 0.5)
     ours = parquet(
         tmp_path / "ours.parquet",
-        "select 's:' || n as source_record_id, case when n < 2 then 'C1' end as customer_id from range(4) t(n)",
+        "select 's:' || n as source_record_id, null as customer_id, "
+        "case when n < 2 then 'C1' else 's:' || n end as party_id from range(4) t(n)",
     )
     assert score(ours, truth)["pairs"] == figures["pairs"]
 
@@ -97,7 +98,7 @@ def test_the_senzing_table_lists_every_miss(tmp_path: Path) -> None:
         tmp_path / "a.parquet",
         """select * from (values ('senzing_customers:1', 'C1'), ('senzing_customers:2', 'C1'),
         ('senzing_customers:3', 'C2'), ('senzing_customers:4', 'C2'), ('senzing_reference:9', null))
-        as rows (source_record_id, customer_id)""",
+        as rows (source_record_id, party_id)""",
     )
     text = report.senzing(tmp_path, assigned)
     assert "1 of 3 groups are exactly right" in text
