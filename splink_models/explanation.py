@@ -311,8 +311,8 @@ def read_records(connection: Any, record_ids: Sequence[str]) -> list[dict[str, A
     lacking = sorted(set(record_ids) - {row["source_record_id"] for row in rows})
     if lacking:
         raise SevenfoldError(
-            f"{', '.join(lacking)} is no current customer record of quality 1-3, so it is not matched. Records "
-            "are named <source>:<key of the source>, as in restricted.customer_crosswalk."
+            f"{', '.join(lacking)} is no current customer record that says anything of who it is, so it is not "
+            "matched. Records are named <source>:<key of the source>, as in restricted.customer_crosswalk."
         )
     return rows
 
