@@ -101,6 +101,9 @@ class Comparison:
     fields: tuple[str, ...]  # a deployment where all of these are empty trains without the comparison
     null_sql: str
     levels: tuple[Level, ...]
+    is_conditional: bool = (
+        False  # made only where another field disagrees; may tell nothing there, and is then left out
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +434,7 @@ def postal_code() -> Comparison:
             Level("one slip", "damerau_levenshtein(postal_code_l, postal_code_r) <= 1", 0.05, 0.003, is_rare=True),
             otherwise(0.45, 0.98, m_floor=0.1),
         ),
+        is_conditional=True,
     )
 
 
@@ -450,6 +454,7 @@ def place() -> Comparison:
             ),
             otherwise(0.3, 0.98, m_floor=0.1),
         ),
+        is_conditional=True,
     )
 
 

@@ -105,7 +105,8 @@ def train(
     populations, frequencies = count_terms(connection)
     starting_prior = max(1 / record_count, _identified_pairs(connection) * 2 / record_count**2)
     learned, blocks = train_m(connection, used, sample_u(connection, used, starting_prior, seed))
-    parameters = settle_parameters(used, learned["comparisons"])
+    used, levels = without_silent(used, learned["comparisons"])
+    parameters = settle_parameters(used, levels)
     model = Model(
         name=name,
         record_count=record_count,
@@ -336,6 +337,22 @@ def _splink_level(level: Level, row: ParameterRow | None, with_terms: bool) -> d
             "disable_tf_exact_match_detection": True,
         }
     return settings
+
+
+def without_silent(
+    used: tuple[Comparison, ...], learned: list[dict[str, Any]]
+) -> tuple[tuple[Comparison, ...], list[dict[str, Any]]]:
+    """Leave out the conditional comparisons that tell nothing where they are made: a town, of people who moved away."""
+
+    def tells(comparison: Comparison, levels: dict[str, Any]) -> bool:
+        try:
+            settle_parameters((comparison,), [levels])
+        except ModelError:
+            return False
+        return True
+
+    kept = [pair for pair in zip(used, learned, strict=True) if not pair[0].is_conditional or tells(*pair)]
+    return tuple(comparison for comparison, _ in kept), [levels for _, levels in kept]
 
 
 def settle_parameters(used: tuple[Comparison, ...], learned: list[dict[str, Any]]) -> list[ParameterRow]:
