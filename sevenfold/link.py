@@ -44,7 +44,7 @@ RESULT = """
         case
             when entity_levels.entity_level_code is not null then entity_levels.entity_level_code
             when assignments.customer_id is not null then 'matched without the mandatory names'
-            when components.density < 1 or components.weakest_link is not null then 'like others, nobody named'
+            when components.weakest_link is not null then 'like others, nobody named'
             else 'lacks a mandatory name'
         end as reason,
         components.weakest_link
