@@ -39,11 +39,12 @@ docs: $(INSTALLED)  ## Write the data dictionary of every table as one page
 ##@ Work on it
 install: $(INSTALLED)  ## Install exactly what requirements.lock says into .venv
 
+TWO_AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED) lint parse  ## Check everything: lint, types, dbt project, tests
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest $(TWO_AT_ONCE)
 
 test-fast: $(INSTALLED)  ## The tests that need no whole run
-	@$(PYTHON) -m pytest -m 'not slow'
+	@$(PYTHON) -m pytest $(TWO_AT_ONCE) -m 'not slow'
 
 lint: $(INSTALLED) types  ## Style, types and SQL
 	@ruff check --quiet . && ruff format --quiet --check . && echo 'ruff: no remark'

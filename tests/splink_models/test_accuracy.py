@@ -91,5 +91,5 @@ def test_a_model_trained_on_historical_people_alone_is_better(tmp_path: Path, sh
 @pytest.mark.skipif(not FAKE.exists(), reason="the full data sets are not beside the repository")
 def test_the_shipped_model_finds_fake_people(tmp_path: Path, shipped: Model) -> None:
     precision, recall = accuracy(tmp_path, shipped, *fake_people())
-    assert precision > 0.92
-    assert recall > 0.9
+    assert precision > 0.95
+    assert recall > 0.85
