@@ -16,6 +16,10 @@ from infra import embedded
 from infra.migrate import migrate
 from sevenfold.settings import Settings, get_settings
 
+# Terminals are as wide as each test says: pytest-xdist gives its workers 80 columns for good.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 TEMPLATE = "sevenfold_template"
 # A test's data need not outlive a power cut, and several test sessions may share a small machine.
 FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
