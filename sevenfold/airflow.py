@@ -151,7 +151,7 @@ def down() -> bool:
     # An interrupt stops the parts first; a plain termination would leave them running.
     os.kill(running.process_id, signal.SIGINT)
     deadline = time.monotonic() + STOP_SECONDS
-    while (left := _session(running.process_id)) and time.monotonic() < deadline:
+    while (left := session_processes(running.process_id)) and time.monotonic() < deadline:
         time.sleep(0.2)
     for process_id in left:
         with suppress(ProcessLookupError):
@@ -247,14 +247,13 @@ def _start(port: int) -> Service:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{Service.user}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password_file()),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_free_port(8793)),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_free_port(8794)),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
     }
     # A program started in the background of a shell ignores interrupts, and would hand that down.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with log_file().open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
+            [sys.executable, "-m", "sevenfold.standalone"],
             env=os.environ | environment() | own,
             cwd=airflow_home(),
             stdin=subprocess.DEVNULL,
@@ -271,7 +270,7 @@ def _start(port: int) -> Service:
 
 def _wait_until_ready(started: Service, port: int) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline and _session(started.process_id):
+    while time.monotonic() < deadline and session_processes(started.process_id):
         try:
             health = _request("GET", f"http://{HOST}:{port}/api/v2/monitor/health", None, {})
         except AirflowError:
@@ -317,7 +316,7 @@ def _free_port(preferred: int) -> int:
     raise AirflowError("No free port on this machine.")
 
 
-def _session(leader: int) -> list[int]:
+def session_processes(leader: int) -> list[int]:
     """List the living processes of the session that `up` made: every part, and every task under way."""
     import psutil
 

@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from psycopg.conninfo import conninfo_to_dict
@@ -170,13 +171,15 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
         console.print("Embedded warehouse: not running; make demo or make run starts it")
         return
     table = Table(title="Last runs", title_justify="left", box=None)
-    for heading in ("Run", "As of", "Status", "Started (UTC)", "Rows published", "Failed in"):
+    for heading in ("Started (UTC)", "As of", "Status", "Rows published"):
         table.add_column(heading, overflow="fold")
+    table.add_column("Run", no_wrap=True, overflow="ignore")  # to be copied
     found = runs.find_runs("order by started_at desc limit %s", last)
     for row in found:
         started = f"{row.started_at:%Y-%m-%d %H:%M}"
         rows = "" if row.rows_published is None else f"{row.rows_published:,}"
-        table.add_row(row.run_id, str(row.as_of_date), row.status_code, started, rows, row.failed_task or "")
+        ended = f"{row.status_code} in {row.failed_task}" if row.failed_task else row.status_code
+        table.add_row(started, str(row.as_of_date), ended, rows, row.run_id)
     console.print(table if found else "No run yet.")
     if found and found[0].failed_task:
         console.print(f"{found[0].failed_task}: {_escaped(found[0].message or '')}")
@@ -335,8 +338,12 @@ def warehouse_add_user(
 ) -> None:
     """Make a login that may read; its password is generated and shown once."""
     from sevenfold.logins import create_login
+    from sevenfold.warehouse import warehouse_url
 
-    console.print(f"User {name}, password {create_login(name, group)}   (shown once)", markup=False)
+    password = create_login(name, group)
+    console.print(f"User {name}, password {password}   (shown once)", markup=False)
+    place = urlsplit(warehouse_url())
+    console.print(f"Host {place.hostname}, port {place.port or 5432}, database {place.path.strip('/')}", markup=False)
 
 
 @warehouse_app.command("list-users")

@@ -132,7 +132,7 @@ def _read_csv(path: Path, options: CsvOptions) -> Delivery:
 
 
 def _header(path: Path, options: CsvOptions) -> list[str]:
-    """Read the names in the first line; bytes in a wrong encoding are reported when the rows are read."""
+    """Read the names in the first line."""
     with _open(path) as file, io.TextIOWrapper(file, _codec(options.encoding), "replace", newline="") as text:
         lines = csv.reader(
             text,
@@ -143,9 +143,19 @@ def _header(path: Path, options: CsvOptions) -> list[str]:
             doublequote=options.escape is None,
         )
         try:
-            return next(lines, [])
+            names = next(lines, [])
         except csv.Error as error:
             raise SourceError(f"line 1 is no header: {error}. See options in its contract.") from None
+    if any("\ufffd" in name or "\0" in name for name in names):
+        raise SourceError(_not_encoded(1, options.encoding))
+    return names
+
+
+def _not_encoded(line: int, encoding: str) -> str:
+    return (
+        f"line {line} is not {encoding}. Set options.encoding in the contract to what the file is "
+        f"(latin-1, cp1252 and utf-16 are frequent), or have it written as {encoding}."
+    )
 
 
 def _codec(encoding: str) -> str:
@@ -163,10 +173,7 @@ def _in_utf8(path: Path, encoding: str) -> Iterator[bytes]:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
                 line += error.object[: error.start].count(b"\n")
-                raise SourceError(
-                    f"line {line} is not {encoding}. Set options.encoding in the contract to what the file is "
-                    f"(latin-1 and cp1252 are frequent), or have it written as {encoding}."
-                ) from None
+                raise SourceError(_not_encoded(line, encoding)) from None
             if text:
                 line += text.count("\n")
                 yield text.encode()

@@ -5,11 +5,12 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
 from infra import embedded
-from sevenfold.airflow import MAIN_DAG, Api
+from sevenfold.airflow import MAIN_DAG, Api, session_processes
 from tests.conftest import fresh_warehouse
 from tests.dags.retailer import AS_OF, make_small_retailer
 from tests.end_to_end.pipeline import sevenfold
@@ -22,8 +23,9 @@ RUN_SECONDS = 1500
 class Scheduler:
     """A scheduler that `sevenfold up` started, and its warehouse."""
 
-    def __init__(self, api: Api, url: str, strict_contracts: str, printed: str) -> None:
-        self.api, self.url, self.strict_contracts, self.printed = api, url, strict_contracts, printed
+    def __init__(self, api: Api, process_id: int, url: str, strict_contracts: str, printed: str) -> None:
+        self.api, self.process_id, self.url = api, process_id, url
+        self.strict_contracts, self.printed = strict_contracts, printed
 
     def states(self, run_id: str) -> dict[str, set[str]]:
         path = f"/dags/{MAIN_DAG}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?limit=100"
@@ -55,7 +57,7 @@ def scheduler(warehouse_server: embedded.Server, tmp_path_factory: pytest.TempPa
             password = json.loads((retailer.home / "airflow" / "web_passwords.json").read_text())["admin"]
             service = json.loads((retailer.home / "airflow" / "service.json").read_text())
             api = Api(service["url"], service["user"], password)
-            yield Scheduler(api, url, str(retailer.strict_contracts), started.stdout)
+            yield Scheduler(api, service["process_id"], url, str(retailer.strict_contracts), started.stdout)
         finally:
             stopped = sevenfold("down", home=retailer.home, warehouse_url=url, **others)
             assert stopped.returncode == 0, stopped.stdout + stopped.stderr
@@ -89,6 +91,17 @@ def test_the_main_dag_runs_by_its_schedule_to_the_end_and_a_failed_gate_fails_th
     scheduler.api.call("POST", f"/dags/{MAIN_DAG}/clearTaskInstances", {**clear, "only_failed": False})
     assert scheduler.api.wait_for_run(MAIN_DAG, failing, RUN_SECONDS) == "success"
     assert scheduler.row(failing) == ("published", None, "manual")
+
+
+def test_nothing_listens_beyond_this_machine(scheduler: Scheduler) -> None:
+    parts = [psutil.Process(number) for number in session_processes(scheduler.process_id)]
+    listening = [
+        connection.laddr
+        for part in parts
+        for connection in part.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
 def test_the_password_is_shown_once_and_needed(scheduler: Scheduler) -> None:
