@@ -18,6 +18,7 @@ MAY_HOLD_PERSONAL_DATA = (
     "contact_points",
     "customer_crosswalk",
     "match_review_queue",
+    "demoted_values",
     "ledger_customers_proposed",
     "ledger_members_proposed",
     "ledger_events_proposed",
@@ -27,7 +28,7 @@ PERSONAL_COLUMNS = (
     *("full_name", "first_name", "middle_name", "first_last_name", "second_last_name", "full_name_key"),
     *("birth_date", "national_identifier", "email", "phone", "contact_value", "raw_value", "contact_key"),
     *("street_address", "street_address_key", "postal_code", "loyalty_number", "payment_token", "device_id"),
-    *("receipt_number", "occupation", "attribute_value", "corrected_values"),
+    *("receipt_number", "occupation", "attribute_value", "corrected_values", "shared_value"),
 )
 
 PARTIES = """

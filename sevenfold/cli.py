@@ -18,6 +18,7 @@ from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
 from sevenfold.review_commands import review_app
+from sevenfold.suggest_commands import suggest_app
 
 FAILED = 1
 
@@ -39,6 +40,7 @@ app.add_typer(golden_commands.app, name="golden")
 app.add_typer(review_app, name="review")
 app.add_typer(identity_app, name="identity")
 app.add_typer(model_app, name="model")
+app.add_typer(suggest_app, name="suggest")
 
 console = Console(highlight=False)
 

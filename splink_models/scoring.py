@@ -14,6 +14,7 @@ import duckdb
 
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
+from splink_models import shared_values
 from splink_models.model import Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
@@ -77,7 +78,7 @@ def prepare_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> st
     Returns:
         The model version that fits so many records.
     """
-    record_count = prepare_records(connection, model.derived_columns, model.crowded_value_limit)
+    record_count = prepare_records(connection, model.derived_columns)
     build_blocking_keys(connection, model.blocking_rules)
     return model.version_for(record_count)
 
@@ -310,9 +311,12 @@ def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, r
     )
     _send(workspace, warehouse, "touched_records", touched)
     _send(workspace, warehouse, "arriving_pairs", "from scored_pairs")
+    _send(workspace, warehouse, "arriving_demoted_values", "from demoted_values")
     with warehouse.cursor() as cursor:
         for statement, parameters in _store_statements(version, run_id):
             cursor.execute(statement, parameters)
+        for statement in shared_values.STORE_STATEMENTS:
+            cursor.execute(statement)
     warehouse.commit()
 
 

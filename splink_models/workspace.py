@@ -17,10 +17,10 @@ import duckdb
 
 from infra.server_settings import memory_bytes
 from sevenfold.errors import SevenfoldError
-from splink_models.settings import IDENTIFYING_FIELDS, BlockingRule
+from splink_models.settings import BlockingRule
+from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, find_demoted_values
 
 MEMORY_SHARE = 0.5
-LIST_FIELDS = ("emails", "phones")
 
 
 class TooManyPairsError(SevenfoldError):
@@ -41,15 +41,13 @@ def open_workspace(home: Path, threads: int | None = None) -> Iterator[duckdb.Du
         yield connection
 
 
-def prepare_records(
-    connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str], crowded_value_limit: int
-) -> int:
-    """Make `records` from `match_inputs`: numbered in order of their id, crowded values blanked, columns derived.
+def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
+    """Make `records` from `match_inputs`: numbered in order of their id, demoted values blanked, columns derived.
 
     Returns:
         The number of records.
     """
-    _find_crowded_values(connection, crowded_value_limit)
+    find_demoted_values(connection)
     blanked = ", ".join(
         f"nullif(list_filter(list_distinct({field}), "
         f"lambda v: not list_contains(coalesce(crowded_{field}, []), v)), []) as {field}"
@@ -74,25 +72,6 @@ def prepare_records(
         select *, {derived} from sorted
     """)
     return count(connection, "records")
-
-
-def _find_crowded_values(connection: duckdb.DuckDBPyConnection, limit: int) -> None:
-    """Make `crowded_values`: the records that carry a value too many share, with those values per field."""
-    values = " union all ".join(
-        f"select source_record_id, '{field}' as field, "
-        f"{f'unnest(list_distinct({field}))' if field in LIST_FIELDS else field} as value from match_inputs"
-        for field in IDENTIFYING_FIELDS
-    )
-    per_field = ", ".join(
-        f"list(value order by value) filter (where field = '{field}') as crowded_{field}"
-        for field in IDENTIFYING_FIELDS
-    )
-    connection.execute(f"""
-        create or replace table crowded_values as
-        with carried as (from ({values}) where value is not null),
-        crowded as (select field, value from carried group by all having count(*) > {limit:d})
-        select source_record_id, {per_field} from carried semi join crowded using (field, value) group by all
-    """)
 
 
 def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...]) -> None:

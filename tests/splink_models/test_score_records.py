@@ -7,6 +7,7 @@ import pytest
 
 from sevenfold.warehouse import connect
 from splink_models import resolve_components, score_records, scoring
+from splink_models.limits import shared_value_limits
 from tests.splink_models.conftest import LoadRecords
 from tests.splink_models.people import Record, people, record
 
@@ -16,6 +17,8 @@ STORED = """
     from intermediate.match_scores order by left_record_id collate "C", right_record_id collate "C"
 """
 SAME_EMAIL = "select 1 from intermediate.match_scores where (evidence ->> 'email')::float > 10"
+SAME_PHONE = "select 1 from intermediate.match_scores where (evidence ->> 'phone')::float > 10"
+DEMOTED = "select * from intermediate.match_demoted_values order by value_kind_code, shared_value"
 STATES = 'select * from intermediate.match_scored_records order by source_record_id collate "C"'
 
 
@@ -26,14 +29,16 @@ def stored(query: str = STORED) -> list[tuple[Any, ...]]:
 
 def forget_all() -> None:
     with connect("transformer") as connection:
-        connection.execute("truncate intermediate.match_scores, intermediate.match_scored_records")
+        connection.execute(
+            "truncate intermediate.match_scores, intermediate.match_scored_records, intermediate.match_demoted_values"
+        )
 
 
 def assert_equal_to_a_full_scoring() -> None:
-    incremental = stored(), stored(STATES)
+    incremental = stored(), stored(STATES), stored(DEMOTED)
     forget_all()
     score_records("full")
-    assert (stored(), stored(STATES)) == incremental
+    assert (stored(), stored(STATES), stored(DEMOTED)) == incremental
 
 
 def test_a_second_run_without_changes_writes_nothing(load_records: LoadRecords) -> None:
@@ -68,6 +73,13 @@ def test_only_what_changed_is_scored(load_records: LoadRecords) -> None:
 def test_any_history_ends_as_a_full_scoring(seed: int, load_records: LoadRecords) -> None:
     chance = random.Random(seed)
     everyone, _ = people(160, seed)
+    # Some share a phone that is a family's, a till's or somebody's own, depending on who is there.
+    everyone = [
+        record(row["source_record_id"], **values_of(row) | {"phones": [f"+5255000000{number % 7:02d}"]})
+        if number % 6 == 0
+        else row
+        for number, row in enumerate(everyone)
+    ]
     held = {row["source_record_id"]: row for row in chance.sample(everyone, 200)}
     load_records(held.values())
     score_records("first")
@@ -86,25 +98,54 @@ def test_any_history_ends_as_a_full_scoring(seed: int, load_records: LoadRecords
 
 def changed(chance: random.Random, row: Record) -> Record:
     """The same record with another value in one field."""
-    fields = {
-        name: value for name, value in row.items() if name not in {"source_record_id", "match_hash", "source_code"}
-    }
-    return record(row["source_record_id"], **fields | {"street_address_key": f"CALLE NUEVA {chance.randrange(9)}"})
+    street = {"street_address_key": f"CALLE NUEVA {chance.randrange(9)}"}
+    return record(row["source_record_id"], **values_of(row) | street)
+
+
+def values_of(row: Record) -> Record:
+    """What a record says, without what it is called."""
+    return {name: value for name, value in row.items() if name not in {"source_record_id", "match_hash", "source_code"}}
 
 
 def test_a_value_that_becomes_crowded_and_stops_being_so_rescores_its_carriers(load_records: LoadRecords) -> None:
     rows, _ = people(60, seed=4, records_per_person=(1,))
-    shared = [record(row["source_record_id"], **fields_of(row) | {"emails": ["a@example.com"]}) for row in rows[:31]]
+    one_name = {"emails": ["a@example.com"], "first_name_key": "ANA"}
+    shared = [record(row["source_record_id"], **fields_of(row) | one_name) for row in rows[:31]]
     load_records([*shared[:30], *rows[31:]])
     score_records("thirty carry it")
     assert len(stored(SAME_EMAIL)) > 30
     load_records([*shared, *rows[31:]])
     assert score_records("thirty-one carry it").new_records == 31
     assert stored(SAME_EMAIL) == []
+    assert stored(DEMOTED) == [("email", "a@example.com", "too_many_records", 31, 1)]
     assert_equal_to_a_full_scoring()
     load_records([*shared[1:], *rows[31:]])
     score_records("thirty again")
     assert len(stored(SAME_EMAIL)) > 30
+    assert stored(DEMOTED) == []
+    assert_equal_to_a_full_scoring()
+
+
+def test_a_phone_with_one_given_name_too_many_rescores_its_carriers(load_records: LoadRecords) -> None:
+    rows, _ = people(40, seed=5, records_per_person=(1,))
+    most = shared_value_limits()["phone"].maximum_given_names
+    names = ["ANA", "BEATRIZ", "CARLOS", "DIEGO", "ELENA", "FELIPE", "GLORIA", "HUGO", "IRMA", "JORGE", "KAREN"]
+    family = [
+        record(f"family:{name}", first_name_key=name, phones=["+525512345678"], emails=[f"{name}@example.com".lower()])
+        for name in names[: most + 1]
+    ]
+    load_records([*family[:most], *rows])
+    score_records("a family")
+    assert len(stored(SAME_PHONE)) == most * (most - 1) // 2
+    # Another record of a name that is there, mistyped, is no other name.
+    again = record("family:again", first_name_key="ANAA", phones=["+525512345678"])
+    load_records([again, *family[:most], *rows])
+    score_records("the same family")
+    assert stored(DEMOTED) == []
+    load_records([*family, *rows])
+    assert score_records("a till").new_records == most + 1
+    assert stored(SAME_PHONE) == []
+    assert stored(DEMOTED) == [("phone", "+525512345678", "too_many_given_names", most + 1, most + 1)]
     assert_equal_to_a_full_scoring()
 
 
