@@ -25,7 +25,7 @@ create table quality.match_metrics (
     bucket_code text,
     bucket_rank smallint not null,
     metric_value double precision not null,
-    recorded_at timestamptz not null default clock_timestamp(),
+    recorded_at timestamptz not null default now(),
     primary key (run_id, metric_code, bucket_code)
 );
 

@@ -22,17 +22,19 @@ FIRST_DAY = dt.date(2026, 1, 1)
 REMEMBERED = (
     "mdm.identity_ledger_customers, mdm.identity_ledger_members, mdm.identity_ledger_events, mdm.match_judgements, "
     "mdm.identity_ledger_member_history, mdm.identity_ledger_runs, ops.pipeline_runs, intermediate.match_scores, "
-    "intermediate.match_components, intermediate.match_scored_records, ops.model_approvals, intermediate.int_customer_records_standardised"
+    "intermediate.match_components, intermediate.match_scored_records, ops.model_approvals, quality.match_metrics, intermediate.int_customer_records_standardised"
 )
 DECISIONS = ("int_match_inputs", "int_match_judgements", "int_match_decisions")
 IDENTITY = (
     "int_component_namesakes",
+    "int_groups_to_review",
     "int_customer_assignments",
     "ledger_customers_proposed",
     "ledger_members_proposed",
     "ledger_event_evidence",
     "ledger_events_proposed",
     "ledger_run_proposed",
+    "match_metrics_proposed",
     "map_customer_ids",
     "match_review_queue",
 )
