@@ -332,6 +332,11 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
         ("delete from intermediate.match_scores where model_version <> $1", (version,)),
         ("delete from intermediate.match_scored_records where model_version <> $1", (version,)),
         (
+            "insert into intermediate.match_touched_records (source_record_id) "
+            "select source_record_id from touched_records",
+            None,
+        ),
+        (
             "delete from intermediate.match_scores using touched_records "
             "where match_scores.left_record_id = touched_records.source_record_id",
             None,

@@ -141,7 +141,7 @@ class World:
                 "select %s, source_record_id, match_hash from intermediate.int_match_inputs",
                 (self.model_version,),
             )
-        resolve_components()
+        resolve_components(everything=True)
         self._build(IDENTITY)
         tables = [table for table in publication.published_tables(self.manifest) if table.name in IDENTITY]
         publication.publish(run, tables, with_ledger=True)

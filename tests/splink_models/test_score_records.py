@@ -191,14 +191,37 @@ def test_a_scoring_that_dies_leaves_what_was(load_records: LoadRecords, monkeypa
 def test_components_follow_the_decisions_and_only_differences_are_written(load_records: LoadRecords) -> None:
     load_records([record(f"a:{number}", first_name_key="ANA") for number in range(6)])
     decide([("a:1", "a:2", "join"), ("a:2", "a:4", "join"), ("a:3", "a:5", "review"), ("a:0", "gone:1", "join")])
-    first = resolve_components()
+    first = resolve_components(everything=True)
     assert (first.records, first.components, first.largest, first.changed) == (6, 4, 3, 6)
     assert components() == {"a:0": "a:0", "a:1": "a:1", "a:2": "a:1", "a:4": "a:1", "a:3": "a:3", "a:5": "a:5"}
-    assert resolve_components().changed == 0
+    assert resolve_components(everything=True).changed == 0
     decide([("a:2", "a:4", "join")])
     load_records([record(f"a:{number}", first_name_key="ANA") for number in range(1, 6)])
-    assert resolve_components().changed == 4  # a:0 is gone; a:1 stands alone, a:2 and a:4 together
+    assert resolve_components(everything=True).changed == 4  # a:0 is gone; a:1 stands alone, a:2 and a:4 together
     assert components() == {"a:1": "a:1", "a:2": "a:2", "a:4": "a:2", "a:3": "a:3", "a:5": "a:5"}
+
+
+def test_only_what_joined_pairs_connect_to_touched_records_is_resolved(load_records: LoadRecords) -> None:
+    load_records([record(f"a:{number}", first_name_key="ANA") for number in range(6)])
+    decide([("a:0", "a:1", "join"), ("a:1", "a:2", "join"), ("a:4", "a:5", "join")])
+    resolve_components(everything=True)
+    assert resolve_components().records == 0
+    decide([("a:0", "a:1", "join"), ("a:2", "a:3", "join")])  # a:4 and a:5 are parted, but nobody touched them
+    touch("a:1", "a:2")
+    found = resolve_components()
+    assert (found.records, found.components, found.changed) == (4, 2, 4)  # both ends of the lost pair, a:0 and a:3
+    assert components() == {"a:0": "a:0", "a:1": "a:0", "a:2": "a:2", "a:3": "a:2", "a:4": "a:4", "a:5": "a:4"}
+    load_records([record(f"a:{number}", first_name_key="ANA") for number in range(1, 6)])
+    touch("a:0", "a:1")
+    assert resolve_components().changed == 2  # a:0 is gone, so a:1 has another name
+    assert resolve_components().records == 0
+
+
+def touch(*record_ids: str) -> None:
+    with connect("transformer") as connection:
+        connection.cursor().executemany(
+            "insert into intermediate.match_touched_records values (%s)", [(record_id,) for record_id in record_ids]
+        )
 
 
 def decide(decisions: list[tuple[str, str, str]]) -> None:
