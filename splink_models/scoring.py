@@ -6,8 +6,10 @@ the warehouse around it. Nothing here decides: thresholds and guards are rows of
 
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
 
+import hashlib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,12 +17,15 @@ import duckdb
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models import shared_values
+from splink_models.limits import shared_value_limits
 from splink_models.model import Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
+    add_records,
     block_pairs,
     build_blocking_keys,
     count,
+    find_changed_records,
     open_workspace,
     prepare_records,
 )
@@ -73,7 +78,7 @@ class ScoreResult:
 
 
 def prepare_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
-    """Make records, keys and states from the table `match_inputs`.
+    """Bring records, keys and states up to date with the tables `match_inputs` and `gone_records`.
 
     Returns:
         The model version that fits so many records.
@@ -87,12 +92,12 @@ def find_new_records(connection: duckdb.DuckDBPyConnection) -> None:
     """Make `new_records` and `vanished_records`: the difference between the records and the table `scored_states`."""
     connection.execute("""
         create or replace table new_records as
-        select record_number, source_record_id, state from record_states
+        select record_number, source_record_id, state from kept.record_states
         anti join scored_states using (source_record_id, state)
     """)
     connection.execute("""
         create or replace table vanished_records as
-        select source_record_id from scored_states anti join record_states using (source_record_id)
+        select source_record_id from scored_states anti join kept.record_states using (source_record_id)
     """)
 
 
@@ -106,6 +111,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         TooManyPairsError: when blocking makes more pairs than the limit.
     """
     blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
+    add_records(connection, model.derived_columns)
     predictions = predict(connection, model, STORED_PROBABILITY) if blocked else _no_predictions(connection, model)
     weights = {name: _weight_sql(name, model) for name in model.comparison_names}
     evidence = ", ".join(
@@ -123,8 +129,8 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
             round(match_probability, 9) as match_probability,
             '{{' || concat_ws(', ', {evidence}) || '}}' as evidence
         from {predictions} as predictions
-        join record_states as left_record on left_record.record_number = predictions.record_number_l
-        join record_states as right_record on right_record.record_number = predictions.record_number_r
+        join records as left_record on left_record.record_number = predictions.record_number_l
+        join records as right_record on right_record.record_number = predictions.record_number_r
     """)
     return blocked
 
@@ -137,7 +143,7 @@ def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: floa
     """
     from splink import DuckDBAPI, Linker  # heavy: not at import
 
-    record_count = count(connection, "records")
+    record_count = count(connection, "kept.match_inputs")
     api = DuckDBAPI(connection=connection)
     make_term_lookups(connection, model)
     settings = {**model.splink, "probability_two_random_records_match": model.prior_for(record_count)}
@@ -244,8 +250,9 @@ def score_records(run_id: str) -> ScoreResult:
 
     started = time.monotonic()
     model = active_model()
-    with open_workspace(get_settings().home) as workspace, arrow_connection(WRITER_ROLE) as warehouse:
-        read_match_inputs(workspace, warehouse)
+    home = get_settings().home
+    with open_workspace(home, kept=kept_file(home, model)) as workspace, arrow_connection(WRITER_ROLE) as warehouse:
+        read_changes(workspace, warehouse)
         version = prepare_workspace(workspace, model)
         has_other_versions = _read_scored_states(workspace, warehouse, version)
         find_new_records(workspace)
@@ -255,12 +262,43 @@ def score_records(run_id: str) -> ScoreResult:
             _store(workspace, warehouse, version, run_id)
         return ScoreResult(
             model_version=version,
-            records=count(workspace, "records"),
+            records=count(workspace, "kept.match_inputs"),
             pairs_blocked=blocked,
             pairs_scored=count(workspace, "scored_pairs"),
             new_records=new_records,
             seconds=time.monotonic() - started,
         )
+
+
+def kept_file(home: Path, model: Model) -> Path:
+    """Where what is known of all records is kept from run to run: another file for all that would make it another.
+
+    It is a copy: without it, or on another machine, the next run makes it anew. Files of other models are deleted.
+    """
+    folder = home / "matching"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_value_limits()} {MATCH_INPUT_COLUMNS}"
+    name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
+    for file in folder.glob("records-*.duckdb*"):
+        if not file.name.startswith(name):
+            file.unlink()
+    return folder / name
+
+
+def read_changes(workspace: duckdb.DuckDBPyConnection, warehouse: Any) -> None:
+    """Make `match_inputs` and `gone_records`: what differs from what is kept, in place of a copy of everything."""
+    _require_match_inputs(warehouse)
+    present = "select source_record_id, match_hash from intermediate.int_match_inputs"
+    _read(workspace, warehouse, "present_records", present)
+    if not find_changed_records(workspace):
+        read_match_inputs(workspace, warehouse)
+        return
+    _send(workspace, warehouse, "changed_records", "from changed_records")
+    columns = ", ".join(MATCH_INPUT_COLUMNS)
+    changed = f"select {columns} from intermediate.int_match_inputs join changed_records using (source_record_id)"
+    _read(workspace, warehouse, "match_inputs", changed)
+    with warehouse.cursor() as cursor:
+        cursor.execute("drop table changed_records")
 
 
 def read_match_inputs(workspace: duckdb.DuckDBPyConnection, warehouse: Any, limit: int | None = None) -> None:
@@ -271,13 +309,17 @@ def read_match_inputs(workspace: duckdb.DuckDBPyConnection, warehouse: Any, limi
         warehouse: ADBC connection.
         limit: at most so many records, those with the smallest hash.
     """
+    _require_match_inputs(warehouse)
+    columns = ", ".join(MATCH_INPUT_COLUMNS)
+    sample = f' order by match_hash collate "C", source_record_id collate "C" limit {limit:d}' if limit else ""
+    _read(workspace, warehouse, "match_inputs", f"select {columns} from intermediate.int_match_inputs{sample}")
+
+
+def _require_match_inputs(warehouse: Any) -> None:
     with warehouse.cursor() as cursor:
         cursor.execute("select to_regclass('intermediate.int_match_inputs') is null")
         if cursor.fetchone()[0]:
             raise SevenfoldError("There are no customer records to match yet: run the pipeline first (sevenfold run).")
-    columns = ", ".join(MATCH_INPUT_COLUMNS)
-    sample = f' order by match_hash collate "C", source_record_id collate "C" limit {limit:d}' if limit else ""
-    _read(workspace, warehouse, "match_inputs", f"select {columns} from intermediate.int_match_inputs{sample}")
 
 
 def _read_scored_states(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str) -> bool:
@@ -311,7 +353,7 @@ def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, r
     )
     _send(workspace, warehouse, "touched_records", touched)
     _send(workspace, warehouse, "arriving_pairs", "from scored_pairs")
-    _send(workspace, warehouse, "arriving_demoted_values", "from demoted_values")
+    _send(workspace, warehouse, "arriving_demoted_values", "from kept.demoted_values")
     with warehouse.cursor() as cursor:
         for statement, parameters in _store_statements(version, run_id):
             cursor.execute(statement, parameters)

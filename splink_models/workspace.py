@@ -3,6 +3,10 @@
 Everything here is a function of the records alone: whether a run looks at all pairs or only at those of new records,
 a pair exists if and only if its records share a key that is not crowded. What crowding took from a record is part of
 the record's state, so that a key that becomes crowded, or stops being so, makes its records count as changed.
+
+What is known of all records is kept from run to run, in the schema `kept`: their inputs, keys and states, and what is
+demoted or crowded. A run takes in the records that changed, and looks again at the values and keys that these carry or
+carried. The first run is the same with everything changed.
 """
 
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
@@ -18,9 +22,16 @@ import duckdb
 from infra.server_settings import memory_bytes
 from sevenfold.errors import SevenfoldError
 from splink_models.settings import BlockingRule
-from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, find_demoted_values
+from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
 MEMORY_SHARE = 0.5
+KEPT_TABLES = """
+    create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
+        given_name_count bigint, reason_code text);
+    create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key ubigint);
+    create table if not exists kept.crowded_keys (rule_number utinyint, key ubigint);
+    create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
+"""
 
 
 class TooManyPairsError(SevenfoldError):
@@ -28,8 +39,19 @@ class TooManyPairsError(SevenfoldError):
 
 
 @contextmanager
-def open_workspace(home: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an in-memory DuckDB that spills into a folder under home, which is removed at the end."""
+def open_workspace(
+    home: Path, threads: int | None = None, kept: Path | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory DuckDB that spills into a folder under home, which is removed at the end.
+
+    Args:
+        home: where the spill folder is made.
+        threads: of DuckDB; all cores when not given.
+        kept: file of the schema `kept`; without it nothing is kept.
+
+    Raises:
+        SevenfoldError: Another process has the file open.
+    """
     spill_parent = home / "spill"
     spill_parent.mkdir(parents=True, exist_ok=True)
     memory = int(memory_bytes() * MEMORY_SHARE)
@@ -38,16 +60,119 @@ def open_workspace(home: Path, threads: int | None = None) -> Iterator[duckdb.Du
         connection.execute("set temp_directory = ?", [spill])
         connection.execute("set threads = ?", [threads or os.cpu_count() or 1])
         connection.execute("set preserve_insertion_order = false")
+        _attach_kept(connection, kept)
+        connection.execute("create table gone_records (source_record_id text)")
         yield connection
 
 
-def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
-    """Make `records` from `match_inputs`: numbered in order of their id, demoted values blanked, columns derived.
+def _attach_kept(connection: duckdb.DuckDBPyConnection, file: Path | None) -> None:
+    """Attach what was kept; a file that is damaged, or that a run left half way, is made anew."""
+    if file is None:
+        connection.execute("attach ':memory:' as kept")
+    elif not _attach_whole(connection, file):
+        for path in (file, file.with_name(f"{file.name}.wal")):
+            path.unlink(missing_ok=True)
+        connection.execute(f"attach '{file}' as kept")
+    connection.execute(KEPT_TABLES)
+
+
+def _attach_whole(connection: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    try:
+        connection.execute(f"attach '{file}' as kept")
+    except duckdb.Error as error:
+        if "lock" in str(error):
+            raise SevenfoldError(f"Another process works with {file}. Wait for it to end, and run again.") from None
+        return False
+    if not _is_kept(connection, "is_whole"):
+        connection.execute("detach kept")
+        return False
+    return True
+
+
+def _is_kept(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    query = "select 1 from duckdb_tables() where database_name = 'kept' and table_name = ?"
+    return bool(connection.execute(query, [table]).fetchall())
+
+
+def find_changed_records(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Make `changed_records` and `gone_records`: how the table `present_records` differs from what is kept.
 
     Returns:
-        The number of records.
+        Whether anything is kept.
     """
-    find_demoted_values(connection)
+    if not (_is_kept(connection, "match_inputs") and count(connection, "kept.match_inputs")):
+        return False
+    connection.execute("""
+        create or replace table changed_records as
+        select source_record_id from present_records anti join kept.match_inputs using (source_record_id, match_hash)
+    """)
+    connection.execute("""
+        create or replace table gone_records as
+        select source_record_id from kept.match_inputs anti join present_records using (source_record_id)
+    """)
+    return True
+
+
+def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
+    """Take in `match_inputs`, the new and changed, without `gone_records`: make `records` of all whose keys may differ.
+
+    Records are numbered in order of their id as they come; demoted values are blanked and columns derived.
+
+    Returns:
+        The number of all records, those that did not change included.
+    """
+    connection.execute("drop table if exists kept.is_whole")
+    connection.execute("""
+        create table if not exists kept.match_inputs as
+        select 0::integer as record_number, * from match_inputs where false
+    """)
+    is_first = count(connection, "kept.match_inputs") == 0
+    _replace_inputs(connection)
+    update_demoted_values(connection, is_first)
+    connection.execute(
+        f"create or replace table records as {_records_query(connection, 'stale_records', derived_columns)}"
+    )
+    return count(connection, "kept.match_inputs")
+
+
+def _replace_inputs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `outdated_inputs`, what was kept of the records, and `stale_records`, the numbers that they have now."""
+    connection.execute("""
+        create or replace table outdated_inputs as
+        from kept.match_inputs
+        semi join (select source_record_id from match_inputs union all from gone_records) using (source_record_id)
+    """)
+    connection.execute("""
+        insert into kept.match_inputs by name
+        with last_given as (select coalesce(max(record_number), 0) as record_number from kept.match_inputs)
+        select
+            *, ((select record_number from last_given)
+                + row_number() over (order by source_record_id))::integer as record_number
+        from match_inputs
+    """)
+    connection.execute(
+        "delete from kept.match_inputs where record_number in (select record_number from outdated_inputs)"
+    )
+    connection.execute("""
+        create or replace table stale_records as
+        select record_number from kept.match_inputs semi join match_inputs using (source_record_id)
+    """)
+
+
+def add_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> None:
+    """Add to `records` those that `blocked_pairs` names and that are missing."""
+    connection.execute("""
+        create or replace table missing_records as
+        select distinct record_number
+        from (select unnest([join_key_l, join_key_r]) as record_number from blocked_pairs)
+        anti join records using (record_number)
+    """)
+    connection.execute(f"insert into records {_records_query(connection, 'missing_records', derived_columns)}")
+
+
+def _records_query(connection: duckdb.DuckDBPyConnection, wanted: str, derived_columns: Mapping[str, str]) -> str:
+    """What gives some records of those that are kept, demoted values blanked and columns derived."""
+    list_demoted_values(connection, wanted)
     blanked = ", ".join(
         f"nullif(list_filter(list_distinct({field}), "
         f"lambda v: not list_contains(coalesce(crowded_{field}, []), v)), []) as {field}"
@@ -56,71 +181,114 @@ def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapp
         for field in IDENTIFYING_FIELDS
     )
     derived = ", ".join(f"{expression} as {name}" for name, expression in derived_columns.items())
-    connection.execute(f"""
-        create or replace table records as
-        with uncrowded as (
-            select match_inputs.* replace ({blanked})
-            from match_inputs left join crowded_values using (source_record_id)
+    return f"""
+        with wanted as (from kept.match_inputs semi join {wanted} using (record_number)),
+        uncrowded as (
+            select wanted.* replace ({blanked}) from wanted left join crowded_values using (record_number)
         ),
         sorted as (
             select
                 * replace (list_sort(emails) as emails, list_sort(phones) as phones, emails[1] as email,
-                    phones[1] as phone),
-                (row_number() over (order by source_record_id))::integer as record_number
+                    phones[1] as phone)
             from uncrowded
         )
         select *, {derived} from sorted
-    """)
-    return count(connection, "records")
+    """
 
 
 def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...]) -> None:
-    """Make `blocking_keys` (record_number, rule_number, key), without crowded keys, and `record_states`.
+    """Bring keys, crowded keys and states up to date with `records`, and with those that are gone.
 
     Keys are 64-bit hashes: should two collide, a pair more is scored.
     """
+    is_first = count(connection, "kept.blocking_keys") == 0
     keys = " union all ".join(
         f"select record_number, {number}::utinyint as rule_number, unnest(list_distinct({rule.keys_sql})) as text"
         " from records"
         for number, rule in enumerate(rules)
     )
-    limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
     connection.execute(f"""
-        create or replace table all_blocking_keys as
+        create or replace table arriving_keys as
         select record_number, rule_number, hash(text) as key from ({keys}) where text is not null
     """)
-    connection.execute(f"""
-        create or replace table crowded_keys as
-        select rule_number, key from all_blocking_keys
-        join (values {limits}) as limits (rule_number, key_limit) using (rule_number)
-        group by rule_number, key, key_limit having count(*) > key_limit
-    """)
     connection.execute("""
-        create or replace table blocking_keys as
-        from all_blocking_keys anti join crowded_keys using (rule_number, key)
+        create or replace table replaced_records as
+        select record_number from stale_records union select record_number from outdated_inputs
     """)
-    _describe_states(connection)
+    if not is_first:
+        connection.execute("""
+            create or replace table touched_keys as
+            select rule_number, key from arriving_keys
+            union
+            select rule_number, key from kept.blocking_keys semi join replaced_records using (record_number)
+        """)
+        connection.execute(
+            "delete from kept.blocking_keys where record_number in (select record_number from replaced_records)"
+        )
+    connection.execute("insert into kept.blocking_keys from arriving_keys; drop table arriving_keys")
+    _update_crowded_keys(connection, rules, is_first)
+    _update_states(connection)
+    connection.execute("create table if not exists kept.is_whole as select true as is_whole")
 
 
-def _describe_states(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `record_states`: what decides a record's pairs, its inputs and what crowding took from it, as one text."""
-    crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
+def _update_crowded_keys(
+    connection: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...], is_first: bool
+) -> None:
+    """Count the touched keys again; make `restated_records`, those that changed or that a key's change concerns."""
+    limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
+    touched = "" if is_first else "semi join touched_keys using (rule_number, key)"
     connection.execute(f"""
-        create or replace table record_states as
+        create or replace table judged_keys as
+        with counted as (
+            select rule_number, key, count(*) as carriers from kept.blocking_keys {touched} group by all
+        )
+        select rule_number, key from counted
+        join (values {limits}) as limits (rule_number, key_limit) using (rule_number)
+        where carriers > key_limit
+    """)
+    connection.execute(f"""
+        create or replace table turned_keys as
+        with crowded_before as (select rule_number, key from kept.crowded_keys {touched})
+        (from judged_keys anti join crowded_before using (rule_number, key))
+        union all
+        (from crowded_before anti join judged_keys using (rule_number, key))
+    """)
+    connection.execute(
+        "delete from kept.crowded_keys where (rule_number, key) in (select (rule_number, key) from turned_keys)"
+    )
+    connection.execute("insert into kept.crowded_keys from judged_keys semi join turned_keys using (rule_number, key)")
+    carriers = "union select record_number from kept.blocking_keys semi join turned_keys using (rule_number, key)"
+    connection.execute(f"""
+        create or replace table restated_records as
+        select record_number from stale_records {"" if is_first else carriers}
+    """)
+
+
+def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring `kept.record_states` up to date: what decides a record's pairs, inputs and what crowding took, as text."""
+    list_demoted_values(connection, "restated_records")
+    crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
+    connection.execute("""
+        delete from kept.record_states
+        where record_number in (from restated_records union all from replaced_records)
+    """)
+    connection.execute(f"""
+        insert into kept.record_states
         with crowded as (
-            select source_record_id, {crowded_fields} as taken from crowded_values
+            select record_number, {crowded_fields} as taken from crowded_values
             union all
-            select source_record_id, string_agg(rule_number || ':' || key, ' ' order by rule_number, key) as taken
-            from all_blocking_keys semi join crowded_keys using (rule_number, key) join records using (record_number)
+            select record_number, string_agg(rule_number || ':' || key, ' ' order by rule_number, key) as taken
+            from kept.blocking_keys
+            semi join restated_records using (record_number)
+            semi join kept.crowded_keys using (rule_number, key)
             group by all
         ),
         taken as (
-            select source_record_id, md5(string_agg(taken, '/' order by taken)) as digest from crowded group by all
+            select record_number, md5(string_agg(taken, '/' order by taken)) as digest from crowded group by all
         )
-        select record_number, source_record_id, match_hash, concat_ws(':', match_hash, left(digest, 8)) as state
-        from records left join taken using (source_record_id)
+        select record_number, source_record_id, concat_ws(':', match_hash, left(digest, 8)) as state
+        from kept.match_inputs semi join restated_records using (record_number) left join taken using (record_number)
     """)
-    connection.execute("drop table all_blocking_keys; drop table crowded_values")
 
 
 def block_pairs(
@@ -129,7 +297,9 @@ def block_pairs(
     pairs_per_record_limit: float,
     minimum_limit: int,
 ) -> int:
-    """Make `blocked_pairs` (join_key_l < join_key_r, match_key) of the records in `new_records` with all records.
+    """Make `blocked_pairs` (join_key_l, join_key_r, match_key) of the records in `new_records` with all records.
+
+    The left one of a pair is that whose id sorts first.
 
     Returns:
         The number of distinct pairs.
@@ -137,24 +307,40 @@ def block_pairs(
     Raises:
         TooManyPairsError: when the rules together would make more than the limit; names the largest rule.
     """
+    connection.execute("""
+        create or replace table shared_keys as
+        with keys_of_new as (
+            select distinct rule_number, key
+            from kept.blocking_keys semi join new_records using (record_number)
+            anti join kept.crowded_keys using (rule_number, key)
+        ),
+        shared as (from kept.blocking_keys semi join keys_of_new using (rule_number, key))
+        select shared.*, new_records.record_number is not null as is_new
+        from shared left join new_records using (record_number)
+    """)
     _refuse_too_many_pairs(connection, rules, pairs_per_record_limit, minimum_limit)
     connection.execute("""
         create or replace table blocked_pairs as
-        with new_keys as (from blocking_keys semi join new_records using (record_number)),
-        marked_keys as (
-            select blocking_keys.*, new_records.record_number is not null as is_new
-            from blocking_keys left join new_records using (record_number)
-            semi join (select distinct rule_number, key from new_keys) using (rule_number, key)
+        with pairs as (
+            select
+                one.record_number as one,
+                other.record_number as other,
+                min(rule_number)::varchar as match_key
+            from shared_keys as one join shared_keys as other using (rule_number, key)
+            where one.is_new
+                and (one.record_number < other.record_number
+                    or (not other.is_new and one.record_number > other.record_number))
+            group by all
         )
         select
-            least(new_keys.record_number, other.record_number) as join_key_l,
-            greatest(new_keys.record_number, other.record_number) as join_key_r,
-            min(rule_number)::varchar as match_key
-        from new_keys join marked_keys as other using (rule_number, key)
-        where new_keys.record_number < other.record_number
-            or (not other.is_new and new_keys.record_number > other.record_number)
-        group by all
+            case when one.source_record_id < other.source_record_id then pairs.one else pairs.other end as join_key_l,
+            case when one.source_record_id < other.source_record_id then pairs.other else pairs.one end as join_key_r,
+            match_key
+        from pairs
+        join kept.record_states as one on one.record_number = pairs.one
+        join kept.record_states as other on other.record_number = pairs.other
     """)
+    connection.execute("drop table shared_keys")
     return count(connection, "blocked_pairs")
 
 
@@ -167,9 +353,8 @@ def _refuse_too_many_pairs(
     counted = dict(
         connection.execute("""
             with groups as (
-                select rule_number, count(*) as size, count(new_records.record_number) as new_size
-                from blocking_keys left join new_records using (record_number)
-                group by rule_number, key
+                select rule_number, count(*) as size, count(*) filter (where is_new) as new_size
+                from shared_keys group by rule_number, key
             )
             select rule_number, sum(new_size * (size - new_size) + new_size * (new_size - 1) // 2)::bigint
             from groups group by all
