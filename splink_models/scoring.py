@@ -26,6 +26,8 @@ from splink_models.workspace import (
     build_blocking_keys,
     count,
     find_changed_records,
+    find_dropped_pairs,
+    find_turned_keys,
     open_workspace,
     prepare_records,
 )
@@ -256,9 +258,11 @@ def score_records(run_id: str) -> ScoreResult:
         version = prepare_workspace(workspace, model)
         has_other_versions = _read_scored_states(workspace, warehouse, version)
         find_new_records(workspace)
+        turned = find_turned_keys(workspace)
+        find_dropped_pairs(workspace)
         blocked = score_workspace(workspace, model)
         new_records = count(workspace, "new_records")
-        if new_records or count(workspace, "vanished_records") or has_other_versions:
+        if new_records or turned or count(workspace, "vanished_records") or has_other_versions:
             _store(workspace, warehouse, version, run_id)
         return ScoreResult(
             model_version=version,
@@ -323,7 +327,11 @@ def _require_match_inputs(warehouse: Any) -> None:
 
 
 def _read_scored_states(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str) -> bool:
-    """Make `scored_states`, what this version has scored; tell whether other versions have scored anything."""
+    """Make `scored_states`, what this version has scored, and `scored_crowded_keys`, the keys that then were crowded.
+
+    Returns:
+        Whether other versions have scored anything.
+    """
     _read(
         workspace,
         warehouse,
@@ -335,6 +343,8 @@ def _read_scored_states(workspace: duckdb.DuckDBPyConnection, warehouse: Any, ve
         "select source_record_id, state from stored_states where model_version = ?",
         [version],
     )
+    crowded = "select rule_number, key from intermediate.match_crowded_keys"
+    _read(workspace, warehouse, "scored_crowded_keys", crowded)
     return count(workspace, "stored_states") > count(workspace, "scored_states")
 
 
@@ -347,11 +357,18 @@ def _read(workspace: duckdb.DuckDBPyConnection, warehouse: Any, table: str, quer
 
 
 def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, run_id: str) -> None:
-    """Replace the pairs of new, changed and vanished records, in one transaction."""
+    """Replace the pairs of new, changed and vanished records, and what turned keys add or drop, in one transaction."""
     touched = (
         "select source_record_id, state from new_records union all select source_record_id, null from vanished_records"
     )
     _send(workspace, warehouse, "touched_records", touched)
+    _send(workspace, warehouse, "dropped_pairs", "from dropped_pairs")
+    _send(
+        workspace,
+        warehouse,
+        "turned_keys",
+        "select rule_number::smallint as rule_number, key, is_crowded from turned_keys",
+    )
     _send(workspace, warehouse, "arriving_pairs", "from scored_pairs")
     _send(workspace, warehouse, "arriving_demoted_values", "from kept.demoted_values")
     with warehouse.cursor() as cursor:
@@ -379,6 +396,22 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
             None,
         ),
         (
+            "with dropped as (delete from intermediate.match_scores using dropped_pairs "
+            "where match_scores.left_record_id = dropped_pairs.left_record_id "
+            "and match_scores.right_record_id = dropped_pairs.right_record_id "
+            "returning match_scores.left_record_id, match_scores.right_record_id) "
+            "insert into intermediate.match_touched_records (source_record_id) "
+            "select unnest(array[left_record_id, right_record_id]) from dropped",
+            None,
+        ),
+        (
+            "insert into intermediate.match_touched_records (source_record_id) "
+            "select unnest(array[left_record_id, right_record_id]) from arriving_pairs as pairs "
+            "where not exists (select from touched_records "
+            "where source_record_id in (pairs.left_record_id, pairs.right_record_id))",
+            None,
+        ),
+        (
             "delete from intermediate.match_scores using touched_records "
             "where match_scores.left_record_id = touched_records.source_record_id",
             None,
@@ -402,9 +435,22 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
             "insert into intermediate.match_scores (model_version, left_record_id, right_record_id, left_hash, "
             "right_hash, match_weight, match_probability, evidence, scored_run_id) "
             "select $1, left_record_id, right_record_id, left_hash, right_hash, match_weight, match_probability, "
-            "evidence::jsonb, $2 from arriving_pairs",
+            "evidence::jsonb, $2 from arriving_pairs "
+            "on conflict do nothing",  # shared a key before they shared the revived one
             (version, run_id),
         ),
+        (
+            "delete from intermediate.match_crowded_keys as stored using turned_keys as turned "
+            "where stored.rule_number = turned.rule_number and stored.key = turned.key",
+            None,
+        ),
+        (
+            "insert into intermediate.match_crowded_keys (rule_number, key) "
+            "select rule_number, key from turned_keys where is_crowded",
+            None,
+        ),
+        ("drop table dropped_pairs", None),
+        ("drop table turned_keys", None),
         ("drop table touched_records", None),
         ("drop table arriving_pairs", None),
     ]

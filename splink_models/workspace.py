@@ -1,8 +1,9 @@
 """Records, blocking keys and candidate pairs, as DuckDB tables.
 
 Everything here is a function of the records alone: whether a run looks at all pairs or only at those of new records,
-a pair exists if and only if its records share a key that is not crowded. What crowding took from a record is part of
-the record's state, so that a key that becomes crowded, or stops being so, makes its records count as changed.
+a pair exists if and only if its records share a key that is not crowded. What is demoted of a record is part of its
+state, so that a value that becomes shared by too many, or stops being so, makes its records count as changed. A key
+that becomes crowded drops the pairs that share no other; one that stops being so is revived, and brings pairs.
 
 What is known of all records is kept from run to run, in the schema `kept`: their inputs, keys and states, and what is
 demoted or crowded. A run takes in the records that changed, and looks again at the values and keys that these carry or
@@ -28,8 +29,8 @@ MEMORY_SHARE = 0.5
 KEPT_TABLES = """
     create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
         given_name_count bigint, reason_code text);
-    create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key ubigint);
-    create table if not exists kept.crowded_keys (rule_number utinyint, key ubigint);
+    create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key bigint);
+    create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
     create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
 """
 
@@ -62,6 +63,8 @@ def open_workspace(
         connection.execute("set preserve_insertion_order = false")
         _attach_kept(connection, kept)
         connection.execute("create table gone_records (source_record_id text)")
+        connection.execute("create table scored_crowded_keys (rule_number utinyint, key bigint)")
+        connection.execute("create table turned_keys (rule_number utinyint, key bigint, is_crowded boolean)")
         yield connection
 
 
@@ -199,7 +202,7 @@ def _records_query(connection: duckdb.DuckDBPyConnection, wanted: str, derived_c
 def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...]) -> None:
     """Bring keys, crowded keys and states up to date with `records`, and with those that are gone.
 
-    Keys are 64-bit hashes: should two collide, a pair more is scored.
+    Keys are 63-bit hashes, which PostgreSQL's integers hold: should two collide, a pair more is scored.
     """
     is_first = count(connection, "kept.blocking_keys") == 0
     keys = " union all ".join(
@@ -209,7 +212,7 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
     )
     connection.execute(f"""
         create or replace table arriving_keys as
-        select record_number, rule_number, hash(text) as key from ({keys}) where text is not null
+        select record_number, rule_number, (hash(text) >> 1)::bigint as key from ({keys}) where text is not null
     """)
     connection.execute("""
         create or replace table replaced_records as
@@ -234,7 +237,7 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
 def _update_crowded_keys(
     connection: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...], is_first: bool
 ) -> None:
-    """Count the touched keys again; make `restated_records`, those that changed or that a key's change concerns."""
+    """Count the touched keys again, and bring `kept.crowded_keys` up to date."""
     limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
     touched = "" if is_first else "semi join touched_keys using (rule_number, key)"
     connection.execute(f"""
@@ -246,48 +249,75 @@ def _update_crowded_keys(
         join (values {limits}) as limits (rule_number, key_limit) using (rule_number)
         where carriers > key_limit
     """)
-    connection.execute(f"""
-        create or replace table turned_keys as
-        with crowded_before as (select rule_number, key from kept.crowded_keys {touched})
-        (from judged_keys anti join crowded_before using (rule_number, key))
-        union all
-        (from crowded_before anti join judged_keys using (rule_number, key))
-    """)
-    connection.execute(
-        "delete from kept.crowded_keys where (rule_number, key) in (select (rule_number, key) from turned_keys)"
-    )
-    connection.execute("insert into kept.crowded_keys from judged_keys semi join turned_keys using (rule_number, key)")
-    carriers = "union select record_number from kept.blocking_keys semi join turned_keys using (rule_number, key)"
-    connection.execute(f"""
-        create or replace table restated_records as
-        select record_number from stale_records {"" if is_first else carriers}
-    """)
+    outdated = "" if is_first else "where (rule_number, key) in (select (rule_number, key) from touched_keys)"
+    connection.execute(f"delete from kept.crowded_keys {outdated}")
+    connection.execute("insert into kept.crowded_keys from judged_keys")
 
 
 def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring `kept.record_states` up to date: what decides a record's pairs, inputs and what crowding took, as text."""
-    list_demoted_values(connection, "restated_records")
+    """Bring `kept.record_states` up to date: hash of a record's inputs, and a digest of what of them is demoted."""
+    list_demoted_values(connection, "stale_records")
     crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
     connection.execute("""
-        delete from kept.record_states
-        where record_number in (from restated_records union all from replaced_records)
+        delete from kept.record_states where record_number in (select record_number from replaced_records)
     """)
     connection.execute(f"""
         insert into kept.record_states
-        with crowded as (
-            select record_number, {crowded_fields} as taken from crowded_values
-            union all
-            select record_number, string_agg(rule_number || ':' || key, ' ' order by rule_number, key) as taken
-            from kept.blocking_keys
-            semi join restated_records using (record_number)
-            semi join kept.crowded_keys using (rule_number, key)
-            group by all
-        ),
-        taken as (
-            select record_number, md5(string_agg(taken, '/' order by taken)) as digest from crowded group by all
-        )
+        with taken as (select record_number, md5({crowded_fields}) as digest from crowded_values)
         select record_number, source_record_id, concat_ws(':', match_hash, left(digest, 8)) as state
-        from kept.match_inputs semi join restated_records using (record_number) left join taken using (record_number)
+        from kept.match_inputs semi join stale_records using (record_number) left join taken using (record_number)
+    """)
+
+
+def find_turned_keys(connection: duckdb.DuckDBPyConnection) -> int:
+    """Make `turned_keys`: keys that are crowded and are not in `scored_crowded_keys`, or the other way round.
+
+    Returns:
+        Their number.
+    """
+    connection.execute("""
+        create or replace table turned_keys as
+        select rule_number, key, true as is_crowded
+        from kept.crowded_keys anti join scored_crowded_keys using (rule_number, key)
+        union all
+        select rule_number, key, false as is_crowded
+        from scored_crowded_keys anti join kept.crowded_keys using (rule_number, key)
+    """)
+    return count(connection, "turned_keys")
+
+
+def find_dropped_pairs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `dropped_pairs` (left_record_id, right_record_id): of old records that shared a key and now share none."""
+    connection.execute("""
+        create or replace table dropped_pairs as
+        with carriers as (
+            from kept.blocking_keys
+            semi join (from turned_keys where is_crowded) as crowded using (rule_number, key)
+            anti join new_records using (record_number)
+        ),
+        candidates as (
+            select distinct one.record_number as one, other.record_number as other
+            from carriers as one join carriers as other using (rule_number, key)
+            where one.record_number < other.record_number
+        ),
+        keys as (
+            from kept.blocking_keys
+            semi join carriers using (record_number) anti join kept.crowded_keys using (rule_number, key)
+        ),
+        kept_pairs as (
+            select distinct candidates.one, candidates.other
+            from candidates
+            join keys as one on one.record_number = candidates.one
+            join keys as other
+                on other.record_number = candidates.other
+                and other.rule_number = one.rule_number and other.key = one.key
+        )
+        select
+            least(one.source_record_id, other.source_record_id) as left_record_id,
+            greatest(one.source_record_id, other.source_record_id) as right_record_id
+        from candidates anti join kept_pairs using (one, other)
+        join kept.record_states as one on one.record_number = candidates.one
+        join kept.record_states as other on other.record_number = candidates.other
     """)
 
 
@@ -297,9 +327,9 @@ def block_pairs(
     pairs_per_record_limit: float,
     minimum_limit: int,
 ) -> int:
-    """Make `blocked_pairs` (join_key_l, join_key_r, match_key) of the records in `new_records` with all records.
+    """Make `blocked_pairs` (join_key_l, join_key_r, match_key): `new_records` with all, and who shares a revived key.
 
-    The left one of a pair is that whose id sorts first.
+    The left one of a pair is that whose id sorts first. A revived key is one of `turned_keys` that is not crowded now.
 
     Returns:
         The number of distinct pairs.
@@ -314,9 +344,11 @@ def block_pairs(
             from kept.blocking_keys semi join new_records using (record_number)
             anti join kept.crowded_keys using (rule_number, key)
         ),
-        shared as (from kept.blocking_keys semi join keys_of_new using (rule_number, key))
-        select shared.*, new_records.record_number is not null as is_new
-        from shared left join new_records using (record_number)
+        revived as (select rule_number, key, true as is_revived from turned_keys where not is_crowded),
+        wanted as (select rule_number, key from keys_of_new union select rule_number, key from revived),
+        shared as (from kept.blocking_keys semi join wanted using (rule_number, key))
+        select shared.*, new_records.record_number is not null as is_new, coalesce(is_revived, false) as is_revived
+        from shared left join new_records using (record_number) left join revived using (rule_number, key)
     """)
     _refuse_too_many_pairs(connection, rules, pairs_per_record_limit, minimum_limit)
     connection.execute("""
@@ -327,9 +359,9 @@ def block_pairs(
                 other.record_number as other,
                 min(rule_number)::varchar as match_key
             from shared_keys as one join shared_keys as other using (rule_number, key)
-            where one.is_new
+            where (one.is_new or one.is_revived)
                 and (one.record_number < other.record_number
-                    or (not other.is_new and one.record_number > other.record_number))
+                    or (one.is_new and not other.is_new and one.record_number > other.record_number))
             group by all
         )
         select
