@@ -22,6 +22,7 @@ COMPARED = {
     "scored records": "select * from intermediate.match_scored_records",
     "decisions": "select * from intermediate.int_match_decisions",
     "components": "select * from intermediate.match_components",
+    "crowded keys": "select * from intermediate.match_crowded_keys",
     "customers": "select * from intermediate.int_customer_assignments",
 }
 
@@ -93,6 +94,17 @@ def rows(query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
+def start_anew() -> None:
+    """Score everything as if nothing had been scored before."""
+    with connect("transformer") as connection:
+        connection.execute("""
+            truncate intermediate.match_scores, intermediate.match_scored_records, intermediate.match_components,
+                intermediate.match_demoted_values, intermediate.match_crowded_keys
+        """)
+    shutil.rmtree(get_settings().home / "matching", ignore_errors=True)
+    score_records("full")
+
+
 def tables() -> dict[str, list[str]]:
     """All that is compared, in an order that says nothing."""
     return {name: sorted(map(repr, rows(query))) for name, query in COMPARED.items()}
@@ -113,13 +125,7 @@ def test_any_history_ends_as_one_full_run() -> None:
         assert 10 < resolve_components().records < everything * 0.8
     dbt("run", IDENTITY)
     incremental = tables()
-    with connect("transformer") as connection:
-        connection.execute("""
-            truncate intermediate.match_scores, intermediate.match_scored_records, intermediate.match_components,
-                intermediate.match_demoted_values
-        """)
-    shutil.rmtree(get_settings().home / "matching")
-    score_records("full")
+    start_anew()
     dbt("run", DECISIONS, full_refresh=True)
     resolve_components(everything=True)
     dbt("run", IDENTITY)
@@ -127,3 +133,29 @@ def test_any_history_ends_as_one_full_run() -> None:
     assert {name: len(found) > 100 for name, found in full.items()} == dict.fromkeys(COMPARED, True)
     for name, found in full.items():
         assert incremental[name] == found, name
+
+
+def assignments() -> bytes:
+    """All customers that the linkage assigns, as the warehouse writes them."""
+    with connect("transformer") as connection, connection.cursor() as cursor:
+        query = f'({COMPARED["customers"]} order by source_record_id collate "C")'
+        with cursor.copy(f"copy {query} to stdout".encode()) as copied:
+            return b"".join(map(bytes, copied))
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_order_of_rows_and_number_of_threads_leave_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    dbt("seed", SEEDS)
+    everyone, truth = people(1_000, seed=12)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr("splink_models.workspace.os.cpu_count", lambda threads=threads: threads)
+        load({row["source_record_id"]: row for row in everyone})
+        start_anew()
+        dbt("run", DECISIONS, full_refresh=True)
+        resolve_components(everything=True)
+        dbt("run", IDENTITY)
+        found.append(assignments())
+        random.Random(1).shuffle(everyone)
+    assert found[0].count(b"\n") == len(truth) > 1_800
+    assert found[0] == found[1]
