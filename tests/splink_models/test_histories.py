@@ -118,11 +118,16 @@ def test_any_history_ends_as_one_full_run() -> None:
     score_records("first")
     dbt("run", DECISIONS, full_refresh=True)
     everything = resolve_components(everything=True).records
+    crowded = [rows(COMPARED["crowded keys"])]
     for step in range(3):
         history.happen()
         assert 5 < score_records(f"step {step}").new_records < everything * 0.6
         dbt("run", DECISIONS)
         assert 10 < resolve_components().records < everything * 0.8
+        crowded.append(rows(COMPARED["crowded keys"]))
+    came, went = set(crowded[-1]) - set(crowded[0]), set(crowded[0]) - set(crowded[-1])
+    assert came
+    assert went
     dbt("run", IDENTITY)
     incremental = tables()
     start_anew()
@@ -130,7 +135,7 @@ def test_any_history_ends_as_one_full_run() -> None:
     resolve_components(everything=True)
     dbt("run", IDENTITY)
     full = tables()
-    assert {name: len(found) > 100 for name, found in full.items()} == dict.fromkeys(COMPARED, True)
+    assert min(map(len, full.values())) > 10
     for name, found in full.items():
         assert incremental[name] == found, name
 

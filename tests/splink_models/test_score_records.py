@@ -1,10 +1,13 @@
 """The step as a run takes it: only what changed is scored, and the tables end as a full scoring would leave them."""
 
 import random
+import shutil
 from typing import Any
 
+import duckdb
 import pytest
 
+from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 from splink_models import resolve_components, score_records, scoring
 from splink_models.limits import shared_value_limits
@@ -19,6 +22,7 @@ STORED = """
 SAME_EMAIL = "select 1 from intermediate.match_scores where (evidence ->> 'email')::float > 10"
 SAME_PHONE = "select 1 from intermediate.match_scores where (evidence ->> 'phone')::float > 10"
 DEMOTED = "select * from intermediate.match_demoted_values order by value_kind_code, shared_value"
+CROWDED = "select * from intermediate.match_crowded_keys order by rule_number, key"
 STATES = 'select * from intermediate.match_scored_records order by source_record_id collate "C"'
 
 
@@ -30,15 +34,17 @@ def stored(query: str = STORED) -> list[tuple[Any, ...]]:
 def forget_all() -> None:
     with connect("transformer") as connection:
         connection.execute(
-            "truncate intermediate.match_scores, intermediate.match_scored_records, intermediate.match_demoted_values"
+            "truncate intermediate.match_scores, intermediate.match_scored_records, intermediate.match_demoted_values, "
+            "intermediate.match_crowded_keys"
         )
+    shutil.rmtree(get_settings().home / "matching")
 
 
 def assert_equal_to_a_full_scoring() -> None:
-    incremental = stored(), stored(STATES), stored(DEMOTED)
+    incremental = stored(), stored(STATES), stored(DEMOTED), stored(CROWDED)
     forget_all()
     score_records("full")
-    assert (stored(), stored(STATES), stored(DEMOTED)) == incremental
+    assert (stored(), stored(STATES), stored(DEMOTED), stored(CROWDED)) == incremental
 
 
 def test_a_second_run_without_changes_writes_nothing(load_records: LoadRecords) -> None:
@@ -152,6 +158,29 @@ def test_a_phone_with_one_given_name_too_many_rescores_its_carriers(load_records
 def fields_of(row: Record) -> Record:
     """What a record says, without its hash and with few enough fields to be told apart by e-mail alone."""
     return {name: row[name] for name in ("first_name_key", "first_last_name_key", "birth_date")}
+
+
+@pytest.mark.parametrize("damage", ["garbage", "half way", "gone", "of another time"])
+def test_the_copy_of_all_records_may_be_lost_damaged_or_old(damage: str, load_records: LoadRecords) -> None:
+    rows, _ = people(60, seed=9)
+    load_records(rows[:60])
+    score_records("first")
+    (file,) = (get_settings().home / "matching").iterdir()
+    old = file.read_bytes()
+    load_records(rows[10:80])
+    score_records("second")
+    if damage == "garbage":
+        file.write_bytes(b"no database" * 1000)
+    elif damage == "half way":
+        with duckdb.connect(file) as connection:
+            connection.execute("drop table is_whole; delete from blocking_keys")
+    elif damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(old)
+    load_records(rows[20:])
+    assert score_records("third").new_records == len(rows[80:])
+    assert_equal_to_a_full_scoring()
 
 
 def test_growing_into_another_size_class_rescores_everything(
