@@ -136,6 +136,30 @@ select least(record_count, 10) as records_per_customer, count(*) as customer_cou
 from marts.dim_customers
 group by least(record_count, 10)
 order by 1""",
+    "match_metrics": """
+with numbered as (
+    select metric_code, metric_value, dense_rank() over (order by recorded_at desc) as run_number
+    from marts.fct_match_metrics
+    where bucket_code = 'all'
+)
+
+select
+    metrics.metric_code, metrics.label, metrics.description,
+    max(numbered.metric_value) filter (where numbered.run_number = 1) as metric_value,
+    max(numbered.metric_value) filter (where numbered.run_number = 2) as value_before
+from numbered
+inner join rules.match_metrics as metrics using (metric_code)
+group by metrics.metric_code, metrics.label, metrics.description
+order by metrics.metric_code collate "C\"""",
+    "namesake_resolutions": """
+select attribute_code, resolution_code, count(*) as party_count
+from marts.fct_namesake_resolutions
+group by attribute_code, resolution_code
+order by party_count desc, attribute_code collate "C", resolution_code collate "C\"""",
+    "demoted_values": """
+select value_kind_code, reason_code, value_count, carrier_count, largest_record_count, largest_given_name_count
+from marts.fct_demoted_values
+order by value_kind_code collate "C", reason_code collate "C\"""",
     "entity_levels": """
 select party_type_code, entity_level, is_namesake, count(*) as party_count
 from marts.dim_parties

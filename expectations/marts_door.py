@@ -18,6 +18,8 @@ MAY_HOLD_PERSONAL_DATA = (
     "contact_points",
     "customer_crosswalk",
     "match_review_queue",
+    "demoted_values",
+    "namesakes",
     "ledger_customers_proposed",
     "ledger_members_proposed",
     "ledger_events_proposed",
@@ -27,7 +29,7 @@ PERSONAL_COLUMNS = (
     *("full_name", "first_name", "middle_name", "first_last_name", "second_last_name", "full_name_key"),
     *("birth_date", "national_identifier", "email", "phone", "contact_value", "raw_value", "contact_key"),
     *("street_address", "street_address_key", "postal_code", "loyalty_number", "payment_token", "device_id"),
-    *("receipt_number", "occupation", "attribute_value", "corrected_values"),
+    *("receipt_number", "occupation", "attribute_value", "corrected_values", "shared_value"),
 )
 
 PARTIES = """
@@ -85,6 +87,42 @@ GOLDEN_COUNTS = """
         (select count(*) from candidate.golden_records) as golden_record_count
 """
 
+# The published runs that this one is compared with: of the same model, whatever the number of records, the latest.
+RECENT_RUNS = """
+    select run_id
+    from quality.match_metrics
+    where
+        run_id <> %(run_id)s
+        and as_of_date <= %(as_of_date)s
+        and regexp_replace(model_version, '-[0-9]+$', '') = (
+            select max(regexp_replace(model_version, '-[0-9]+$', '')) from candidate.match_metrics_proposed
+        )
+    group by run_id
+    order by max(recorded_at) desc, run_id desc
+    limit %(run_count)s
+"""
+# Of a histogram, half of the differences is the share that lies elsewhere.
+DRIFT = """
+    with expected as (
+        select metric_code, bucket_code, sum(metric_value) / {run_count} as metric_value
+        from quality.match_metrics
+        where run_id in ({runs})
+        group by metric_code, bucket_code
+    ),
+    compared as (
+        select
+            metric_code,
+            sum(abs(coalesce(found.metric_value, 0) - coalesce(expected.metric_value, 0))) as difference
+        from candidate.match_metrics_proposed as found
+        full join expected using (metric_code, bucket_code)
+        group by metric_code
+    )
+    select max(case when is_histogram then difference / 2 else difference end) as drift
+    from compared
+    inner join rules.match_metrics as metrics using (metric_code)
+    where metric_code in ({metrics})
+"""
+
 
 def controls(context: RunContext, connection: Connection) -> list[Control]:
     """The controls of the candidate tables; compared only with what stands for an earlier date or the same."""
@@ -94,6 +132,7 @@ def controls(context: RunContext, connection: Connection) -> list[Control]:
         *_customer_controls(),
         *_table_controls(),
         *_comparison_controls(_why_incomparable(context, connection)),
+        *_drift_controls(*_recent_runs(context, connection)),
         *_reconciliation_controls(),
     ]
 
@@ -292,6 +331,84 @@ def _comparison_controls(why_incomparable: str) -> list[Control]:
             what_to_do="Look at the flows in the report, and at the sources that landed since the last published run.",
         ),
     ]
+
+
+def _drift_controls(runs: list[str], why_incomparable: str) -> list[Control]:
+    """Matching against the recent runs: a finding each, which stops nothing and is never silent."""
+    about = partial(
+        Control,
+        gate_code="marts",
+        table="candidate.match_metrics_proposed",
+        severity="warning",
+        dimension_code="consistency",
+        critical_data_element="identity",
+        owner=STEWARD,
+        note=why_incomparable or f"compared with {len(runs)} runs",
+    )
+    return [
+        about(
+            control_id=f"MARTS-DRIFT-{code}",
+            query=_drift_query(runs, metrics),
+            expectation=partial(ExpectMeasureToBeBetweenWherePresent, column="drift", max_value=limit),
+            description=f"{words} {limit:.0%} of the mean of the recent runs.",
+            rationale=rationale,
+            what_to_do=what_to_do,
+        )
+        for code, metrics, limit, words, rationale, what_to_do in _drifts()
+    ]
+
+
+def _drifts() -> list[tuple[str, tuple[str, ...], float, str, str, str]]:
+    """What may drift: code, metrics, limit, and the control in words."""
+    rates = ("joined_pair_share", "waiting_pair_share", "guarded_pair_share", "matched_record_share")
+    return [
+        (
+            *("MATCH-RATES", rates, threshold("match_rate_jump_maximum"), "Every match rate is within"),
+            "Rates move slowly; a jump is a source, a rule or a field that changed.",
+            "Compare fct_match_metrics of the last runs, then the join decisions and the sources that landed.",
+        ),
+        (
+            *("MATCH-WEIGHTS", ("match_weight",), threshold("match_weights_jump_maximum")),
+            "The histogram of match weights is within",
+            "Another mix of weights is other evidence: a field that no longer arrives, or arrives in another form.",
+            "Compare the steps of match_weight in fct_match_metrics, and field failures by source.",
+        ),
+        (
+            *("GROUP-SIZES", ("group_size",), threshold("group_sizes_jump_maximum")),
+            "The histogram of the sizes of groups is within",
+            "Groups that grow at once are chains of false joins, or a source that was delivered under new keys.",
+            "Look at the largest groups in the review queue, and at the sources that landed.",
+        ),
+        (
+            *("NAMESAKES", ("namesake_share",), threshold("namesakes_jump_maximum"), "The homonymy rate is within"),
+            "Namesakes appear when a birth date or an identifier no longer arrives.",
+            "See fct_namesake_resolutions for what would resolve them, and the sources that brought it before.",
+        ),
+    ]
+
+
+def _drift_query(runs: list[str], metrics: tuple[str, ...]) -> str:
+    if not runs:
+        return "select null::double precision as drift"
+    quoted = ", ".join("'" + run.replace("'", "''") + "'" for run in runs)
+    return DRIFT.format(run_count=len(runs), runs=quoted, metrics=", ".join(f"'{metric}'" for metric in metrics))
+
+
+def _recent_runs(context: RunContext, connection: Connection) -> tuple[list[str], str]:
+    """The runs that matching is compared with; or none, and why."""
+    row = connection.execute("select to_regclass('candidate.match_metrics_proposed') is not null").fetchone()
+    if row != (True,):
+        return [], "this run has no figures"
+    values = {"run_id": context.run_id, "as_of_date": context.as_of_date}
+    run_count = int(threshold("drift_runs_maximum"))
+    runs = [str(run) for (run,) in connection.execute(RECENT_RUNS, values | {"run_count": run_count}).fetchall()]
+    if not runs:
+        return [], "no run of this matching model was published before"
+    groups = connection.execute("select count(distinct component_id) from intermediate.match_components").fetchone()
+    least = threshold("drift_groups_minimum")
+    if groups is None or int(str(groups[0])) < least:
+        return [], f"fewer than {least:.0f} groups of records: a comparison would tell chance"
+    return runs, ""
 
 
 def _reconciliation_controls() -> list[Control]:

@@ -50,7 +50,15 @@ def _verdict(gate_code: str, controls: list[Row]) -> Verdict:
 
 def summary(figures: Figures) -> list[str]:
     """What happened, in sentences."""
-    parts = (_outcome, _input_words, _gate_words, _reconciliation_words, _state_words, _saturation_words)
+    parts = (
+        _outcome,
+        _input_words,
+        _gate_words,
+        _reconciliation_words,
+        _namesake_words,
+        _state_words,
+        _saturation_words,
+    )
     return [sentence for part in parts for sentence in part(figures)]
 
 
@@ -114,6 +122,15 @@ def _reconciliation_words(figures: Figures) -> list[str]:
     if not wrong:
         return [f"Nothing was lost: {len(totals)} of {len(totals)} control totals balance."]
     return [f"{len(wrong)} of {len(totals)} control totals do not balance."]
+
+
+def _namesake_words(figures: Figures) -> list[str]:
+    for row in figures["match_metrics"]:
+        if row["metric_code"] == "namesake_share":
+            before = row["value_before"]
+            said = f"The homonymy rate, the share of people who cannot be told apart, is {share(row['metric_value'])}"
+            return [f"{said}." if before is None else f"{said}, after {share(before)} in the run before."]
+    return []
 
 
 def _state_words(figures: Figures) -> list[str]:

@@ -19,6 +19,7 @@ from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
 from sevenfold.review_commands import review_app
+from sevenfold.suggest_commands import suggest_app
 
 FAILED = 1
 
@@ -40,6 +41,7 @@ app.add_typer(golden_commands.app, name="golden")
 app.add_typer(review_app, name="review")
 app.add_typer(identity_app, name="identity")
 app.add_typer(model_app, name="model")
+app.add_typer(suggest_app, name="suggest")
 
 console = Console(highlight=False)
 
@@ -155,7 +157,7 @@ def clean() -> None:
     down()
     home = get_settings().home
     embedded.remove(home)
-    for folder in ("airflow", "dbt", "input", "logs", "models", "reports", "spill", "warehouse"):
+    for folder in ("airflow", "dbt", "input", "logs", "matching", "models", "reports", "spill", "warehouse"):
         shutil.rmtree(home / folder, ignore_errors=True)
     console.print(f"Deleted what was in {home}")
 

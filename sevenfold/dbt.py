@@ -39,8 +39,13 @@ class DbtResult:
     warnings: tuple[str, ...]
 
 
-def dbt(command: str, select: str | None = None, variables: Mapping[str, object] | None = None) -> DbtResult:
-    """Run one dbt command on the selected part of the project.
+def dbt(
+    command: str,
+    select: str | None = None,
+    variables: Mapping[str, object] | None = None,
+    full_refresh: bool = False,
+) -> DbtResult:
+    """Run one dbt command on the selected part of the project; `full_refresh` makes incremental models anew.
 
     `build` runs a stage's models with their data tests: those whose parents are all there, so that a stage can be
     built before the next one exists. Unit tests belong to the project's tests, not to a run.
@@ -51,8 +56,8 @@ def dbt(command: str, select: str | None = None, variables: Mapping[str, object]
     arguments = [command, *_project_options()]
     if command == "build":
         arguments += ["--indirect-selection", "buildable", "--exclude-resource-type", "unit_test"]
-    if command == "seed":
-        arguments.append("--full-refresh")  # a rule may have gained a column
+    if full_refresh or command == "seed":  # a rule may have gained a column
+        arguments.append("--full-refresh")
     if select:
         arguments += ["--select", select]
     if variables:

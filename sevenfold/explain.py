@@ -63,8 +63,9 @@ def explanation(connection: Any, record_ids: list[str]) -> tuple["PairExplanatio
     Returns:
         The explanation, and the weight that is stored; None when the pair is not among the scores.
     """
-    from splink_models.explanation import crowded_values, explain_pair, model_of, read_records
+    from splink_models.explanation import explain_pair, model_of, read_records
     from splink_models.model import active_model
+    from splink_models.shared_values import carried_demoted_values
 
     rows = read_records(connection, record_ids)
     left, right = sorted(record_ids, key=str.encode)
@@ -80,7 +81,7 @@ def explanation(connection: Any, record_ids: list[str]) -> tuple["PairExplanatio
         model, weight = active_model(), None
         ((count,),) = connection.execute("select count(*) from intermediate.int_match_inputs").fetchall()
         version = model.version_for(count)
-    return explain_pair(model, version, rows, crowded_values(connection, rows, model.crowded_value_limit)), weight
+    return explain_pair(model, version, rows, carried_demoted_values(connection, rows)), weight
 
 
 def _prior_sentence(pair: "PairExplanation") -> str:
@@ -110,7 +111,7 @@ def _verdict(connection: Any, pair: "PairExplanation", stored: float | None) -> 
     else:
         said.append(f"The records are apart: {owners[0]} and {owners[1]}.")
     if pair.crowded:
-        said.append(f"Ignored, because too many records carry the same value: {', '.join(pair.crowded)}.")
+        said.append(f"Ignored, because too many records or given names share the value: {', '.join(pair.crowded)}.")
     return said
 
 

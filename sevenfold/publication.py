@@ -173,7 +173,7 @@ def publish_differences(connection: Connection, table: PublishedTable) -> int:
 
 
 def publish_ledger(connection: Connection, run: Run) -> int:
-    """Move the identity ledger with the publication: customers, members, events and contacts; changes only.
+    """Move the identity ledger with the publication: customers, members, events, contacts and figures; changes only.
 
     The ledger remembers: nothing leaves it, and every change of a member stays in its history.
 
@@ -317,6 +317,14 @@ LEDGER = (
         merged_customer_count, split_customer_count, restored_customer_count, retired_customer_count
     from candidate.ledger_run_proposed
     on conflict (run_id) do nothing
+    """,
+    """
+    insert into quality.match_metrics
+        (run_id, as_of_date, model_version, metric_code, bucket_code, bucket_rank, metric_value)
+    select %(run_id)s, %(as_of_date)s, model_version, metric_code, bucket_code, bucket_rank, metric_value
+    from candidate.match_metrics_proposed
+    order by metric_code collate "C", bucket_rank
+    on conflict (run_id, metric_code, bucket_code) do nothing
     """,
     """
     insert into mdm.contact_ledger as ledger (contact_key, contact_id, run_id)

@@ -199,6 +199,9 @@ def describe_reason(row: QueueRow) -> str:
         "guard": f"guard {row['guard_code']}: something contradicts",
         "reopened": f"judgement {row['judgement_id']} was given on other evidence, and the rules disagree with it",
         "conflict": f"judgement {row['judgement_id']} and others contradict each other",
+        "weak_link": "the customer hangs on this pair, and it is not nearly certain",
+        "sparse_group": "the customer hangs on this pair, and few of its other pairs are joined",
+        "large_group": "the customer hangs on this pair, and has more records than one person leaves",
     }[row["waiting_reason_code"]]
 
 

@@ -172,14 +172,19 @@ def _contracts(parameters: dict[str, Any]) -> "list[Contract]":
 def _load_rules(run: Run) -> int | None:
     """Load the rules (dbt seeds), unless the warehouse has these very ones."""
     digest = fingerprint.seeds_hash()
-    loaded = find_runs("where parameters ? 'rules_loaded' order by started_at desc limit 1")
     with connect() as connection:
         has_rules = connection.execute("select to_regclass('rules.customer_states') is not null").fetchone() == (True,)
     rows = 0
-    if not (has_rules and loaded and loaded[0].parameters["rules_loaded"] == digest):
+    if not (has_rules and _last_remembered("rules_loaded") == digest):
         rows = dbt("seed", variables=_variables(run)).row_count
     remember(run.run_id, rules_loaded=digest)
     return rows
+
+
+def _last_remembered(name: str) -> object:
+    """What the latest run that noted something under this name noted; None when none did."""
+    found = find_runs("where parameters ? %s order by started_at desc limit 1", name)
+    return found[0].parameters[name] if found else None
 
 
 def _build(selector: str) -> Stage:
@@ -223,10 +228,31 @@ def _score(run: Run) -> int | None:
     return score_records(run.run_id).pairs_scored
 
 
-def _connect_records(run: Run) -> int | None:  # noqa: ARG001
+def _decide(run: Run) -> int | None:
+    """Decide the pairs of touched records; all pairs, when something else decides than did last time."""
+    digest = _decision_fingerprint()
+    is_new = run.is_full_refresh or _last_remembered("decided_under") != digest
+    rows = dbt("build", "tag:matching_decisions", _variables(run), full_refresh=is_new).row_count
+    remember(run.run_id, decided_under=digest)
+    return rows
+
+
+def _connect_records(run: Run) -> int | None:
+    """Resolve what touched records belong to; everything, when all pairs were decided anew since last time."""
     from splink_models import resolve_components
 
-    return resolve_components().components
+    digest = _decision_fingerprint()
+    is_new = run.is_full_refresh or _last_remembered("connected_under") != digest
+    components = resolve_components(everything=is_new).components
+    remember(run.run_id, connected_under=digest)
+    return components
+
+
+def _decision_fingerprint() -> str:
+    """Hash what decides every pair: rules and code, and the version of the model that scored."""
+    with connect() as connection:
+        scored = connection.execute("select max(model_version) from intermediate.match_scored_records").fetchone()
+    return fingerprint.fingerprint(code=fingerprint.code_hash(), model_version=scored)
 
 
 def _publish(run: Run) -> int | None:
@@ -259,7 +285,7 @@ STAGES: dict[str, Stage] = {
     "quality_levels": _build("completeness"),
     "gate_quality_levels": _gate("quality_levels"),
     "score": _score,
-    "decide": _build("matching_decisions"),
+    "decide": _decide,
     "connect": _connect_records,
     "identity": _build("identity"),
     "merge": _build("merge"),

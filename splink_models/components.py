@@ -6,12 +6,15 @@ resolved by itself, seeded and sorted, so that the answer depends on nothing out
 changed ends where a run over everything does.
 """
 
+# ruff: noqa: S608 - SQL is put together from the texts of this file, never from data
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
 from graspologic_native import leiden
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
@@ -32,9 +35,9 @@ class ComponentResult:
     """What one resolution found.
 
     Attributes:
-        records: records in `int_match_inputs`.
-        components: groups of them, single records included.
-        largest: records in the largest group.
+        records: records of the components that were resolved.
+        components: these components, single records included.
+        largest: records in the largest of them.
         changed: rows of `match_components` that were written or deleted.
     """
 
@@ -46,42 +49,55 @@ class ComponentResult:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Joined pairs of records, by the records' places in byte order of their id; one row per pair.
+    """Pairs of records, by the records' places in byte order of their id; one row per pair.
 
     Attributes:
         left, right: places, left below right, sorted.
-        weight: probability of a match, or `CERTAIN`.
+        weight: of joined pairs the probability of a match, or `CERTAIN`.
     """
 
     left: Numbers
     right: Numbers
     weight: Weights
 
+    def rows(self, kept: Numbers | NDArray[np.bool_]) -> "Pairs":
+        """Keep some rows, by number or by a mask."""
+        return Pairs(self.left[kept], self.right[kept], self.weight[kept])
+
     def within(self, labels: Numbers) -> "Pairs":
         """Keep the pairs whose records have one label."""
-        kept = labels[self.left] == labels[self.right]
-        return Pairs(self.left[kept], self.right[kept], self.weight[kept])
+        return self.rows(labels[self.left] == labels[self.right])
+
+    def per_group(self, labels: Numbers, groups: list[Numbers]) -> "Iterator[Pairs]":
+        """The pairs within each of some groups of places, by place within the group; labels are first places."""
+        order = np.argsort(labels[self.left], kind="stable").astype(np.int64)
+        sorted_labels = labels[self.left[order]]
+        first = np.array([group[0] for group in groups], dtype=np.int64)
+        starts, ends = np.searchsorted(sorted_labels, first, "left"), np.searchsorted(sorted_labels, first, "right")
+        for group, start, end in zip(groups, starts, ends, strict=True):
+            found = self.rows(order[start:end])
+            yield Pairs(np.searchsorted(group, found.left), np.searchsorted(group, found.right), found.weight)
 
     def graph(self, records: int) -> csr_array:
         """The pairs as a sparse matrix."""
         return coo_array((self.weight, (self.left, self.right)), shape=(records, records)).tocsr()
 
 
-def resolve(records: int, joined: Pairs, apart: set[tuple[int, int]], resolution: float) -> Numbers:
+def resolve(records: int, joined: Pairs, apart: Pairs, resolution: float) -> Numbers:
     """Group records: each gets the place of the first record of its group.
 
     Args:
         records: number of records.
         joined: pairs that were joined.
-        apart: pairs that must not end in one group, left below right.
+        apart: pairs that must not end in one group.
         resolution: share of a group's pairs that must speak for it (`Model.resolution`).
 
     Returns:
         A label per record.
     """
     labels = _first_places(connected_components(joined.graph(records), directed=False)[1].astype(np.int64))
-    for members, pairs in _unsettled(labels, joined, apart):
-        labels[members] = members[_resolve_component(len(members), pairs, _places(apart, members), resolution)]
+    for members, pairs, rivals in _unsettled(labels, joined, apart):
+        labels[members] = members[_resolve_component(len(members), pairs, rivals, resolution)]
     return labels
 
 
@@ -91,33 +107,22 @@ def _first_places(groups: Numbers) -> Numbers:
     return cast("Numbers", first[inverse].astype(np.int64))
 
 
-def _unsettled(labels: Numbers, joined: Pairs, apart: set[tuple[int, int]]) -> Iterator[tuple[Numbers, Pairs]]:
+def _unsettled(labels: Numbers, joined: Pairs, apart: Pairs) -> list[tuple[Numbers, Pairs, Pairs]]:
     """Give the components that lack a pair or hold two records that are kept apart, with places within them."""
+    apart = apart.within(labels)
     sizes = np.bincount(labels, minlength=len(labels))
     pair_counts = np.bincount(labels[joined.left], minlength=len(labels))
     is_unsettled = pair_counts < sizes * (sizes - 1) // 2
-    is_unsettled[[labels[left] for left, right in apart if labels[left] == labels[right]]] = True
+    is_unsettled[labels[apart.left]] = True
     members = np.flatnonzero(is_unsettled[labels])
+    if not len(members):
+        return []
     members = members[np.argsort(labels[members], kind="stable")]
-    pairs = np.flatnonzero(is_unsettled[labels[joined.left]])
-    pairs = pairs[np.argsort(labels[joined.left[pairs]], kind="stable")]
-    starts = np.flatnonzero(np.diff(labels[members], prepend=-1))
-    pair_starts = np.searchsorted(labels[joined.left[pairs]], labels[members[starts]])
-    for group, rows in zip(np.split(members, starts[1:]), np.split(pairs, pair_starts[1:]), strict=True):
-        if len(group):
-            left, right = np.searchsorted(group, joined.left[rows]), np.searchsorted(group, joined.right[rows])
-            yield group, Pairs(left, right, joined.weight[rows])
+    groups = np.split(members, np.flatnonzero(np.diff(labels[members])) + 1)
+    return list(zip(groups, joined.per_group(labels, groups), apart.per_group(labels, groups), strict=True))
 
 
-def _places(apart: set[tuple[int, int]], members: Numbers) -> set[tuple[int, int]]:
-    """The kept-apart pairs of a component, by place within it."""
-    if not apart:
-        return set()
-    place = {int(member): number for number, member in enumerate(members)}
-    return {(place[left], place[right]) for left, right in apart if left in place and right in place}
-
-
-def _resolve_component(size: int, pairs: Pairs, apart: set[tuple[int, int]], resolution: float) -> Numbers:
+def _resolve_component(size: int, pairs: Pairs, apart: Pairs, resolution: float) -> Numbers:
     """Group the records of one component: a label per record, the place of the group's first record."""
     edges = list(zip(map(str, pairs.left), map(str, pairs.right), map(float, pairs.weight), strict=True))
     _, communities = leiden(
@@ -131,15 +136,15 @@ def _resolve_component(size: int, pairs: Pairs, apart: set[tuple[int, int]], res
         trials=1,
     )
     labels = _first_places(np.array([communities[str(place)] for place in range(size)], dtype=np.int64))
-    if any(labels[left] == labels[right] for left, right in apart):
+    if len(apart.within(labels).left):
         labels = _kept_apart(labels, pairs.within(labels), apart)
     return labels
 
 
-def _kept_apart(labels: Numbers, pairs: Pairs, apart: set[tuple[int, int]]) -> Numbers:
+def _kept_apart(labels: Numbers, pairs: Pairs, apart: Pairs) -> Numbers:
     """Part groups that hold two records to be kept apart: every record goes with whom it is bound to most strongly."""
     rivals: dict[int, set[int]] = {}
-    for left, right in apart:
+    for left, right in zip(apart.left.tolist(), apart.right.tolist(), strict=True):
         rivals.setdefault(left, set()).add(right)
         rivals.setdefault(right, set()).add(left)
     groups = {place: {place} for place in range(len(labels))}
@@ -177,88 +182,122 @@ def densities(labels: Numbers, joined: Pairs) -> Weights:
     return cast("Weights", np.round(shares[labels], 6))
 
 
-def resolve_components() -> ComponentResult:
+def resolve_components(everything: bool = False) -> ComponentResult:
     """Group the records of `int_match_inputs` by `int_match_decisions` into `match_components`.
 
-    Only differences are written, in one transaction: a component that did not change keeps its rows untouched.
-    """
-    from sevenfold.warehouse import connect
+    Looked at are the touched records and all that joined pairs connect to them: where no decision changed, no
+    component can. Only differences are written, and the touched records forgotten, in one transaction.
 
-    with connect(WRITER_ROLE) as connection:
-        records, joined, apart = _read_decisions(connection)
+    Args:
+        everything: look at all records, as when the rules of the decisions are others.
+    """
+    from sevenfold.warehouse import arrow_connection
+
+    with arrow_connection(WRITER_ROLE) as warehouse, warehouse.cursor() as cursor:
+        cursor.execute(f"create temporary table resolved_records as {ALL_RECORDS if everything else TOUCHED_RECORDS}")
+        cursor.execute("analyze resolved_records")
+        records, joined, apart = _read_decisions(cursor, everything)
         labels = resolve(len(records), joined, apart, active_model().resolution)
-        rows = zip(
-            records,
-            (records[label] for label in labels),
-            (None if np.isnan(weight) else float(weight) for weight in weakest_links(labels, joined)),
-            map(float, densities(labels, joined)),
-            strict=True,
-        )
-        changed = _write_differences(connection, rows)
-    sizes = np.bincount(labels) if records else np.zeros(1, int)
+        changed = _write_differences(cursor, _component_rows(records, labels, joined), everything)
+        cursor.execute("truncate intermediate.match_touched_records")
+        warehouse.commit()
+    sizes = np.bincount(labels) if len(records) else np.zeros(1, int)
     return ComponentResult(len(records), int(np.count_nonzero(sizes)), int(sizes.max()), changed)
 
 
-def _read_decisions(
-    connection: psycopg.Connection[tuple[Any, ...]],
-) -> tuple[list[str], Pairs, set[tuple[int, int]]]:
-    """Read the records in byte order, the joined pairs, and the pairs kept apart."""
-    records = [
-        row[0]
-        for row in connection.execute(
-            'select source_record_id from intermediate.int_match_inputs order by source_record_id collate "C"'
-        )
-    ]
-    place = {record_id: number for number, record_id in enumerate(records)}
-    decisions = connection.execute("""
-        select
-            left_record_id, right_record_id,
-            case when decided_by_code = 'judgement' then null else match_probability end,
-            is_kept_apart
-        from intermediate.int_match_decisions
-        where decision_code = 'join' or is_kept_apart
-    """).fetchall()
-    known = [
-        (place[left], place[right], CERTAIN if weight is None else weight, is_apart)
-        for left, right, weight, is_apart in decisions
-        if left in place and right in place
-    ]
-    known.sort()
-    joined = [row for row in known if not row[3]]
-    pairs = Pairs(
-        np.array([row[0] for row in joined], dtype=np.int64),
-        np.array([row[1] for row in joined], dtype=np.int64),
-        np.array([row[2] for row in joined], dtype=np.float64),
+ALL_RECORDS = "select source_record_id from intermediate.int_match_inputs"
+
+# Where a joined pair is gone, both its records are touched, so that every part of what was one component is reached.
+TOUCHED_RECORDS = """
+    with recursive reached as (
+        select source_record_id from intermediate.match_touched_records
+        union
+        select joined.source_record_id
+        from reached
+        cross join lateral (
+            select right_record_id as source_record_id from intermediate.int_match_decisions
+            where left_record_id = reached.source_record_id and decision_code = 'join'
+            union all
+            select left_record_id as source_record_id from intermediate.int_match_decisions
+            where right_record_id = reached.source_record_id and decision_code = 'join'
+        ) as joined
     )
-    return records, pairs, {(row[0], row[1]) for row in known if row[3]}
+    select source_record_id from reached inner join intermediate.int_match_inputs using (source_record_id)
+"""
+
+DECISIONS = """
+    select
+        left_record_id, right_record_id, is_kept_apart,
+        case when decided_by_code <> 'judgement' then match_probability end as match_probability
+    from intermediate.int_match_decisions as decisions
+    where (decision_code = 'join' or is_kept_apart)
+"""
 
 
-def _write_differences(
-    connection: psycopg.Connection[tuple[Any, ...]], rows: Iterator[tuple[str, str, float | None, float]]
-) -> int:
-    connection.execute("""
-        create temporary table resolved_components (
-            source_record_id text, component_id text, weakest_link double precision, density double precision
-        ) on commit drop
-    """)
-    with connection.cursor().copy("copy resolved_components from stdin") as copy:
-        for row in rows:
-            copy.write_row(row)
-    connection.execute("analyze resolved_components")
-    deleted = connection.execute("""
-        delete from intermediate.match_components as stored
-        where not exists (
-            select from resolved_components as resolved where resolved.source_record_id = stored.source_record_id
+def _read_decisions(cursor: Any, everything: bool) -> tuple[pa.Array, Pairs, Pairs]:
+    """Read the records in byte order, the joined pairs, and the pairs kept apart; pairs with other records fall out."""
+    cursor.execute('select source_record_id from resolved_records order by source_record_id collate "C"')
+    records = cursor.fetch_arrow_table()["source_record_id"].combine_chunks()
+    of_records = "" if everything else " and left_record_id in (select source_record_id from resolved_records)"
+    cursor.execute(DECISIONS + of_records)
+    decisions = cursor.fetch_arrow_table()
+    left, right = (pc.index_in(decisions[side], value_set=records) for side in ("left_record_id", "right_record_id"))
+    is_known = pc.and_(pc.is_valid(left), pc.is_valid(right))
+    weight = pc.fill_null(decisions["match_probability"], CERTAIN)
+    left, right, weight, is_apart = (
+        column.filter(is_known).to_numpy() for column in (left, right, weight, decisions["is_kept_apart"])
+    )
+    order = np.lexsort((right, left))
+    pairs = Pairs(left[order].astype(np.int64), right[order].astype(np.int64), weight[order])
+    return records, pairs.rows(~is_apart[order]), pairs.rows(is_apart[order])
+
+
+def _component_rows(records: pa.Array, labels: Numbers, joined: Pairs) -> pa.Table:
+    """The rows of `match_components`."""
+    weakest = weakest_links(labels, joined)
+    return pa.table(
+        {
+            "source_record_id": records,
+            "component_id": records.take(pa.array(labels)),
+            "weakest_link": pa.array(weakest, mask=np.isnan(weakest)),
+            "density": pa.array(densities(labels, joined)),
+        }
+    )
+
+
+def _write_differences(cursor: Any, rows: pa.Table, everything: bool) -> int:
+    """Write the rows that differ, and delete those of records that are gone; gives how many."""
+    cursor.adbc_ingest("resolved_components", rows, mode="create", temporary=True)
+    cursor.execute("analyze resolved_components")
+    looked_at = (
+        ""
+        if everything
+        else "source_record_id in (select source_record_id from intermediate.match_touched_records) and"
+    )
+    cursor.execute(f"""
+        with deleted as (
+            delete from intermediate.match_components as stored
+            where {looked_at} not exists (
+                select from resolved_components as resolved where resolved.source_record_id = stored.source_record_id
+            )
+            returning 1
         )
+        select count(*) from deleted
     """)
-    written = connection.execute("""
-        insert into intermediate.match_components as stored (source_record_id, component_id, weakest_link, density)
-        select source_record_id, component_id, weakest_link, density from resolved_components
-        on conflict (source_record_id) do update set
-            component_id = excluded.component_id,
-            weakest_link = excluded.weakest_link,
-            density = excluded.density
-        where (stored.component_id, stored.weakest_link, stored.density)
-            is distinct from (excluded.component_id, excluded.weakest_link, excluded.density)
+    ((deleted,),) = cursor.fetchall()
+    cursor.execute("""
+        with written as (
+            insert into intermediate.match_components as stored (source_record_id, component_id, weakest_link, density)
+            select source_record_id, component_id, weakest_link, density from resolved_components
+            on conflict (source_record_id) do update set
+                component_id = excluded.component_id,
+                weakest_link = excluded.weakest_link,
+                density = excluded.density
+            where (stored.component_id, stored.weakest_link, stored.density)
+                is distinct from (excluded.component_id, excluded.weakest_link, excluded.density)
+            returning 1
+        )
+        select count(*) from written
     """)
-    return deleted.rowcount + written.rowcount
+    ((written,),) = cursor.fetchall()
+    return int(deleted + written)

@@ -21,8 +21,8 @@ from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models.model import SHIPPED_MODELS, Model, ModelError, load_model, size_class
 from splink_models.scoring import MATCH_INPUT_COLUMNS, predict
-from splink_models.settings import IDENTIFYING_FIELDS
-from splink_models.workspace import LIST_FIELDS, open_workspace, prepare_records
+from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS
+from splink_models.workspace import open_workspace, prepare_records
 
 Row = Mapping[str, Any]
 NO_WEIGHT = -1  # Splink's number of the level of what is absent
@@ -61,7 +61,7 @@ class PairExplanation:
         model_version: of the scores, or the one under which the pair would be scored now.
         prior_weight: bits before anything is compared: how rare it is that two records are one person.
         steps: the comparisons, in the model's order.
-        crowded: fields of which a value was ignored because too many records carry it.
+        crowded: fields of which a value was ignored because too many records or given names share it.
     """
 
     left_record_id: str
@@ -128,7 +128,7 @@ def explain_pair(
         model: the one that made the version.
         version: its size class decides the prior.
         records: two rows of match inputs (`MATCH_INPUT_COLUMNS`).
-        crowded: values per field that too many records of the whole carry, and that scoring therefore ignored.
+        crowded: values per field that scoring demoted, and therefore ignored (`shared_values.carried_demoted_values`).
     """
     left, right = sorted(records, key=lambda row: str(row["source_record_id"]).encode())
     cleared = [_without(row, crowded) for row in (left, right)]
@@ -140,7 +140,7 @@ def explain_pair(
     with open_workspace(get_settings().home, threads=1) as connection:
         connection.register("rows", _arrow(cleared))
         connection.execute("create table match_inputs as from rows")
-        prepare_records(connection, telling.derived_columns, telling.crowded_value_limit)
+        prepare_records(connection, telling.derived_columns)
         connection.execute("create table blocked_pairs as select 1 as join_key_l, 2 as join_key_r, '0' as match_key")
         scored = _only_row(connection, predict(connection, telling, threshold=None))
         written = [_only_row(connection, f"(from records where record_number = {number})") for number in (1, 2)]
@@ -315,31 +315,3 @@ def read_records(connection: Any, record_ids: Sequence[str]) -> list[dict[str, A
             "matched. Records are named <source>:<key of the source>, as in restricted.customer_crosswalk."
         )
     return rows
-
-
-def crowded_values(connection: Any, rows: Sequence[Row], limit: int) -> dict[str, list[str]]:
-    """Find which values of some records are carried by more than `limit` match inputs."""
-    found = {}
-    for field in IDENTIFYING_FIELDS:
-        values = sorted(
-            {
-                str(value)
-                for row in rows
-                for value in (row[field] if isinstance(row[field], list) else [row[field]])
-                if value is not None
-            }
-        )
-        carried = f"unnest({field})" if field in LIST_FIELDS else field
-        condition = f"{field} && %(values)s::text[]" if field in LIST_FIELDS else f"{field} = any(%(values)s)"
-        crowded = connection.execute(
-            f"""
-            with carried as (
-                select distinct source_record_id, {carried} as value
-                from intermediate.int_match_inputs where {condition}
-            )
-            select value from carried where value = any(%(values)s) group by value having count(*) > %(limit)s
-            """,
-            {"values": values, "limit": limit},
-        )
-        found[field] = [row[0] for row in crowded.fetchall()]
-    return found

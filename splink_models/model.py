@@ -21,7 +21,7 @@ from splink_models.settings import BlockingRule, TermFrequency
 
 SHIPPED_MODELS = Path(__file__).resolve().parent / "models"
 DEFAULT_MODEL = "retail_2"
-SCORING_REVISION = 1
+SCORING_REVISION = 2
 """Raise it when a change of `workspace.py` or `scoring.py` gives other pairs or weights for the same model file."""
 
 
@@ -53,7 +53,6 @@ class Model:
     name: str
     record_count: int
     match_prior: float
-    crowded_value_limit: int
     derived_columns: dict[str, str]
     blocking_rules: tuple[BlockingRule, ...]
     term_columns: tuple[TermFrequency, ...]
@@ -103,7 +102,6 @@ class Model:
             "name": self.name,
             "record_count": self.record_count,
             "match_prior": self.match_prior,
-            "crowded_value_limit": self.crowded_value_limit,
             "derived_columns": self.derived_columns,
             "blocking_rules": [asdict(rule) for rule in self.blocking_rules],
             "term_columns": [asdict(term) for term in self.term_columns],
@@ -141,7 +139,6 @@ def load_model(folder: Path) -> Model:
             name=content["name"],
             record_count=content["record_count"],
             match_prior=content["match_prior"],
-            crowded_value_limit=content["crowded_value_limit"],
             derived_columns=content["derived_columns"],
             blocking_rules=tuple(BlockingRule(**rule) for rule in content["blocking_rules"]),
             term_columns=tuple(

@@ -6,20 +6,28 @@ the warehouse around it. Nothing here decides: thresholds and guards are rows of
 
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
 
+import hashlib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
+from splink_models import shared_values
+from splink_models.limits import shared_value_limits
 from splink_models.model import Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
+    add_records,
     block_pairs,
     build_blocking_keys,
     count,
+    find_changed_records,
+    find_dropped_pairs,
+    find_turned_keys,
     open_workspace,
     prepare_records,
 )
@@ -72,12 +80,12 @@ class ScoreResult:
 
 
 def prepare_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
-    """Make records, keys and states from the table `match_inputs`.
+    """Bring records, keys and states up to date with the tables `match_inputs` and `gone_records`.
 
     Returns:
         The model version that fits so many records.
     """
-    record_count = prepare_records(connection, model.derived_columns, model.crowded_value_limit)
+    record_count = prepare_records(connection, model.derived_columns)
     build_blocking_keys(connection, model.blocking_rules)
     return model.version_for(record_count)
 
@@ -86,12 +94,12 @@ def find_new_records(connection: duckdb.DuckDBPyConnection) -> None:
     """Make `new_records` and `vanished_records`: the difference between the records and the table `scored_states`."""
     connection.execute("""
         create or replace table new_records as
-        select record_number, source_record_id, state from record_states
+        select record_number, source_record_id, state from kept.record_states
         anti join scored_states using (source_record_id, state)
     """)
     connection.execute("""
         create or replace table vanished_records as
-        select source_record_id from scored_states anti join record_states using (source_record_id)
+        select source_record_id from scored_states anti join kept.record_states using (source_record_id)
     """)
 
 
@@ -105,6 +113,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         TooManyPairsError: when blocking makes more pairs than the limit.
     """
     blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
+    add_records(connection, model.derived_columns)
     predictions = predict(connection, model, STORED_PROBABILITY) if blocked else _no_predictions(connection, model)
     weights = {name: _weight_sql(name, model) for name in model.comparison_names}
     evidence = ", ".join(
@@ -122,8 +131,8 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
             round(match_probability, 9) as match_probability,
             '{{' || concat_ws(', ', {evidence}) || '}}' as evidence
         from {predictions} as predictions
-        join record_states as left_record on left_record.record_number = predictions.record_number_l
-        join record_states as right_record on right_record.record_number = predictions.record_number_r
+        join records as left_record on left_record.record_number = predictions.record_number_l
+        join records as right_record on right_record.record_number = predictions.record_number_r
     """)
     return blocked
 
@@ -136,7 +145,7 @@ def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: floa
     """
     from splink import DuckDBAPI, Linker  # heavy: not at import
 
-    record_count = count(connection, "records")
+    record_count = count(connection, "kept.match_inputs")
     api = DuckDBAPI(connection=connection)
     make_term_lookups(connection, model)
     settings = {**model.splink, "probability_two_random_records_match": model.prior_for(record_count)}
@@ -243,23 +252,57 @@ def score_records(run_id: str) -> ScoreResult:
 
     started = time.monotonic()
     model = active_model()
-    with open_workspace(get_settings().home) as workspace, arrow_connection(WRITER_ROLE) as warehouse:
-        read_match_inputs(workspace, warehouse)
+    home = get_settings().home
+    with open_workspace(home, kept=kept_file(home, model)) as workspace, arrow_connection(WRITER_ROLE) as warehouse:
+        read_changes(workspace, warehouse)
         version = prepare_workspace(workspace, model)
         has_other_versions = _read_scored_states(workspace, warehouse, version)
         find_new_records(workspace)
+        turned = find_turned_keys(workspace)
+        find_dropped_pairs(workspace)
         blocked = score_workspace(workspace, model)
         new_records = count(workspace, "new_records")
-        if new_records or count(workspace, "vanished_records") or has_other_versions:
+        if new_records or turned or count(workspace, "vanished_records") or has_other_versions:
             _store(workspace, warehouse, version, run_id)
         return ScoreResult(
             model_version=version,
-            records=count(workspace, "records"),
+            records=count(workspace, "kept.match_inputs"),
             pairs_blocked=blocked,
             pairs_scored=count(workspace, "scored_pairs"),
             new_records=new_records,
             seconds=time.monotonic() - started,
         )
+
+
+def kept_file(home: Path, model: Model) -> Path:
+    """Where what is known of all records is kept from run to run: another file for all that would make it another.
+
+    It is a copy: without it, or on another machine, the next run makes it anew. Files of other models are deleted.
+    """
+    folder = home / "matching"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_value_limits()} {MATCH_INPUT_COLUMNS}"
+    name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
+    for file in folder.glob("records-*.duckdb*"):
+        if not file.name.startswith(name):
+            file.unlink()
+    return folder / name
+
+
+def read_changes(workspace: duckdb.DuckDBPyConnection, warehouse: Any) -> None:
+    """Make `match_inputs` and `gone_records`: what differs from what is kept, in place of a copy of everything."""
+    _require_match_inputs(warehouse)
+    present = "select source_record_id, match_hash from intermediate.int_match_inputs"
+    _read(workspace, warehouse, "present_records", present)
+    if not find_changed_records(workspace):
+        read_match_inputs(workspace, warehouse)
+        return
+    _send(workspace, warehouse, "changed_records", "from changed_records")
+    columns = ", ".join(MATCH_INPUT_COLUMNS)
+    changed = f"select {columns} from intermediate.int_match_inputs join changed_records using (source_record_id)"
+    _read(workspace, warehouse, "match_inputs", changed)
+    with warehouse.cursor() as cursor:
+        cursor.execute("drop table changed_records")
 
 
 def read_match_inputs(workspace: duckdb.DuckDBPyConnection, warehouse: Any, limit: int | None = None) -> None:
@@ -270,17 +313,25 @@ def read_match_inputs(workspace: duckdb.DuckDBPyConnection, warehouse: Any, limi
         warehouse: ADBC connection.
         limit: at most so many records, those with the smallest hash.
     """
-    with warehouse.cursor() as cursor:
-        cursor.execute("select to_regclass('intermediate.int_match_inputs') is null")
-        if cursor.fetchone()[0]:
-            raise SevenfoldError("There are no customer records to match yet: run the pipeline first (sevenfold run).")
+    _require_match_inputs(warehouse)
     columns = ", ".join(MATCH_INPUT_COLUMNS)
     sample = f' order by match_hash collate "C", source_record_id collate "C" limit {limit:d}' if limit else ""
     _read(workspace, warehouse, "match_inputs", f"select {columns} from intermediate.int_match_inputs{sample}")
 
 
+def _require_match_inputs(warehouse: Any) -> None:
+    with warehouse.cursor() as cursor:
+        cursor.execute("select to_regclass('intermediate.int_match_inputs') is null")
+        if cursor.fetchone()[0]:
+            raise SevenfoldError("There are no customer records to match yet: run the pipeline first (sevenfold run).")
+
+
 def _read_scored_states(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str) -> bool:
-    """Make `scored_states`, what this version has scored; tell whether other versions have scored anything."""
+    """Make `scored_states`, what this version has scored, and `scored_crowded_keys`, the keys that then were crowded.
+
+    Returns:
+        Whether other versions have scored anything.
+    """
     _read(
         workspace,
         warehouse,
@@ -292,6 +343,8 @@ def _read_scored_states(workspace: duckdb.DuckDBPyConnection, warehouse: Any, ve
         "select source_record_id, state from stored_states where model_version = ?",
         [version],
     )
+    crowded = "select rule_number, key from intermediate.match_crowded_keys"
+    _read(workspace, warehouse, "scored_crowded_keys", crowded)
     return count(workspace, "stored_states") > count(workspace, "scored_states")
 
 
@@ -304,15 +357,25 @@ def _read(workspace: duckdb.DuckDBPyConnection, warehouse: Any, table: str, quer
 
 
 def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, run_id: str) -> None:
-    """Replace the pairs of new, changed and vanished records, in one transaction."""
+    """Replace the pairs of new, changed and vanished records, and what turned keys add or drop, in one transaction."""
     touched = (
         "select source_record_id, state from new_records union all select source_record_id, null from vanished_records"
     )
     _send(workspace, warehouse, "touched_records", touched)
+    _send(workspace, warehouse, "dropped_pairs", "from dropped_pairs")
+    _send(
+        workspace,
+        warehouse,
+        "turned_keys",
+        "select rule_number::smallint as rule_number, key, is_crowded from turned_keys",
+    )
     _send(workspace, warehouse, "arriving_pairs", "from scored_pairs")
+    _send(workspace, warehouse, "arriving_demoted_values", "from kept.demoted_values")
     with warehouse.cursor() as cursor:
         for statement, parameters in _store_statements(version, run_id):
             cursor.execute(statement, parameters)
+        for statement in shared_values.STORE_STATEMENTS:
+            cursor.execute(statement)
     warehouse.commit()
 
 
@@ -327,6 +390,27 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
         ("analyze touched_records", None),
         ("delete from intermediate.match_scores where model_version <> $1", (version,)),
         ("delete from intermediate.match_scored_records where model_version <> $1", (version,)),
+        (
+            "insert into intermediate.match_touched_records (source_record_id) "
+            "select source_record_id from touched_records",
+            None,
+        ),
+        (
+            "with dropped as (delete from intermediate.match_scores using dropped_pairs "
+            "where match_scores.left_record_id = dropped_pairs.left_record_id "
+            "and match_scores.right_record_id = dropped_pairs.right_record_id "
+            "returning match_scores.left_record_id, match_scores.right_record_id) "
+            "insert into intermediate.match_touched_records (source_record_id) "
+            "select unnest(array[left_record_id, right_record_id]) from dropped",
+            None,
+        ),
+        (
+            "insert into intermediate.match_touched_records (source_record_id) "
+            "select unnest(array[left_record_id, right_record_id]) from arriving_pairs as pairs "
+            "where not exists (select from touched_records "
+            "where source_record_id in (pairs.left_record_id, pairs.right_record_id))",
+            None,
+        ),
         (
             "delete from intermediate.match_scores using touched_records "
             "where match_scores.left_record_id = touched_records.source_record_id",
@@ -351,9 +435,22 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
             "insert into intermediate.match_scores (model_version, left_record_id, right_record_id, left_hash, "
             "right_hash, match_weight, match_probability, evidence, scored_run_id) "
             "select $1, left_record_id, right_record_id, left_hash, right_hash, match_weight, match_probability, "
-            "evidence::jsonb, $2 from arriving_pairs",
+            "evidence::jsonb, $2 from arriving_pairs "
+            "on conflict do nothing",  # shared a key before they shared the revived one
             (version, run_id),
         ),
+        (
+            "delete from intermediate.match_crowded_keys as stored using turned_keys as turned "
+            "where stored.rule_number = turned.rule_number and stored.key = turned.key",
+            None,
+        ),
+        (
+            "insert into intermediate.match_crowded_keys (rule_number, key) "
+            "select rule_number, key from turned_keys where is_crowded",
+            None,
+        ),
+        ("drop table dropped_pairs", None),
+        ("drop table turned_keys", None),
         ("drop table touched_records", None),
         ("drop table arriving_pairs", None),
     ]

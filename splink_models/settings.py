@@ -10,11 +10,6 @@ the two records. A field that is absent on either side is never evidence, for or
 
 from dataclasses import dataclass
 
-CROWDED_VALUE_LIMIT = 30
-"""A contact value, identifier or address on more records than this says nothing about who they are: it is ignored."""
-
-IDENTIFYING_FIELDS = ("national_identifier", "emails", "phones", "street_address_key")
-
 STORED_PROBABILITY = 0.001
 """Pairs below this are not stored: a thousandfold room below any threshold for rules that look at weak evidence."""
 

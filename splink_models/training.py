@@ -30,9 +30,7 @@ from splink_models.scoring import (
     read_match_inputs,
 )
 from splink_models.settings import (
-    CROWDED_VALUE_LIMIT,
     DERIVED_COLUMNS,
-    IDENTIFYING_FIELDS,
     TERM_KINDS,
     TRAINING_BLOCKS,
     Comparison,
@@ -40,6 +38,7 @@ from splink_models.settings import (
     blocking_rules,
     comparisons,
 )
+from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS
 from splink_models.workspace import block_pairs, build_blocking_keys, count, open_workspace, prepare_records
 
 Settings = dict[str, Any]  # Splink's, as its JSON file has them
@@ -95,7 +94,7 @@ def train(
     Raises:
         ModelError: when there is too little to learn from, or weights are not in order.
     """
-    record_count = prepare_records(connection, DERIVED_COLUMNS, CROWDED_VALUE_LIMIT)
+    record_count = prepare_records(connection, DERIVED_COLUMNS)
     if record_count < 2:
         raise ModelError(f"A model cannot be trained on {record_count} records; load customer records first.")
     # Splink samples rows as they lie and sums as threads come: one order and one thread give one model.
@@ -111,7 +110,6 @@ def train(
         name=name,
         record_count=record_count,
         match_prior=starting_prior,
-        crowded_value_limit=CROWDED_VALUE_LIMIT,
         derived_columns=DERIVED_COLUMNS,
         blocking_rules=blocking_rules(),
         term_columns=tuple(level.term_frequency for _, level in _levels(used) if level.term_frequency),
@@ -180,7 +178,7 @@ def _identified_pairs(connection: duckdb.DuckDBPyConnection) -> int:
     """Pairs that share an identifying value and the first given name: where the estimate of the prior starts."""
     shared = " union all ".join(
         f"select record_number, '{field}' as field, "
-        f"{f'unnest({field})' if field in ('emails', 'phones') else field} as value, given_first from records"
+        f"{f'unnest({field})' if field in LIST_FIELDS else field} as value, given_first from records"
         for field in IDENTIFYING_FIELDS
     )
     ((pairs,),) = connection.execute(f"""

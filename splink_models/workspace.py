@@ -1,8 +1,13 @@
 """Records, blocking keys and candidate pairs, as DuckDB tables.
 
 Everything here is a function of the records alone: whether a run looks at all pairs or only at those of new records,
-a pair exists if and only if its records share a key that is not crowded. What crowding took from a record is part of
-the record's state, so that a key that becomes crowded, or stops being so, makes its records count as changed.
+a pair exists if and only if its records share a key that is not crowded. What is demoted of a record is part of its
+state, so that a value that becomes shared by too many, or stops being so, makes its records count as changed. A key
+that becomes crowded drops the pairs that share no other; one that stops being so is revived, and brings pairs.
+
+What is known of all records is kept from run to run, in the schema `kept`: their inputs, keys and states, and what is
+demoted or crowded. A run takes in the records that changed, and looks again at the values and keys that these carry or
+carried. The first run is the same with everything changed.
 """
 
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
@@ -17,10 +22,17 @@ import duckdb
 
 from infra.server_settings import memory_bytes
 from sevenfold.errors import SevenfoldError
-from splink_models.settings import IDENTIFYING_FIELDS, BlockingRule
+from splink_models.settings import BlockingRule
+from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
 MEMORY_SHARE = 0.5
-LIST_FIELDS = ("emails", "phones")
+KEPT_TABLES = """
+    create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
+        given_name_count bigint, reason_code text);
+    create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key bigint);
+    create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
+    create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
+"""
 
 
 class TooManyPairsError(SevenfoldError):
@@ -28,8 +40,19 @@ class TooManyPairsError(SevenfoldError):
 
 
 @contextmanager
-def open_workspace(home: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an in-memory DuckDB that spills into a folder under home, which is removed at the end."""
+def open_workspace(
+    home: Path, threads: int | None = None, kept: Path | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory DuckDB that spills into a folder under home, which is removed at the end.
+
+    Args:
+        home: where the spill folder is made.
+        threads: of DuckDB; all cores when not given.
+        kept: file of the schema `kept`; without it nothing is kept.
+
+    Raises:
+        SevenfoldError: Another process has the file open.
+    """
     spill_parent = home / "spill"
     spill_parent.mkdir(parents=True, exist_ok=True)
     memory = int(memory_bytes() * MEMORY_SHARE)
@@ -38,18 +61,121 @@ def open_workspace(home: Path, threads: int | None = None) -> Iterator[duckdb.Du
         connection.execute("set temp_directory = ?", [spill])
         connection.execute("set threads = ?", [threads or os.cpu_count() or 1])
         connection.execute("set preserve_insertion_order = false")
+        _attach_kept(connection, kept)
+        connection.execute("create table gone_records (source_record_id text)")
+        connection.execute("create table scored_crowded_keys (rule_number utinyint, key bigint)")
+        connection.execute("create table turned_keys (rule_number utinyint, key bigint, is_crowded boolean)")
         yield connection
 
 
-def prepare_records(
-    connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str], crowded_value_limit: int
-) -> int:
-    """Make `records` from `match_inputs`: numbered in order of their id, crowded values blanked, columns derived.
+def _attach_kept(connection: duckdb.DuckDBPyConnection, file: Path | None) -> None:
+    """Attach what was kept; a file that is damaged, or that a run left half way, is made anew."""
+    if file is None:
+        connection.execute("attach ':memory:' as kept")
+    elif not _attach_whole(connection, file):
+        for path in (file, file.with_name(f"{file.name}.wal")):
+            path.unlink(missing_ok=True)
+        connection.execute(f"attach '{file}' as kept")
+    connection.execute(KEPT_TABLES)
+
+
+def _attach_whole(connection: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    try:
+        connection.execute(f"attach '{file}' as kept")
+    except duckdb.Error as error:
+        if "lock" in str(error):
+            raise SevenfoldError(f"Another process works with {file}. Wait for it to end, and run again.") from None
+        return False
+    if not _is_kept(connection, "is_whole"):
+        connection.execute("detach kept")
+        return False
+    return True
+
+
+def _is_kept(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    query = "select 1 from duckdb_tables() where database_name = 'kept' and table_name = ?"
+    return bool(connection.execute(query, [table]).fetchall())
+
+
+def find_changed_records(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Make `changed_records` and `gone_records`: how the table `present_records` differs from what is kept.
 
     Returns:
-        The number of records.
+        Whether anything is kept.
     """
-    _find_crowded_values(connection, crowded_value_limit)
+    if not (_is_kept(connection, "match_inputs") and count(connection, "kept.match_inputs")):
+        return False
+    connection.execute("""
+        create or replace table changed_records as
+        select source_record_id from present_records anti join kept.match_inputs using (source_record_id, match_hash)
+    """)
+    connection.execute("""
+        create or replace table gone_records as
+        select source_record_id from kept.match_inputs anti join present_records using (source_record_id)
+    """)
+    return True
+
+
+def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
+    """Take in `match_inputs`, the new and changed, without `gone_records`: make `records` of all whose keys may differ.
+
+    Records are numbered in order of their id as they come; demoted values are blanked and columns derived.
+
+    Returns:
+        The number of all records, those that did not change included.
+    """
+    connection.execute("drop table if exists kept.is_whole")
+    connection.execute("""
+        create table if not exists kept.match_inputs as
+        select 0::integer as record_number, * from match_inputs where false
+    """)
+    is_first = count(connection, "kept.match_inputs") == 0
+    _replace_inputs(connection)
+    update_demoted_values(connection, is_first)
+    connection.execute(
+        f"create or replace table records as {_records_query(connection, 'stale_records', derived_columns)}"
+    )
+    return count(connection, "kept.match_inputs")
+
+
+def _replace_inputs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `outdated_inputs`, what was kept of the records, and `stale_records`, the numbers that they have now."""
+    connection.execute("""
+        create or replace table outdated_inputs as
+        from kept.match_inputs
+        semi join (select source_record_id from match_inputs union all from gone_records) using (source_record_id)
+    """)
+    connection.execute("""
+        insert into kept.match_inputs by name
+        with last_given as (select coalesce(max(record_number), 0) as record_number from kept.match_inputs)
+        select
+            *, ((select record_number from last_given)
+                + row_number() over (order by source_record_id))::integer as record_number
+        from match_inputs
+    """)
+    connection.execute(
+        "delete from kept.match_inputs where record_number in (select record_number from outdated_inputs)"
+    )
+    connection.execute("""
+        create or replace table stale_records as
+        select record_number from kept.match_inputs semi join match_inputs using (source_record_id)
+    """)
+
+
+def add_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> None:
+    """Add to `records` those that `blocked_pairs` names and that are missing."""
+    connection.execute("""
+        create or replace table missing_records as
+        select distinct record_number
+        from (select unnest([join_key_l, join_key_r]) as record_number from blocked_pairs)
+        anti join records using (record_number)
+    """)
+    connection.execute(f"insert into records {_records_query(connection, 'missing_records', derived_columns)}")
+
+
+def _records_query(connection: duckdb.DuckDBPyConnection, wanted: str, derived_columns: Mapping[str, str]) -> str:
+    """What gives some records of those that are kept, demoted values blanked and columns derived."""
+    list_demoted_values(connection, wanted)
     blanked = ", ".join(
         f"nullif(list_filter(list_distinct({field}), "
         f"lambda v: not list_contains(coalesce(crowded_{field}, []), v)), []) as {field}"
@@ -58,90 +184,141 @@ def prepare_records(
         for field in IDENTIFYING_FIELDS
     )
     derived = ", ".join(f"{expression} as {name}" for name, expression in derived_columns.items())
-    connection.execute(f"""
-        create or replace table records as
-        with uncrowded as (
-            select match_inputs.* replace ({blanked})
-            from match_inputs left join crowded_values using (source_record_id)
+    return f"""
+        with wanted as (from kept.match_inputs semi join {wanted} using (record_number)),
+        uncrowded as (
+            select wanted.* replace ({blanked}) from wanted left join crowded_values using (record_number)
         ),
         sorted as (
             select
                 * replace (list_sort(emails) as emails, list_sort(phones) as phones, emails[1] as email,
-                    phones[1] as phone),
-                (row_number() over (order by source_record_id))::integer as record_number
+                    phones[1] as phone)
             from uncrowded
         )
         select *, {derived} from sorted
-    """)
-    return count(connection, "records")
-
-
-def _find_crowded_values(connection: duckdb.DuckDBPyConnection, limit: int) -> None:
-    """Make `crowded_values`: the records that carry a value too many share, with those values per field."""
-    values = " union all ".join(
-        f"select source_record_id, '{field}' as field, "
-        f"{f'unnest(list_distinct({field}))' if field in LIST_FIELDS else field} as value from match_inputs"
-        for field in IDENTIFYING_FIELDS
-    )
-    per_field = ", ".join(
-        f"list(value order by value) filter (where field = '{field}') as crowded_{field}"
-        for field in IDENTIFYING_FIELDS
-    )
-    connection.execute(f"""
-        create or replace table crowded_values as
-        with carried as (from ({values}) where value is not null),
-        crowded as (select field, value from carried group by all having count(*) > {limit:d})
-        select source_record_id, {per_field} from carried semi join crowded using (field, value) group by all
-    """)
+    """
 
 
 def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...]) -> None:
-    """Make `blocking_keys` (record_number, rule_number, key), without crowded keys, and `record_states`.
+    """Bring keys, crowded keys and states up to date with `records`, and with those that are gone.
 
-    Keys are 64-bit hashes: should two collide, a pair more is scored.
+    Keys are 63-bit hashes, which PostgreSQL's integers hold: should two collide, a pair more is scored.
     """
+    is_first = count(connection, "kept.blocking_keys") == 0
     keys = " union all ".join(
         f"select record_number, {number}::utinyint as rule_number, unnest(list_distinct({rule.keys_sql})) as text"
         " from records"
         for number, rule in enumerate(rules)
     )
-    limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
     connection.execute(f"""
-        create or replace table all_blocking_keys as
-        select record_number, rule_number, hash(text) as key from ({keys}) where text is not null
-    """)
-    connection.execute(f"""
-        create or replace table crowded_keys as
-        select rule_number, key from all_blocking_keys
-        join (values {limits}) as limits (rule_number, key_limit) using (rule_number)
-        group by rule_number, key, key_limit having count(*) > key_limit
+        create or replace table arriving_keys as
+        select record_number, rule_number, (hash(text) >> 1)::bigint as key from ({keys}) where text is not null
     """)
     connection.execute("""
-        create or replace table blocking_keys as
-        from all_blocking_keys anti join crowded_keys using (rule_number, key)
+        create or replace table replaced_records as
+        select record_number from stale_records union select record_number from outdated_inputs
     """)
-    _describe_states(connection)
-
-
-def _describe_states(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `record_states`: what decides a record's pairs, its inputs and what crowding took from it, as one text."""
-    crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
-    connection.execute(f"""
-        create or replace table record_states as
-        with crowded as (
-            select source_record_id, {crowded_fields} as taken from crowded_values
-            union all
-            select source_record_id, string_agg(rule_number || ':' || key, ' ' order by rule_number, key) as taken
-            from all_blocking_keys semi join crowded_keys using (rule_number, key) join records using (record_number)
-            group by all
-        ),
-        taken as (
-            select source_record_id, md5(string_agg(taken, '/' order by taken)) as digest from crowded group by all
+    if not is_first:
+        connection.execute("""
+            create or replace table touched_keys as
+            select rule_number, key from arriving_keys
+            union
+            select rule_number, key from kept.blocking_keys semi join replaced_records using (record_number)
+        """)
+        connection.execute(
+            "delete from kept.blocking_keys where record_number in (select record_number from replaced_records)"
         )
-        select record_number, source_record_id, match_hash, concat_ws(':', match_hash, left(digest, 8)) as state
-        from records left join taken using (source_record_id)
+    connection.execute("insert into kept.blocking_keys from arriving_keys; drop table arriving_keys")
+    _update_crowded_keys(connection, rules, is_first)
+    _update_states(connection)
+    connection.execute("create table if not exists kept.is_whole as select true as is_whole")
+
+
+def _update_crowded_keys(
+    connection: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...], is_first: bool
+) -> None:
+    """Count the touched keys again, and bring `kept.crowded_keys` up to date."""
+    limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
+    touched = "" if is_first else "semi join touched_keys using (rule_number, key)"
+    connection.execute(f"""
+        create or replace table judged_keys as
+        with counted as (
+            select rule_number, key, count(*) as carriers from kept.blocking_keys {touched} group by all
+        )
+        select rule_number, key from counted
+        join (values {limits}) as limits (rule_number, key_limit) using (rule_number)
+        where carriers > key_limit
     """)
-    connection.execute("drop table all_blocking_keys; drop table crowded_values")
+    outdated = "" if is_first else "where (rule_number, key) in (select (rule_number, key) from touched_keys)"
+    connection.execute(f"delete from kept.crowded_keys {outdated}")
+    connection.execute("insert into kept.crowded_keys from judged_keys")
+
+
+def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring `kept.record_states` up to date: hash of a record's inputs, and a digest of what of them is demoted."""
+    list_demoted_values(connection, "stale_records")
+    crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
+    connection.execute("""
+        delete from kept.record_states where record_number in (select record_number from replaced_records)
+    """)
+    connection.execute(f"""
+        insert into kept.record_states
+        with taken as (select record_number, md5({crowded_fields}) as digest from crowded_values)
+        select record_number, source_record_id, concat_ws(':', match_hash, left(digest, 8)) as state
+        from kept.match_inputs semi join stale_records using (record_number) left join taken using (record_number)
+    """)
+
+
+def find_turned_keys(connection: duckdb.DuckDBPyConnection) -> int:
+    """Make `turned_keys`: keys that are crowded and are not in `scored_crowded_keys`, or the other way round.
+
+    Returns:
+        Their number.
+    """
+    connection.execute("""
+        create or replace table turned_keys as
+        select rule_number, key, true as is_crowded
+        from kept.crowded_keys anti join scored_crowded_keys using (rule_number, key)
+        union all
+        select rule_number, key, false as is_crowded
+        from scored_crowded_keys anti join kept.crowded_keys using (rule_number, key)
+    """)
+    return count(connection, "turned_keys")
+
+
+def find_dropped_pairs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `dropped_pairs` (left_record_id, right_record_id): of old records that shared a key and now share none."""
+    connection.execute("""
+        create or replace table dropped_pairs as
+        with carriers as (
+            from kept.blocking_keys
+            semi join (from turned_keys where is_crowded) as crowded using (rule_number, key)
+            anti join new_records using (record_number)
+        ),
+        candidates as (
+            select distinct one.record_number as one, other.record_number as other
+            from carriers as one join carriers as other using (rule_number, key)
+            where one.record_number < other.record_number
+        ),
+        keys as (
+            from kept.blocking_keys
+            semi join carriers using (record_number) anti join kept.crowded_keys using (rule_number, key)
+        ),
+        kept_pairs as (
+            select distinct candidates.one, candidates.other
+            from candidates
+            join keys as one on one.record_number = candidates.one
+            join keys as other
+                on other.record_number = candidates.other
+                and other.rule_number = one.rule_number and other.key = one.key
+        )
+        select
+            least(one.source_record_id, other.source_record_id) as left_record_id,
+            greatest(one.source_record_id, other.source_record_id) as right_record_id
+        from candidates anti join kept_pairs using (one, other)
+        join kept.record_states as one on one.record_number = candidates.one
+        join kept.record_states as other on other.record_number = candidates.other
+    """)
 
 
 def block_pairs(
@@ -150,7 +327,9 @@ def block_pairs(
     pairs_per_record_limit: float,
     minimum_limit: int,
 ) -> int:
-    """Make `blocked_pairs` (join_key_l < join_key_r, match_key) of the records in `new_records` with all records.
+    """Make `blocked_pairs` (join_key_l, join_key_r, match_key): `new_records` with all, and who shares a revived key.
+
+    The left one of a pair is that whose id sorts first. A revived key is one of `turned_keys` that is not crowded now.
 
     Returns:
         The number of distinct pairs.
@@ -158,24 +337,42 @@ def block_pairs(
     Raises:
         TooManyPairsError: when the rules together would make more than the limit; names the largest rule.
     """
+    connection.execute("""
+        create or replace table shared_keys as
+        with keys_of_new as (
+            select distinct rule_number, key
+            from kept.blocking_keys semi join new_records using (record_number)
+            anti join kept.crowded_keys using (rule_number, key)
+        ),
+        revived as (select rule_number, key, true as is_revived from turned_keys where not is_crowded),
+        wanted as (select rule_number, key from keys_of_new union select rule_number, key from revived),
+        shared as (from kept.blocking_keys semi join wanted using (rule_number, key))
+        select shared.*, new_records.record_number is not null as is_new, coalesce(is_revived, false) as is_revived
+        from shared left join new_records using (record_number) left join revived using (rule_number, key)
+    """)
     _refuse_too_many_pairs(connection, rules, pairs_per_record_limit, minimum_limit)
     connection.execute("""
         create or replace table blocked_pairs as
-        with new_keys as (from blocking_keys semi join new_records using (record_number)),
-        marked_keys as (
-            select blocking_keys.*, new_records.record_number is not null as is_new
-            from blocking_keys left join new_records using (record_number)
-            semi join (select distinct rule_number, key from new_keys) using (rule_number, key)
+        with pairs as (
+            select
+                one.record_number as one,
+                other.record_number as other,
+                min(rule_number)::varchar as match_key
+            from shared_keys as one join shared_keys as other using (rule_number, key)
+            where (one.is_new or one.is_revived)
+                and (one.record_number < other.record_number
+                    or (one.is_new and not other.is_new and one.record_number > other.record_number))
+            group by all
         )
         select
-            least(new_keys.record_number, other.record_number) as join_key_l,
-            greatest(new_keys.record_number, other.record_number) as join_key_r,
-            min(rule_number)::varchar as match_key
-        from new_keys join marked_keys as other using (rule_number, key)
-        where new_keys.record_number < other.record_number
-            or (not other.is_new and new_keys.record_number > other.record_number)
-        group by all
+            case when one.source_record_id < other.source_record_id then pairs.one else pairs.other end as join_key_l,
+            case when one.source_record_id < other.source_record_id then pairs.other else pairs.one end as join_key_r,
+            match_key
+        from pairs
+        join kept.record_states as one on one.record_number = pairs.one
+        join kept.record_states as other on other.record_number = pairs.other
     """)
+    connection.execute("drop table shared_keys")
     return count(connection, "blocked_pairs")
 
 
@@ -188,9 +385,8 @@ def _refuse_too_many_pairs(
     counted = dict(
         connection.execute("""
             with groups as (
-                select rule_number, count(*) as size, count(new_records.record_number) as new_size
-                from blocking_keys left join new_records using (record_number)
-                group by rule_number, key
+                select rule_number, count(*) as size, count(*) filter (where is_new) as new_size
+                from shared_keys group by rule_number, key
             )
             select rule_number, sum(new_size * (size - new_size) + new_size * (new_size - 1) // 2)::bigint
             from groups group by all

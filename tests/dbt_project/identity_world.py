@@ -22,19 +22,22 @@ FIRST_DAY = dt.date(2026, 1, 1)
 REMEMBERED = (
     "mdm.identity_ledger_customers, mdm.identity_ledger_members, mdm.identity_ledger_events, mdm.match_judgements, "
     "mdm.identity_ledger_member_history, mdm.identity_ledger_runs, ops.pipeline_runs, intermediate.match_scores, "
-    "intermediate.match_components, intermediate.match_scored_records, ops.model_approvals, intermediate.int_customer_records_standardised"
+    "intermediate.match_components, intermediate.match_scored_records, ops.model_approvals, quality.match_metrics, intermediate.match_demoted_values, intermediate.int_customer_records_standardised"
 )
 DECISIONS = ("int_match_inputs", "int_match_judgements", "int_match_decisions")
 IDENTITY = (
     "int_component_namesakes",
+    "int_groups_to_review",
     "int_customer_assignments",
     "ledger_customers_proposed",
     "ledger_members_proposed",
     "ledger_event_evidence",
     "ledger_events_proposed",
     "ledger_run_proposed",
+    "match_metrics_proposed",
     "map_customer_ids",
     "match_review_queue",
+    "demoted_values",
 )
 
 
@@ -51,7 +54,7 @@ class World:
         self.manifest = read_manifest()
         with connect() as connection:
             connection.execute(f"truncate {REMEMBERED} restart identity".encode())
-            connection.execute("drop table if exists restricted.match_review_queue, marts.map_customer_ids")
+            connection.execute("drop table if exists restricted.match_review_queue, restricted.demoted_values, marts.map_customer_ids")
 
     def add(self, *record_ids: str, **fields: object) -> None:
         """Let sources hold these records."""
@@ -120,6 +123,10 @@ class World:
         """Let a person say so."""
         record_judgements([Judgement((first, second), code, "seen on paper", "ana")])
 
+    def prepare(self) -> None:
+        """Let the matching see what the sources hold now."""
+        self._build(("int_match_inputs",))
+
     def run(self) -> dict[str, str]:
         """Decide, resolve, propose and publish, one day after the last run; gives each record's customer."""
         number = next(self.run_numbers)
@@ -134,7 +141,7 @@ class World:
                 "select %s, source_record_id, match_hash from intermediate.int_match_inputs",
                 (self.model_version,),
             )
-        resolve_components()
+        resolve_components(everything=True)
         self._build(IDENTITY)
         tables = [table for table in publication.published_tables(self.manifest) if table.name in IDENTITY]
         publication.publish(run, tables, with_ledger=True)

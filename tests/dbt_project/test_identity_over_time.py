@@ -11,8 +11,10 @@ from sevenfold.dbt import dbt
 from sevenfold.identity import Correction, IdentityError
 from sevenfold.model_approval import ModelApprovalError
 from sevenfold.publication import PublicationError
+from splink_models import score_records
 from tests.conftest import fresh_warehouse
 from tests.dbt_project.identity_world import World
+from tests.splink_models.people import people
 
 A, B, C, D, E = (f"C000000000{number}" for number in range(1, 6))
 WHY = Correction("seen on paper", "ana")
@@ -311,3 +313,65 @@ def test_a_record_without_the_mandatory_names_belongs_to_the_customer_it_fits_an
     assert world.run() == {}, "nobody is left who says who the customer is"
     world.add("crm:1")
     assert world.run() == {"crm:1": A, "web:3": A, "web:4": A}, "the judgement holds, the score is gone"
+
+
+def scored_as_it_is(world: World) -> dict[str, str]:
+    """Let the shipped model score the records instead of the story."""
+    world.prepare()
+    score_records("story")
+    return world.run()
+
+
+def test_shared_phones_join_nobody_by_themselves(world: World) -> None:
+    """A till's phone, a company's switchboard, and a family's mobile that parents and children of one roof give."""
+    till, switchboard, mobile = "+525555000000", "+525555000001", "+525512345678"
+    strangers, _ = people(80, seed=3, records_per_person=(1,))
+    for number, stranger in enumerate(strangers):
+        known = {name: stranger[name] for name in ("first_name_key", "first_last_name_key")}
+        phone = till if number < 40 else switchboard
+        world.add(f"shop:{number}", phone=phone, birth_date_for_matching=stranger["birth_date"], **known)
+    family = {
+        **{"phone": mobile, "email": None, "first_last_name_key": "QUINTANAR", "second_last_name_key": "ZAMBRANO"},
+        **{"street_address_key": "CALLE LUNA 7", "postal_code": "06700"},
+    }
+    for number, name in enumerate(("ROSA", "MARIA ELENA", "MARIA GUADALUPE")):
+        born = f"{1960 + 9 * number}-0{number + 1}-07"
+        world.add(f"home:{number}", first_name_key=name, birth_date_for_matching=born, **family)
+    world.add("home:3", first_name_key=None, birth_date_for_matching=None, **family)
+    customers = scored_as_it_is(world)
+    assert len(customers) == len(set(customers.values())) == 84
+    assert world.read("select value_kind_code, shared_value, record_count from restricted.demoted_values order by 2") == [
+        ("phone", till, 40),
+        ("phone", switchboard, 40),
+    ]
+    # It stays evidence: who gives the family's mobile again is found.
+    world.add("web:1", first_name_key="ROSA", birth_date_for_matching=None, **family)
+    assert scored_as_it_is(world)["web:1"] == customers["home:0"]
+
+
+def test_a_customer_that_hangs_on_a_weak_pair_waits_and_a_word_settles_it(world: World) -> None:
+    world.add("crm:1", "pos:2", "pos:3")
+    world.score("crm:1", "pos:2", 0.6)
+    world.score("pos:2", "pos:3", 0.99)
+    assert set(world.run().values()) == {A}, "it stays as it is"
+    assert world.waiting() == [("crm:1", "pos:2", "weak_link")]
+    world.judge("crm:1", "pos:2", "same")
+    assert set(world.run().values()) == {A}
+    assert world.waiting() == []
+    world.judge("crm:1", "pos:2", "not_same")
+    assert len(set(world.run().values())) == 2
+
+
+def test_every_published_run_leaves_its_figures_and_none_is_changed(world: World) -> None:
+    figures = "select run_id, metric_code, metric_value from marts.fct_match_metrics where bucket_code in ('all', '2')"
+    world.add("crm:1", "pos:2")
+    world.score("crm:1", "pos:2", 0.99)
+    world.run()
+    first = set(world.read(figures))
+    assert ("run 1", "matched_record_share", 1.0) in first
+    assert ("run 1", "group_size", 1.0) in first
+    world.add("web:3")
+    world.run()
+    both = set(world.read(figures))
+    assert first < both
+    assert ("run 2", "group_size", 0.5) in both

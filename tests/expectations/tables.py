@@ -65,6 +65,13 @@ STATES = """
         ('A', true, true, true, true), ('B', true, true, false, true), ('C', true, false, true, true),
         ('D', false, true, true, true), ('X', false, false, true, true), ('Y', false, true, false, true),
         ('Z', true, false, false, true), ('unplaced', false, false, false, false);
+    create table rules.match_metrics as
+    select metric_code, metric_code || ' label' as label, 'what it is' as description, is_histogram
+    from (values
+        ('joined_pair_share', false), ('waiting_pair_share', false), ('guarded_pair_share', false),
+        ('matched_record_share', false), ('namesake_share', false), ('same_name_share', false), ('match_weight', true),
+        ('group_size', true)
+    ) as metrics (metric_code, is_histogram);
 """
 
 CANDIDATE = """
@@ -84,6 +91,15 @@ CANDIDATE = """
     create table candidate.fct_strategy_needs as
     select party_id, state_code, 'A+B' as strategy_set_codes from candidate.dim_parties;
     create table candidate.fct_source_coverage as select 'point_of_sale' as source_code, 200 as record_count;
+    create table candidate.match_metrics_proposed (
+        model_version text, metric_code text, bucket_code text, bucket_rank smallint, metric_value double precision
+    );
+    insert into candidate.match_metrics_proposed values
+        ('m_1-abc-10', 'joined_pair_share', 'all', 0, 0.5), ('m_1-abc-10', 'namesake_share', 'all', 0, 0.01),
+        ('m_1-abc-10', 'match_weight', '0 to 5', 0, 0.3), ('m_1-abc-10', 'match_weight', '5 to 10', 5, 0.7),
+        ('m_1-abc-10', 'group_size', '1', 1, 0.6), ('m_1-abc-10', 'group_size', '2', 2, 0.4);
+    insert into intermediate.match_components (source_record_id, component_id)
+    select 'r' || n, 'r' || n from generate_series(1, 600) as n;
     create table quality.reconciliation as
     select
         'raw_point_of_sale_customer_records' as check_code, 'raw rows' as left_label, 200 as left_count,
@@ -171,6 +187,18 @@ MARTS = f"""
     create table intermediate.int_match_decisions as
     select 'join' as decision_code, null as guard_code from generate_series(1, 30)
     union all select 'review', 'household_only' from generate_series(1, 4);
+    insert into quality.match_metrics
+        (run_id, as_of_date, metric_code, bucket_code, bucket_rank, metric_value, recorded_at)
+    values
+        ('earlier', '2026-04-01', 'namesake_share', 'all', 0, 0.019, '2026-04-01 03:00+00'),
+        ('{RUN}', '2026-07-01', 'namesake_share', 'all', 0, 0.021, '2026-07-01 03:00+00');
+    create table marts.fct_namesake_resolutions as
+    select
+        'P' || n as party_id, 'birth_date' as attribute_code, 'joins_or_separates' as resolution_code, 1 as rival_count
+    from generate_series(1, 3) as n;
+    create table marts.fct_demoted_values as
+    select 'phone' as value_kind_code, 'too_many_given_names' as reason_code, 2 as value_count, 55 as carrier_count,
+        40 as largest_record_count, 31 as largest_given_name_count;
     insert into ops.run_stages values ('{RUN}', 'extract', '2026-07-01 02:00+00', 12.5, 40000),
         ('{RUN}', 'match', '2026-07-01 02:01+00', 31.25, null);
     update ops.pipeline_runs set status_code = 'published', ended_at = started_at + interval '3 minutes',

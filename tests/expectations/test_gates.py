@@ -363,6 +363,58 @@ def test_a_run_of_a_past_date_is_not_compared_with_what_came_after_it(filled: st
     assert run_gate("marts", RUN).failed_critical == 0
 
 
+EARLIER_METRICS = """
+    insert into quality.match_metrics
+        (run_id, as_of_date, model_version, metric_code, bucket_code, bucket_rank, metric_value)
+    select 'earlier ' || n, date '2026-03-01' + n, 'm_1-abc-9', metric_code, bucket_code, bucket_rank, metric_value
+    from candidate.match_metrics_proposed cross join generate_series(1, 7) as n
+"""
+
+
+def test_matching_that_drifts_is_a_finding_and_stops_nothing(filled: str) -> None:
+    execute(filled, EARLIER_METRICS)
+    assert run_gate("marts", RUN).failed_warning == 0
+    execute(
+        filled,
+        "update candidate.match_metrics_proposed set metric_value = 0.56 where metric_code = 'joined_pair_share'",
+        # 11 % of the pairs lie elsewhere, and 5 % of the groups, which may be.
+        "update candidate.match_metrics_proposed set metric_value = 0.59 where bucket_code = '5 to 10'",
+        "update candidate.match_metrics_proposed set metric_value = 0.41 where bucket_code = '0 to 5'",
+        "update candidate.match_metrics_proposed set bucket_code = '3', metric_value = 0.049 where bucket_code = '2'",
+        "insert into candidate.match_metrics_proposed values ('m_1-abc-10', 'group_size', '2', 2, 0.351)",
+    )
+    result = run_gate("marts", RUN)
+    assert (result.failed_critical, result.failed_warning, result.errors) == (0, 2, 0)
+    found = {control: status for control, status in statuses(filled).items() if "DRIFT" in control}
+    assert found == {
+        "MARTS-DRIFT-MATCH-RATES": "failed",
+        "MARTS-DRIFT-MATCH-WEIGHTS": "failed",
+        "MARTS-DRIFT-GROUP-SIZES": "passed",
+        "MARTS-DRIFT-NAMESAKES": "passed",
+    }
+    said = "select distinct observed_value from quality.control_results where control_id = 'MARTS-DRIFT-NAMESAKES'"
+    assert rows(filled, said) == [("0; compared with 5 runs",)]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("update quality.match_metrics set model_version = 'm_1-def-10'", "no run of this matching model"),
+        ("delete from intermediate.match_components where source_record_id > 'r2'", "a comparison would tell chance"),
+    ],
+)
+def test_matching_is_not_compared_with_another_model_or_on_a_handful_of_records(
+    filled: str, change: str, why: str
+) -> None:
+    execute(
+        filled, EARLIER_METRICS, "update candidate.match_metrics_proposed set metric_value = metric_value / 2", change
+    )
+    assert run_gate("marts", RUN).failed_warning == 0
+    said = "select distinct observed_value from quality.control_results where control_id like 'MARTS-DRIFT-%'"
+    ((observed,),) = rows(filled, said)
+    assert why in str(observed)
+
+
 def test_no_value_of_a_row_reaches_results_messages_or_logs(filled: str, caplog: pytest.LogCaptureFixture) -> None:
     execute(
         filled,

@@ -82,12 +82,15 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
     assert {section["id"] for section in page.all("section")} == SECTIONS
     for words in (
         "The run was published for 1 July 2026: 123,456 rows",
-        "39 of 39 controls passed",
+        "43 of 43 controls passed",
         "1 of 1 control totals balance",
         "31.4 % of all placed parties are in state A, from 16.5 % on 1 April 2025",
         "levels off at 33.5 % (95 % interval 30.3 % to 36.7 %)",
         "with changes that are in no commit",
         "too few points",
+        "cannot be told apart, is 2.1 %, after 1.9 % in the run before",
+        "birth date joins or separates 3",
+        "phone too many given names 2 55 40 31",
         "household only",
         "Python",
     ):
@@ -142,7 +145,7 @@ def test_all_figures_are_beside_the_page_as_json(published: str) -> None:
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert figures["run"]["run_id"] == RUN
     assert [stage["seconds"] for stage in figures["stages"]] == [12.5, 31.25]
-    assert len(figures["controls"]) == 39
+    assert len(figures["controls"]) == 43
     assert len(figures["state_shares"]) == 84
     assert figures["unread"] == {}
     assert sorted(path.name for path in folder.iterdir()) == ["figures.json", "index.html"]

@@ -10,7 +10,7 @@ from expectations import GateFailed, run_gate, thresholds
 from sevenfold.settings import REPOSITORY
 from tests.expectations.tables import PIPELINE, RUN, execute
 
-UNITS = {"share", "ratio", "rows"}
+UNITS = {"share", "ratio", "rows", "runs"}
 
 
 def seed_rows() -> list[dict[str, str]]:

@@ -41,6 +41,10 @@ LEDGER_PROPOSALS = """
         0 as moved_record_count, 2 as new_record_count, 0 as released_record_count, 1 as customer_count,
         1 as created_customer_count, 0 as merged_customer_count, 0 as split_customer_count,
         0 as restored_customer_count, 0 as retired_customer_count;
+    create table candidate.match_metrics_proposed as
+    select
+        'm1'::text as model_version, 'namesake_share' as metric_code, 'all' as bucket_code, 0::smallint as bucket_rank,
+        0.25::double precision as metric_value;
     create table candidate.contact_ledger_proposed as select 'email:x'::text as contact_key, 'k1'::text as contact_id;
 """
 

@@ -21,9 +21,14 @@ def pairs_of(edges: list[Edge]) -> Pairs:
     return Pairs(np.array(left, np.int64), np.array(right, np.int64), np.array(weight, np.float64))
 
 
+def kept_apart(pairs: set[tuple[int, int]]) -> Pairs:
+    """Pairs that must not end in one group."""
+    return pairs_of([(left, right, 0.0) for left, right in pairs])
+
+
 def groups(records: int, edges: list[Edge], apart: set[tuple[int, int]] | None = None) -> list[list[int]]:
     """The groups, each with its members in order."""
-    labels = resolve(records, pairs_of(edges), apart or set(), RESOLUTION)
+    labels = resolve(records, pairs_of(edges), kept_apart(apart or set()), RESOLUTION)
     members: dict[int, list[int]] = {}
     for record, label in enumerate(labels):
         members.setdefault(int(label), []).append(record)
@@ -103,10 +108,12 @@ def test_kept_apart_always_holds(edges: list[Edge], apart: set[tuple[int, int]])
 
 def test_the_weakest_link_is_the_pair_a_group_hangs_on() -> None:
     pairs = pairs_of([(0, 1, 0.9), (1, 2, 0.7), (0, 2, 0.6), (3, 4, 0.8)])
-    labels = resolve(6, pairs, set(), RESOLUTION)
+    labels = resolve(6, pairs, kept_apart(set()), RESOLUTION)
     weakest = weakest_links(labels, pairs)
     assert weakest[:5].tolist() == [0.7, 0.7, 0.7, 0.8, 0.8]
     assert math.isnan(weakest[5])
     assert densities(labels, pairs).tolist() == pytest.approx([1.0] * 6)
     chain = pairs_of([(0, 1, 0.9), (1, 2, 0.9)])
-    assert densities(resolve(3, chain, set(), RESOLUTION), chain).tolist() == pytest.approx([2 / 3] * 3, abs=1e-6)
+    assert densities(resolve(3, chain, kept_apart(set()), RESOLUTION), chain).tolist() == pytest.approx(
+        [2 / 3] * 3, abs=1e-6
+    )

@@ -1,12 +1,16 @@
 """The step as a run takes it: only what changed is scored, and the tables end as a full scoring would leave them."""
 
 import random
+import shutil
 from typing import Any
 
+import duckdb
 import pytest
 
+from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 from splink_models import resolve_components, score_records, scoring
+from splink_models.limits import shared_value_limits
 from tests.splink_models.conftest import LoadRecords
 from tests.splink_models.people import Record, people, record
 
@@ -16,6 +20,9 @@ STORED = """
     from intermediate.match_scores order by left_record_id collate "C", right_record_id collate "C"
 """
 SAME_EMAIL = "select 1 from intermediate.match_scores where (evidence ->> 'email')::float > 10"
+SAME_PHONE = "select 1 from intermediate.match_scores where (evidence ->> 'phone')::float > 10"
+DEMOTED = "select * from intermediate.match_demoted_values order by value_kind_code, shared_value"
+CROWDED = "select * from intermediate.match_crowded_keys order by rule_number, key"
 STATES = 'select * from intermediate.match_scored_records order by source_record_id collate "C"'
 
 
@@ -26,14 +33,18 @@ def stored(query: str = STORED) -> list[tuple[Any, ...]]:
 
 def forget_all() -> None:
     with connect("transformer") as connection:
-        connection.execute("truncate intermediate.match_scores, intermediate.match_scored_records")
+        connection.execute(
+            "truncate intermediate.match_scores, intermediate.match_scored_records, intermediate.match_demoted_values, "
+            "intermediate.match_crowded_keys"
+        )
+    shutil.rmtree(get_settings().home / "matching")
 
 
 def assert_equal_to_a_full_scoring() -> None:
-    incremental = stored(), stored(STATES)
+    incremental = stored(), stored(STATES), stored(DEMOTED), stored(CROWDED)
     forget_all()
     score_records("full")
-    assert (stored(), stored(STATES)) == incremental
+    assert (stored(), stored(STATES), stored(DEMOTED), stored(CROWDED)) == incremental
 
 
 def test_a_second_run_without_changes_writes_nothing(load_records: LoadRecords) -> None:
@@ -68,6 +79,13 @@ def test_only_what_changed_is_scored(load_records: LoadRecords) -> None:
 def test_any_history_ends_as_a_full_scoring(seed: int, load_records: LoadRecords) -> None:
     chance = random.Random(seed)
     everyone, _ = people(160, seed)
+    # Some share a phone that is a family's, a till's or somebody's own, depending on who is there.
+    everyone = [
+        record(row["source_record_id"], **values_of(row) | {"phones": [f"+5255000000{number % 7:02d}"]})
+        if number % 6 == 0
+        else row
+        for number, row in enumerate(everyone)
+    ]
     held = {row["source_record_id"]: row for row in chance.sample(everyone, 200)}
     load_records(held.values())
     score_records("first")
@@ -86,31 +104,83 @@ def test_any_history_ends_as_a_full_scoring(seed: int, load_records: LoadRecords
 
 def changed(chance: random.Random, row: Record) -> Record:
     """The same record with another value in one field."""
-    fields = {
-        name: value for name, value in row.items() if name not in {"source_record_id", "match_hash", "source_code"}
-    }
-    return record(row["source_record_id"], **fields | {"street_address_key": f"CALLE NUEVA {chance.randrange(9)}"})
+    street = {"street_address_key": f"CALLE NUEVA {chance.randrange(9)}"}
+    return record(row["source_record_id"], **values_of(row) | street)
+
+
+def values_of(row: Record) -> Record:
+    """What a record says, without what it is called."""
+    return {name: value for name, value in row.items() if name not in {"source_record_id", "match_hash", "source_code"}}
 
 
 def test_a_value_that_becomes_crowded_and_stops_being_so_rescores_its_carriers(load_records: LoadRecords) -> None:
     rows, _ = people(60, seed=4, records_per_person=(1,))
-    shared = [record(row["source_record_id"], **fields_of(row) | {"emails": ["a@example.com"]}) for row in rows[:31]]
+    one_name = {"emails": ["a@example.com"], "first_name_key": "ANA"}
+    shared = [record(row["source_record_id"], **fields_of(row) | one_name) for row in rows[:31]]
     load_records([*shared[:30], *rows[31:]])
     score_records("thirty carry it")
     assert len(stored(SAME_EMAIL)) > 30
     load_records([*shared, *rows[31:]])
     assert score_records("thirty-one carry it").new_records == 31
     assert stored(SAME_EMAIL) == []
+    assert stored(DEMOTED) == [("email", "a@example.com", "too_many_records", 31, 1)]
     assert_equal_to_a_full_scoring()
     load_records([*shared[1:], *rows[31:]])
     score_records("thirty again")
     assert len(stored(SAME_EMAIL)) > 30
+    assert stored(DEMOTED) == []
+    assert_equal_to_a_full_scoring()
+
+
+def test_a_phone_with_one_given_name_too_many_rescores_its_carriers(load_records: LoadRecords) -> None:
+    rows, _ = people(40, seed=5, records_per_person=(1,))
+    most = shared_value_limits()["phone"].maximum_given_names
+    names = ["ANA", "BEATRIZ", "CARLOS", "DIEGO", "ELENA", "FELIPE", "GLORIA", "HUGO", "IRMA", "JORGE", "KAREN"]
+    family = [
+        record(f"family:{name}", first_name_key=name, phones=["+525512345678"], emails=[f"{name}@example.com".lower()])
+        for name in names[: most + 1]
+    ]
+    load_records([*family[:most], *rows])
+    score_records("a family")
+    assert len(stored(SAME_PHONE)) == most * (most - 1) // 2
+    # Another record of a name that is there, mistyped, is no other name.
+    again = record("family:again", first_name_key="ANAA", phones=["+525512345678"])
+    load_records([again, *family[:most], *rows])
+    score_records("the same family")
+    assert stored(DEMOTED) == []
+    load_records([*family, *rows])
+    assert score_records("a till").new_records == most + 1
+    assert stored(SAME_PHONE) == []
+    assert stored(DEMOTED) == [("phone", "+525512345678", "too_many_given_names", most + 1, most + 1)]
     assert_equal_to_a_full_scoring()
 
 
 def fields_of(row: Record) -> Record:
     """What a record says, without its hash and with few enough fields to be told apart by e-mail alone."""
     return {name: row[name] for name in ("first_name_key", "first_last_name_key", "birth_date")}
+
+
+@pytest.mark.parametrize("damage", ["garbage", "half way", "gone", "of another time"])
+def test_the_copy_of_all_records_may_be_lost_damaged_or_old(damage: str, load_records: LoadRecords) -> None:
+    rows, _ = people(60, seed=9)
+    load_records(rows[:60])
+    score_records("first")
+    (file,) = (get_settings().home / "matching").iterdir()
+    old = file.read_bytes()
+    load_records(rows[10:80])
+    score_records("second")
+    if damage == "garbage":
+        file.write_bytes(b"no database" * 1000)
+    elif damage == "half way":
+        with duckdb.connect(file) as connection:
+            connection.execute("drop table is_whole; delete from blocking_keys")
+    elif damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(old)
+    load_records(rows[20:])
+    assert score_records("third").new_records == len(rows[80:])
+    assert_equal_to_a_full_scoring()
 
 
 def test_growing_into_another_size_class_rescores_everything(
@@ -150,14 +220,37 @@ def test_a_scoring_that_dies_leaves_what_was(load_records: LoadRecords, monkeypa
 def test_components_follow_the_decisions_and_only_differences_are_written(load_records: LoadRecords) -> None:
     load_records([record(f"a:{number}", first_name_key="ANA") for number in range(6)])
     decide([("a:1", "a:2", "join"), ("a:2", "a:4", "join"), ("a:3", "a:5", "review"), ("a:0", "gone:1", "join")])
-    first = resolve_components()
+    first = resolve_components(everything=True)
     assert (first.records, first.components, first.largest, first.changed) == (6, 4, 3, 6)
     assert components() == {"a:0": "a:0", "a:1": "a:1", "a:2": "a:1", "a:4": "a:1", "a:3": "a:3", "a:5": "a:5"}
-    assert resolve_components().changed == 0
+    assert resolve_components(everything=True).changed == 0
     decide([("a:2", "a:4", "join")])
     load_records([record(f"a:{number}", first_name_key="ANA") for number in range(1, 6)])
-    assert resolve_components().changed == 4  # a:0 is gone; a:1 stands alone, a:2 and a:4 together
+    assert resolve_components(everything=True).changed == 4  # a:0 is gone; a:1 stands alone, a:2 and a:4 together
     assert components() == {"a:1": "a:1", "a:2": "a:2", "a:4": "a:2", "a:3": "a:3", "a:5": "a:5"}
+
+
+def test_only_what_joined_pairs_connect_to_touched_records_is_resolved(load_records: LoadRecords) -> None:
+    load_records([record(f"a:{number}", first_name_key="ANA") for number in range(6)])
+    decide([("a:0", "a:1", "join"), ("a:1", "a:2", "join"), ("a:4", "a:5", "join")])
+    resolve_components(everything=True)
+    assert resolve_components().records == 0
+    decide([("a:0", "a:1", "join"), ("a:2", "a:3", "join")])  # a:4 and a:5 are parted, but nobody touched them
+    touch("a:1", "a:2")
+    found = resolve_components()
+    assert (found.records, found.components, found.changed) == (4, 2, 4)  # both ends of the lost pair, a:0 and a:3
+    assert components() == {"a:0": "a:0", "a:1": "a:0", "a:2": "a:2", "a:3": "a:2", "a:4": "a:4", "a:5": "a:4"}
+    load_records([record(f"a:{number}", first_name_key="ANA") for number in range(1, 6)])
+    touch("a:0", "a:1")
+    assert resolve_components().changed == 2  # a:0 is gone, so a:1 has another name
+    assert resolve_components().records == 0
+
+
+def touch(*record_ids: str) -> None:
+    with connect("transformer") as connection:
+        connection.cursor().executemany(
+            "insert into intermediate.match_touched_records values (%s)", [(record_id,) for record_id in record_ids]
+        )
 
 
 def decide(decisions: list[tuple[str, str, str]]) -> None:

@@ -45,7 +45,9 @@ ranked as (
 -- identifier of its own could be that person or somebody else, and stays a namesake until evidence resolves it.
 select
     component_id,
+    country_code,
     full_name_key,
+    evidence_rank,
     record_count,
     same_name_count,
     first_known_at,

@@ -1,10 +1,17 @@
 -- One row per pair of current customer records that was scored or judged: what thresholds and guards decide, and what a
--- person's judgement makes of it (paper, stage 2).
-{{ config(tags=['matching_decisions']) }}
+-- person's judgement makes of it (paper, stage 2). A run decides the pairs of touched records (macros/touched_records.sql);
+-- all, when a rule, the code or the model version is another (stage `decide`).
+{{ config(
+    tags=['matching_decisions'],
+    materialized='incremental',
+    incremental_strategy='append',
+    indexes=[{'columns': ['left_record_id']}, {'columns': ['right_record_id']}],
+    pre_hook=["{{ touch_judged_records() }}", "{{ touch_joined_records() }}", "{{ forget_touched_decisions() }}"]
+) }}
 
 -- Scoring keeps the pairs of one model version: the one that is active.
 with scores as (
-    select * from {{ source('linkage', 'match_scores') }}
+    {{ with_touched_record(source('linkage', 'match_scores')) }}
 ),
 
 match_decision_thresholds as (
@@ -16,7 +23,7 @@ match_guards as (
 ),
 
 judgements as (
-    select * from {{ ref('int_match_judgements') }}
+    {{ with_touched_record(ref('int_match_judgements')) }}
 ),
 
 thresholds as (

@@ -1,8 +1,12 @@
 -- One row per pair of records that waits for a person: both records side by side, the evidence, and what hangs on the
 -- decision. Personal data.
-with decisions as (
+with pairs_to_review as (
     select * from {{ ref('int_match_decisions') }}
     where decision_code = 'review'
+),
+
+groups_to_review as (
+    select * from {{ ref('int_groups_to_review') }}
 ),
 
 scores as (
@@ -30,6 +34,28 @@ assignments as (
 party_states as (
     select * from {{ ref('mdm_party_states') }}
     where snapshot_date = {{ as_of_date() }}
+),
+
+decisions as (
+    select
+        left_record_id,
+        right_record_id,
+        guard_code,
+        judgement_id,
+        match_weight,
+        match_probability,
+        decided_by_code
+    from pairs_to_review
+    union all
+    select
+        left_record_id,
+        right_record_id,
+        null as guard_code,
+        null as judgement_id,
+        match_weight,
+        match_probability,
+        group_limit_code as decided_by_code
+    from groups_to_review
 ),
 
 sides as (

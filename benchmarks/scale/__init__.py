@@ -1,0 +1,1 @@
+"""What it costs: the whole linkage, and what a delta costs of it."""

@@ -1,0 +1,141 @@
+"""Shared values: which contact values, identifiers and addresses say nothing of who carries them, found in the data.
+
+A value on more records, or with more given names, than the seed `shared_value_limits` allows its kind is *demoted*:
+blocking and comparison ignore it, so that it joins nobody, and it is listed with its reason. Which values are demoted
+is a function of the records alone, whatever runs came before.
+"""
+
+# ruff: noqa: S608 - SQL is put together from names of fields and numbers of the seed, never from data
+
+from typing import Any
+
+import duckdb
+
+from splink_models.limits import shared_value_limits
+
+VALUE_KINDS = {
+    "national_identifier": "national_identifier",
+    "emails": "email",
+    "phones": "phone",
+    "street_address_key": "address",
+}
+"""Kind of value of each identifying field of a match input."""
+
+IDENTIFYING_FIELDS = tuple(VALUE_KINDS)
+LIST_FIELDS = ("emails", "phones")
+
+GIVEN_NAME = "left(split_part(coalesce(given_name_canonical, first_name_key), ' ', 1), 3)"
+"""What counts as one given name: the first one, nicknames undone; three letters, so that a slip makes no other name."""
+
+
+def carried_values(inputs: str) -> str:
+    """What gives the identifying values that some inputs carry: record_number, field, value, given_name."""
+    values = " union all ".join(
+        f"select record_number, '{field}' as field, {GIVEN_NAME} as given_name, "
+        f"{f'unnest(list_distinct({field}))' if field in LIST_FIELDS else field} as value from {inputs}"
+        for field in IDENTIFYING_FIELDS
+    )
+    return f"(from ({values}) where value is not null)"
+
+
+def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool) -> None:
+    """Judge again the values that records in `stale_records` carry, or those in `outdated_inputs` carried.
+
+    Brings `kept.demoted_values`, the values over a limit and why, up to date, and adds to `stale_records` the carriers
+    of every value that is demoted now and was not, or the other way round.
+    """
+    touched = ""
+    if not is_first:
+        stale = "(from kept.match_inputs semi join stale_records using (record_number))"
+        connection.execute(f"""
+            create or replace table touched_values as
+            select field, value from {carried_values(stale)}
+            union
+            select field, value from {carried_values("outdated_inputs")}
+        """)
+        touched = "semi join touched_values using (field, value)"
+    connection.execute(f"create or replace table carriers as from {carried_values('kept.match_inputs')} {touched}")
+    _judge_values(connection)
+    connection.execute(f"""
+        create or replace table turned_values as
+        with demoted_before as (select field, value from kept.demoted_values {touched})
+        (select field, value from judged_values anti join demoted_before using (field, value))
+        union all
+        (select field, value from demoted_before anti join judged_values using (field, value))
+    """)
+    outdated = "" if is_first else "where (field, value) in (select (field, value) from touched_values)"
+    connection.execute(f"delete from kept.demoted_values {outdated}")
+    connection.execute("insert into kept.demoted_values by name from judged_values")
+    connection.execute("""
+        insert into stale_records
+        select distinct record_number from carriers semi join turned_values using (field, value)
+        anti join stale_records using (record_number)
+    """)
+    connection.execute("drop table carriers")
+
+
+def _judge_values(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `judged_values`: the values of `carriers` that are over a limit, and which one."""
+    limits = ", ".join(
+        f"('{field}', '{kind}', {shared_value_limits()[kind].maximum_records:d}, "
+        f"{shared_value_limits()[kind].maximum_given_names:d})"
+        for field, kind in VALUE_KINDS.items()
+    )
+    connection.execute(f"""
+        create or replace table judged_values as
+        with counted as (
+            select field, value, count(*) as record_count, count(distinct given_name) as given_name_count
+            from carriers group by all
+        )
+        select
+            field, value_kind_code, value, record_count, given_name_count,
+            case when record_count > maximum_records then 'too_many_records' else 'too_many_given_names' end
+                as reason_code
+        from counted
+        join (values {limits}) as limits (field, value_kind_code, maximum_records, maximum_given_names) using (field)
+        where record_count > maximum_records or given_name_count > maximum_given_names
+    """)
+
+
+def list_demoted_values(connection: duckdb.DuckDBPyConnection, wanted: str) -> None:
+    """Make `crowded_values`: the demoted values that each of some records carries, per field."""
+    per_field = ", ".join(
+        f"list(value order by value) filter (where field = '{field}') as crowded_{field}"
+        for field in IDENTIFYING_FIELDS
+    )
+    inputs = f"(from kept.match_inputs semi join {wanted} using (record_number))"
+    connection.execute(f"""
+        create or replace table crowded_values as
+        select record_number, {per_field}
+        from {carried_values(inputs)} semi join kept.demoted_values using (field, value) group by all
+    """)
+
+
+STORE_STATEMENTS = (
+    "delete from intermediate.match_demoted_values",
+    "insert into intermediate.match_demoted_values "
+    "(value_kind_code, shared_value, reason_code, record_count, given_name_count) "
+    "select value_kind_code, value, reason_code, record_count, given_name_count from arriving_demoted_values",
+    "drop table arriving_demoted_values",
+)
+"""SQL from the temporary table of that name into the warehouse's: the whole list, for it is short."""
+
+
+def carried_demoted_values(connection: Any, rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Find which values of some match inputs the last scoring demoted, per field."""
+    return {
+        field: [
+            row[0]
+            for row in connection.execute(
+                "select shared_value from intermediate.match_demoted_values "
+                "where value_kind_code = %(kind)s and shared_value = any(%(values)s::text[])",
+                {"kind": kind, "values": sorted({value for row in rows for value in _values(row[field])})},
+            ).fetchall()
+        ]
+        for field, kind in VALUE_KINDS.items()
+    }
+
+
+def _values(value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [str(each) for each in values if each is not None]
