@@ -196,7 +196,7 @@ def describe_reason(row: QueueRow) -> str:
     """Say why a pair waits."""
     return {
         "band": "the evidence decides neither way",
-        "guard": f"guard {row['guard_code']}: something contradicts",
+        "guard": f"guard {row['guard_code']}: something contradicts, or too little speaks for it",
         "reopened": f"judgement {row['judgement_id']} was given on other evidence, and the rules disagree with it",
         "conflict": f"judgement {row['judgement_id']} and others contradict each other",
         "weak_link": "the customer hangs on this pair, and it is not nearly certain",

@@ -53,6 +53,7 @@ class Model:
     name: str
     record_count: int
     match_prior: float
+    group_share: float
     derived_columns: dict[str, str]
     blocking_rules: tuple[BlockingRule, ...]
     term_columns: tuple[TermFrequency, ...]
@@ -90,11 +91,12 @@ class Model:
     def resolution(self) -> float:
         """Share of the pairs between two groups of one component that must be joined for the groups to be one person.
 
-        It follows from how many records a person has: half of one over that number. So a record that a single certain
-        pair connects may join a person of up to twice the usual size; beyond, its missing pairs outweigh the one.
+        It follows from how many records a person has: a share of one over that number (`group_share`, a half). So a
+        record that a single certain pair connects may join a person of up to twice the usual size; beyond, its missing
+        pairs outweigh the one.
         """
         records_per_person = 1 + self.match_prior * self.record_count
-        return 1 / (2 * records_per_person)
+        return self.group_share / records_per_person
 
     def to_json(self) -> str:
         """The content of `model.json`."""
@@ -102,6 +104,7 @@ class Model:
             "name": self.name,
             "record_count": self.record_count,
             "match_prior": self.match_prior,
+            "group_share": self.group_share,
             "derived_columns": self.derived_columns,
             "blocking_rules": [asdict(rule) for rule in self.blocking_rules],
             "term_columns": [asdict(term) for term in self.term_columns],
@@ -139,6 +142,7 @@ def load_model(folder: Path) -> Model:
             name=content["name"],
             record_count=content["record_count"],
             match_prior=content["match_prior"],
+            group_share=content["group_share"],
             derived_columns=content["derived_columns"],
             blocking_rules=tuple(BlockingRule(**rule) for rule in content["blocking_rules"]),
             term_columns=tuple(

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 STORED_PROBABILITY = 0.001
 """Pairs below this are not stored: a thousandfold room below any threshold for rules that look at weak evidence."""
 
+GROUP_SHARE = 0.5
+"""Two groups are one person when more than this share of one over the records per person, of the pairs between them, is
+joined: a record that one certain pair ties may then join a person of up to twice the usual size (decision 12)."""
+
 DERIVED_COLUMNS: dict[str, str] = {
     # Each may use those above it. Sources differ in where they put the second given name, so both are one string here.
     "first_given": "coalesce(given_name_canonical, first_name_key)",

@@ -31,6 +31,7 @@ from splink_models.scoring import (
 )
 from splink_models.settings import (
     DERIVED_COLUMNS,
+    GROUP_SHARE,
     TERM_KINDS,
     TRAINING_BLOCKS,
     Comparison,
@@ -110,6 +111,7 @@ def train(
         name=name,
         record_count=record_count,
         match_prior=starting_prior,
+        group_share=GROUP_SHARE,
         derived_columns=DERIVED_COLUMNS,
         blocking_rules=blocking_rules(),
         term_columns=tuple(level.term_frequency for _, level in _levels(used) if level.term_frequency),

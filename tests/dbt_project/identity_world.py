@@ -28,6 +28,7 @@ DECISIONS = ("int_match_inputs", "int_match_judgements", "int_match_decisions")
 IDENTITY = (
     "int_component_namesakes",
     "int_groups_to_review",
+    "int_pairs_to_review",
     "int_customer_assignments",
     "ledger_customers_proposed",
     "ledger_members_proposed",

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import psycopg
 import pytest
 
@@ -77,6 +79,30 @@ def test_nothing_is_lost(retailer: Retailer) -> None:
     assert checked is not None
     assert checked[0] >= 20
     assert checked[1] > 10_000
+
+
+def households_joined(truth: Path, customer_of: dict[str, str]) -> tuple[set[str], set[str]]:
+    """The households of which two people are one customer, and the mobiles that two people of one customer share."""
+    with duckdb.connect() as connection:
+        people = connection.execute(
+            f"""select source_record_id, person_id, household_id, phone
+            from read_parquet('{truth}/records.parquet') as records
+            join read_parquet('{truth}/people.parquet') as people using (person_id)"""
+        ).fetchall()
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for record, person, household, phone in people:
+        for shared in (household, phone):
+            if record in customer_of:
+                found[customer_of[record], shared].add(person)
+    joined = {shared for (_, shared), persons in found.items() if len(persons) > 1}
+    return {value for value in joined if value.startswith("H")}, {value for value in joined if value[0] != "H"}
+
+
+def test_relatives_are_not_one_customer_and_a_shared_mobile_makes_nobody_one(retailer: Retailer) -> None:
+    """Of some 450 households one has two sisters of one name, and nothing in some of their records tells them apart."""
+    households, mobiles = households_joined(retailer.input_folder / "truth", retailer.first_customers)
+    assert len(households) <= 1
+    assert mobiles == set()
 
 
 def test_states_and_customers_are_near_the_truth(retailer: Retailer) -> None:

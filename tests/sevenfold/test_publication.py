@@ -173,7 +173,7 @@ def test_a_run_closed_meanwhile_publishes_nothing(open_run: OpenRun) -> None:
 def test_the_ledger_moves_with_the_publication_and_forgets_nothing(open_run: OpenRun) -> None:
     with connect("transformer") as connection:
         connection.execute(LEDGER_PROPOSALS)
-    assert publish(open_run(), [], with_ledger=True) == 9
+    assert publish(open_run(), [], with_ledger=True) == 10
     assert publish(runs.read_run("first"), [], with_ledger=True) == 0, "what is repeated is there already"
     runs.close_run("first")
     with connect("transformer") as connection:
@@ -184,7 +184,7 @@ def test_the_ledger_moves_with_the_publication_and_forgets_nothing(open_run: Ope
         )
         connection.execute("delete from candidate.ledger_members_proposed where source_record_id = 'pos:1'")
         connection.execute("insert into candidate.ledger_customers_proposed values ('c3', 3, 'active', null)")
-    assert publish(open_run("second"), [], with_ledger=True) == 6
+    assert publish(open_run("second"), [], with_ledger=True) == 7
     customers = (
         "select customer_id, first_run_id, redirected_to from mdm.identity_ledger_customers order by customer_id"
     )
@@ -202,6 +202,10 @@ def test_the_ledger_moves_with_the_publication_and_forgets_nothing(open_run: Ope
         ("first", "created", "m1")
     ]
     assert read("select run_id from marts.fct_identity_churn order by run_id") == [("first",), ("second",)]
+    assert read("select run_id, metric_value from marts.fct_match_metrics order by run_id") == [
+        ("first", 0.25),
+        ("second", 0.25),
+    ]
 
 
 def test_readers_see_the_runs(open_run: OpenRun) -> None:

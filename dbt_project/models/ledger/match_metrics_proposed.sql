@@ -90,7 +90,7 @@ measured as (
     union all
     select
         'match_weight' as metric_code,
-        weight_from || ' to ' || weight_from + 5 as bucket_code,
+        case weight_from when 40 then '40 or more' else weight_from || ' to ' || weight_from + 5 end as bucket_code,
         weight_from as bucket_rank,
         pair_count::double precision / sum(pair_count) over () as metric_value
     from pairs

@@ -1,12 +1,7 @@
 -- One row per pair of records that waits for a person: both records side by side, the evidence, and what hangs on the
 -- decision. Personal data.
-with pairs_to_review as (
-    select * from {{ ref('int_match_decisions') }}
-    where decision_code = 'review'
-),
-
-groups_to_review as (
-    select * from {{ ref('int_groups_to_review') }}
+with pairs as (
+    select * from {{ ref('int_pairs_to_review') }}
 ),
 
 scores as (
@@ -36,28 +31,6 @@ party_states as (
     where snapshot_date = {{ as_of_date() }}
 ),
 
-decisions as (
-    select
-        left_record_id,
-        right_record_id,
-        guard_code,
-        judgement_id,
-        match_weight,
-        match_probability,
-        decided_by_code
-    from pairs_to_review
-    union all
-    select
-        left_record_id,
-        right_record_id,
-        null as guard_code,
-        null as judgement_id,
-        match_weight,
-        match_probability,
-        group_limit_code as decided_by_code
-    from groups_to_review
-),
-
 sides as (
     select
         inputs.match_hash,
@@ -74,11 +47,11 @@ sides as (
 )
 
 select
-    decisions.left_record_id,
-    decisions.right_record_id,
-    case decisions.decided_by_code when 'threshold' then 'band' else decisions.decided_by_code end as waiting_reason_code,
-    decisions.guard_code,
-    decisions.judgement_id,
+    pairs.left_record_id,
+    pairs.right_record_id,
+    pairs.waiting_reason_code,
+    pairs.guard_code,
+    pairs.judgement_id,
     left_sides.match_hash as left_hash,
     right_sides.match_hash as right_hash,
     left_sides.customer_id as left_customer_id,
@@ -110,8 +83,8 @@ select
     left_sides.birth_date as left_birth_date,
     right_sides.birth_date as right_birth_date,
     scores.evidence,
-    decisions.match_weight,
-    decisions.match_probability,
+    pairs.match_weight,
+    pairs.match_probability,
     left_sides.component_record_count::integer as left_record_count,
     right_sides.component_record_count::integer as right_record_count,
     -- How many pairs of records the decision is expected to put right: joined that are apart, or parted that are joined.
@@ -119,18 +92,18 @@ select
         case
             when left_sides.component_id <> right_sides.component_id
                 then
-                    coalesce(decisions.match_probability, 0.5)
+                    coalesce(pairs.match_probability, 0.5)
                     * left_sides.component_record_count * right_sides.component_record_count
-            else (1 - coalesce(decisions.match_probability, 0.5)) * left_sides.component_record_count
+            else (1 - coalesce(pairs.match_probability, 0.5)) * left_sides.component_record_count
         end
     )::numeric, 4) as priority_score,
     left_sides.component_id = right_sides.component_id as is_one_customer
-from decisions
-inner join sides as left_sides on decisions.left_record_id = left_sides.source_record_id
-inner join sides as right_sides on decisions.right_record_id = right_sides.source_record_id
+from pairs
+inner join sides as left_sides on pairs.left_record_id = left_sides.source_record_id
+inner join sides as right_sides on pairs.right_record_id = right_sides.source_record_id
 left join scores
     on
-        decisions.left_record_id = scores.left_record_id
-        and decisions.right_record_id = scores.right_record_id
+        pairs.left_record_id = scores.left_record_id
+        and pairs.right_record_id = scores.right_record_id
 -- Where other pairs join both already, a middling score asks nothing; what holds a pair back still does.
-where left_sides.component_id <> right_sides.component_id or decisions.decided_by_code <> 'threshold'
+where left_sides.component_id <> right_sides.component_id or pairs.waiting_reason_code <> 'band'
