@@ -88,6 +88,11 @@ class Model:
         return float(min(0.1, pairs_per_record / 2.0 ** size_class(record_count)))
 
     @property
+    def partners(self) -> float:
+        """Other records that a record's person has, on average."""
+        return self.match_prior * self.record_count
+
+    @property
     def resolution(self) -> float:
         """Share of the pairs between two groups of one component that must be joined for the groups to be one person.
 
