@@ -84,8 +84,7 @@ class Model:
         The number of records per person hardly depends on how many people there are, so that the probability falls
         as the records grow. It moves in steps, so that stored scores stay valid while a deployment grows.
         """
-        pairs_per_record = self.match_prior * self.record_count
-        return float(min(0.1, pairs_per_record / 2.0 ** size_class(record_count)))
+        return float(min(0.1, self.partners / 2.0 ** size_class(record_count)))
 
     @property
     def partners(self) -> float:
@@ -99,8 +98,7 @@ class Model:
         It follows from how many records a person has: half of one over that number. So a record that a single certain
         pair connects may join a person of up to twice the usual size; beyond, its missing pairs outweigh the one.
         """
-        records_per_person = 1 + self.match_prior * self.record_count
-        return 1 / (2 * records_per_person)
+        return 1 / (2 * (1 + self.partners))
 
     def to_json(self) -> str:
         """The content of `model.json`."""

@@ -122,7 +122,7 @@ def train(
     )
     blocked = block_all(connection, model)
     model = estimate_prior(connection, model, blocked)
-    populations, frequencies = count_terms(connection, model.partners)
+    populations, frequencies = count_terms(connection, _own_records(model, used, parameters))
     model = replace(model, term_populations=populations, term_frequencies=frequencies)
     model = estimate_prior(connection, model, blocked)
     return model, ModelCard(model, parameters, blocks, blocked, seed, trained_for)
@@ -143,26 +143,33 @@ def _filled(connection: duckdb.DuckDBPyConnection, field: str) -> int:
     return int(filled)
 
 
-def count_terms(connection: duckdb.DuckDBPyConnection, partners: float = 0.0) -> tuple[tuple[TermPopulation, ...], pa.Table]:
-    """Count how common names are, per kind and country.
+def count_terms(
+    connection: duckdb.DuckDBPyConnection, own_records: dict[str, float] | None = None
+) -> tuple[tuple[TermPopulation, ...], pa.Table]:
+    """Count how common names are among others, per kind and country.
+
+    Args:
+        connection: the workspace.
+        own_records: per kind, how often a value is there again for its bearer's other records: they say nothing about
+            how many others have it.
 
     Returns:
         The populations, of which all values count for chance agreement; the frequent values.
     """
+    own = own_records or {}
     terms = " union all ".join(
-        f"select '{kind}' as kind, country_code, {column} as value from records"
+        f"select '{kind}' as kind, {own.get(kind, 0.0)!r}::double as own, country_code, {column} as value from records"
         for kind, columns in TERM_KINDS.items()
         for column in columns
     )
     connection.execute(f"""
         create or replace table counted_terms as
         with counted as (
-            select kind, country_code, value, count(*) as term_count from ({terms})
+            select kind, own, country_code, value, count(*) as term_count from ({terms})
             where value is not null and country_code is not null group by all
         )
         select
-            *,
-            greatest(term_count - {partners!r}, 1) / sum(term_count) over (partition by kind, country_code) as frequency
+            *, greatest(term_count - own, 1) / sum(term_count) over (partition by kind, country_code) as frequency
         from counted
     """)
     frequencies = connection.sql(f"""
@@ -182,6 +189,17 @@ def count_terms(connection: duckdb.DuckDBPyConnection, partners: float = 0.0) ->
     """).fetchall()
     connection.unregister("listed_terms")
     return tuple(TermPopulation(*population) for population in populations), frequencies
+
+
+def _own_records(model: Model, used: tuple[Comparison, ...], parameters: list[ParameterRow]) -> dict[str, float]:
+    """Per kind of term, how many of a person's other records have the same value: those whose comparison agrees."""
+    m = {(row.comparison, row.level): row.m for row in parameters}
+    shares: dict[str, float] = {}
+    for comparison in used:
+        agreeing = [level for level in comparison.levels if level.term_frequency]
+        share = sum(m[comparison.name, level.label] for level in agreeing)
+        shares |= {kind: share for level in agreeing if level.term_frequency for kind, _ in level.term_frequency.parts}
+    return {kind: model.partners * min(share, 1) for kind, share in shares.items()}
 
 
 def _identified_pairs(connection: duckdb.DuckDBPyConnection) -> int:
