@@ -84,8 +84,12 @@ class Model:
         The number of records per person hardly depends on how many people there are, so that the probability falls
         as the records grow. It moves in steps, so that stored scores stay valid while a deployment grows.
         """
-        pairs_per_record = self.match_prior * self.record_count
-        return float(min(0.1, pairs_per_record / 2.0 ** size_class(record_count)))
+        return float(min(0.1, self.partners / 2.0 ** size_class(record_count)))
+
+    @property
+    def partners(self) -> float:
+        """Other records that a record's person has, on average."""
+        return self.match_prior * self.record_count
 
     @property
     def resolution(self) -> float:
@@ -95,8 +99,7 @@ class Model:
         record that a single certain pair connects may join a person of up to twice the usual size; beyond, its missing
         pairs outweigh the one.
         """
-        records_per_person = 1 + self.match_prior * self.record_count
-        return self.group_share / records_per_person
+        return self.group_share / (1 + self.partners)
 
     def to_json(self) -> str:
         """The content of `model.json`."""

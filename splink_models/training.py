@@ -13,6 +13,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,11 @@ def train(
         splink=splink_settings(used, {(row.comparison, row.level): row for row in parameters}),
         term_frequencies=frequencies,
     )
-    model, blocked = estimate_prior(connection, model)
+    blocked = block_all(connection, model)
+    model = estimate_prior(connection, model, blocked)
+    populations, frequencies = count_terms(connection, _own_records(model, used, parameters))
+    model = replace(model, term_populations=populations, term_frequencies=frequencies)
+    model = estimate_prior(connection, model, blocked)
     return model, ModelCard(model, parameters, blocks, blocked, seed, trained_for)
 
 
@@ -138,24 +143,34 @@ def _filled(connection: duckdb.DuckDBPyConnection, field: str) -> int:
     return int(filled)
 
 
-def count_terms(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[TermPopulation, ...], pa.Table]:
-    """Count how common names are, per kind and country.
+def count_terms(
+    connection: duckdb.DuckDBPyConnection, own_records: dict[str, float] | None = None
+) -> tuple[tuple[TermPopulation, ...], pa.Table]:
+    """Count how common names are among others, per kind and country.
+
+    Args:
+        connection: the workspace.
+        own_records: per kind, how often a value is there again for its bearer's other records: they say nothing about
+            how many others have it.
 
     Returns:
         The populations, of which all values count for chance agreement; the frequent values.
     """
+    own = own_records or {}
     terms = " union all ".join(
-        f"select '{kind}' as kind, country_code, {column} as value from records"
+        f"select '{kind}' as kind, {own.get(kind, 0.0)!r}::double as own, country_code, {column} as value from records"
         for kind, columns in TERM_KINDS.items()
         for column in columns
     )
     connection.execute(f"""
         create or replace table counted_terms as
         with counted as (
-            select kind, country_code, value, count(*) as term_count from ({terms})
+            select kind, own, country_code, value, count(*) as term_count from ({terms})
             where value is not null and country_code is not null group by all
         )
-        select *, term_count / sum(term_count) over (partition by kind, country_code) as frequency from counted
+        select
+            *, greatest(term_count - own, 1) / sum(term_count) over (partition by kind, country_code) as frequency
+        from counted
     """)
     frequencies = connection.sql(f"""
         select kind, country_code, value, frequency from counted_terms where term_count >= {TERM_MINIMUM_COUNT}
@@ -174,6 +189,17 @@ def count_terms(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[TermPopula
     """).fetchall()
     connection.unregister("listed_terms")
     return tuple(TermPopulation(*population) for population in populations), frequencies
+
+
+def _own_records(model: Model, used: tuple[Comparison, ...], parameters: list[ParameterRow]) -> dict[str, float]:
+    """Per kind of term, how many of a person's other records have the same value: those whose comparison agrees."""
+    m = {(row.comparison, row.level): row.m for row in parameters}
+    shares: dict[str, float] = {}
+    for comparison in used:
+        agreeing = [level for level in comparison.levels if level.term_frequency]
+        share = sum(m[comparison.name, level.label] for level in agreeing)
+        shares |= {kind: share for level in agreeing if level.term_frequency for kind, _ in level.term_frequency.parts}
+    return {kind: model.partners * min(share, 1) for kind, share in shares.items()}
 
 
 def _identified_pairs(connection: duckdb.DuckDBPyConnection) -> int:
@@ -226,7 +252,7 @@ def train_m(
         for place in free:
             levels = learned["comparisons"][place]["comparison_levels"]
             # Pairs that never agreed here say nothing about how often people do.
-            if levels[1].get("m_probability") == used[place].levels[0].m:
+            if not _has_agreed(used[place], levels[1:]):
                 continue
             for level, values in enumerate(levels):
                 if "m_probability" in values:
@@ -235,6 +261,14 @@ def train_m(
     for (place, level), values in found.items():
         trained["comparisons"][place]["comparison_levels"][level]["m_probability"] = statistics.median(values)
     return trained, blocks
+
+
+def _has_agreed(comparison: Comparison, learned: list[dict[str, Any]]) -> bool:
+    """Whether a session saw a level that speaks for a match: what it never saw, Splink leaves as authored."""
+    return any(
+        level.m > level.u and found.get("m_probability", level.m) != level.m
+        for level, found in zip(comparison.levels, learned, strict=True)
+    )
 
 
 def _train_block(
@@ -426,15 +460,15 @@ def _require_sense(comparison: Comparison, rows: list[ParameterRow]) -> list[Par
     return rows
 
 
-def estimate_prior(connection: duckdb.DuckDBPyConnection, model: Model, rounds: int = 20) -> tuple[Model, int]:
-    """Estimate the probability that two random records match: its mean over all pairs, unblocked ones counting zero.
-
-    Returns:
-        The model with that prior, and the number of blocked pairs.
-    """
+def block_all(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
+    """Block all records with all; give the number of pairs."""
     build_blocking_keys(connection, model.blocking_rules)
     connection.execute("create or replace table new_records as select record_number from records")
-    blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
+    return block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
+
+
+def estimate_prior(connection: duckdb.DuckDBPyConnection, model: Model, blocked: int, rounds: int = 20) -> Model:
+    """Estimate the probability that two random records match: its mean over all pairs, unblocked ones counting zero."""
     prior = used_prior = model.prior_for(model.record_count)
     weights = np.zeros(0)
     if blocked:
@@ -446,7 +480,7 @@ def estimate_prior(connection: duckdb.DuckDBPyConnection, model: Model, rounds: 
     for _ in range(rounds):
         odds = evidence + math.log2(prior / (1 - prior))
         prior = min(0.5, max(floor, float((1 / (1 + np.exp2(-odds))).sum()) / all_pairs))
-    return model.with_prior(prior), blocked
+    return model.with_prior(prior)
 
 
 def _levels(used: tuple[Comparison, ...]) -> list[tuple[Comparison, Level]]:

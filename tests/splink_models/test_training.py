@@ -50,6 +50,24 @@ def test_training_twice_gives_the_same_model(tmp_path: Path) -> None:
     assert train(tmp_path, rows)[0].fingerprint == train(tmp_path, reversed(rows))[0].fingerprint
 
 
+def test_surnames_are_learned_where_nobody_gives_a_second(tmp_path: Path) -> None:
+    rows = [row | {"second_last_name_key": None} for row in people(500, seed=15)[0]]
+    _, card = train(tmp_path, rows)
+    origins = {row.level: row.m_origin for row in card.parameters if row.comparison == "surnames"}
+    assert origins["first surname, second missing"] == "trained"
+    assert origins["both surnames"] == "authored"
+
+
+def test_the_records_of_one_person_do_not_make_a_name_common(tmp_path: Path) -> None:
+    names = ["ANA", "LUZ", "EVA"] * 40 + ["XOCHITL"] * 4
+    with open_workspace(tmp_path) as connection:
+        load_match_inputs(connection, [record(f"crm:{n}", first_name_key=name) for n, name in enumerate(names)])
+        training.prepare_records(connection, training.DERIVED_COLUMNS, training.CROWDED_VALUE_LIMIT)
+        _, frequencies = training.count_terms(connection, {"given_name": 3.0})
+    found = {row["value"]: row["frequency"] for row in frequencies.to_pylist() if row["kind"] == "given_name"}
+    assert found == pytest.approx({"ANA": 37 / 124, "LUZ": 37 / 124, "EVA": 37 / 124, "XOCHITL": 1 / 124})
+
+
 def test_a_source_without_duplicates_trains_and_joins_nobody(tmp_path: Path) -> None:
     rows, _ = people(400, seed=14, records_per_person=(1,))
     model, _ = train(tmp_path, rows)
