@@ -11,8 +11,8 @@ from sevenfold.settings import get_settings
 from splink_models import training
 from splink_models.model import Model, ModelError, active_model
 from splink_models.model_card import ModelCard
-from splink_models.settings import Comparison, comparisons
-from splink_models.workspace import open_workspace
+from splink_models.settings import DERIVED_COLUMNS, Comparison, comparisons
+from splink_models.workspace import open_workspace, prepare_records
 from tests.splink_models.conftest import LoadRecords
 from tests.splink_models.people import (
     JOIN_PROBABILITY,
@@ -62,7 +62,7 @@ def test_the_records_of_one_person_do_not_make_a_name_common(tmp_path: Path) -> 
     names = ["ANA", "LUZ", "EVA"] * 40 + ["XOCHITL"] * 4
     with open_workspace(tmp_path) as connection:
         load_match_inputs(connection, [record(f"crm:{n}", first_name_key=name) for n, name in enumerate(names)])
-        training.prepare_records(connection, training.DERIVED_COLUMNS, training.CROWDED_VALUE_LIMIT)
+        prepare_records(connection, DERIVED_COLUMNS)
         _, frequencies = training.count_terms(connection, {"given_name": 3.0})
     found = {row["value"]: row["frequency"] for row in frequencies.to_pylist() if row["kind"] == "given_name"}
     assert found == pytest.approx({"ANA": 37 / 124, "LUZ": 37 / 124, "EVA": 37 / 124, "XOCHITL": 1 / 124})
