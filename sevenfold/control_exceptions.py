@@ -62,6 +62,20 @@ class ExceptionRequest:
     run_id: str | None = None
 
 
+@dataclass(frozen=True)
+class FailedWarning:
+    """A warning of a run that failed and that nobody has accepted: counts and rules, no value of a row."""
+
+    control_id: str
+    description: str
+    failed_count: int
+    tested_count: int
+    observed_value: str
+    expected_value: str
+    what_to_do: str
+    owner: str
+
+
 SELECT = sql.SQL("""
     select
         exception_id, control_id, run_id, maximum_failed_count, reason, decided_by, decided_at, ends_on, ended_by,
@@ -86,6 +100,48 @@ def list_exceptions(every: bool = False) -> list[ControlException]:
     with connect() as connection:
         found = find(connection)
     return [row for row in found if every or (row.ended_at is None and today() <= row.ends_on)]
+
+
+def failed_warnings(run_id: str) -> list[FailedWarning]:
+    """List the warnings of a run that failed and were not accepted."""
+    with connect() as connection, connection.cursor(row_factory=class_row(FailedWarning)) as cursor:
+        return cursor.execute(
+            """
+            select
+                control_id, description, coalesce(failed_count, 0) as failed_count,
+                coalesce(tested_count, 0) as tested_count, observed_value, expected_value, what_to_do, owner
+            from quality.control_results
+            where run_id = %s and status_code = 'failed' and severity_code = 'warning' and exception_id is null
+            order by control_id collate "C"
+            """,
+            (run_id,),
+        ).fetchall()
+
+
+def accept_for_run(run_id: str, control_ids: list[str], reason: str, decided_by: str) -> list[int]:
+    """Accept failures of one run, and note it beside its results.
+
+    Returns:
+        The numbers of the exceptions.
+
+    Raises:
+        ControlExceptionError: as `add` does.
+    """
+    numbers = add([ExceptionRequest(each, reason, decided_by, today(), run_id=run_id) for each in control_ids])
+    with connect() as connection:
+        connection.execute(
+            """
+            update quality.control_results as results
+            set exception_id = exceptions.exception_id
+            from ops.control_exceptions as exceptions
+            where
+                exceptions.exception_id = any(%s)
+                and results.run_id = exceptions.run_id
+                and results.control_id = exceptions.control_id
+            """,
+            (numbers,),
+        )
+    return numbers
 
 
 def add(requests: list[ExceptionRequest]) -> list[int]:

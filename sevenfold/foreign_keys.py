@@ -66,8 +66,8 @@ def violation_message(error: psycopg.errors.ForeignKeyViolation, published_schem
     if error.diag.schema_name not in published_schemas:
         return (
             f"{table} refers to a row that is published no more, and its foreign key {error.diag.constraint_name} "
-            "forbids that. Nothing was published. Ask its owner to say what becomes of such rows (on delete cascade, or "
-            "set null)."
+            "forbids that. Nothing was published. Ask its owner to say what becomes of such rows (on delete cascade, "
+            "or set null)."
         )
     return (
         f"{table}: a row refers to one that is not published (foreign key "
