@@ -15,6 +15,7 @@ from psycopg import sql
 
 VALUE = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\w+")
 SPACED_PHONE = re.compile(r"\b(\d{2,3})[ .-](\d{3,4})[ .-](\d{4})\b")
+PARTICLES = {"DE", "DEL", "LA", "LAS", "LOS", "Y"}  # with one of these, two words are no name yet
 WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -30,7 +31,8 @@ class People:
         numbers = versions.project("unnest([email, other_email, phone, '52' || phone, loyalty_number])")
         self.values = {str(value).lower() for (value,) in values.union(numbers).fetchall() if value}
         names = people.project("first_name, first_last_name, second_last_name").fetchall()
-        self.names = {pair for name in names for pair in pairwise(_words(" ".join(filter(None, name))))}
+        pairs = {pair for name in names for pair in pairwise(_words(" ".join(filter(None, name))))}
+        self.names = {pair for pair in pairs if not PARTICLES.intersection(pair)}
 
     def found_in(self, text: str) -> Iterator[str]:
         """Give what is somebody's."""
