@@ -326,7 +326,8 @@ def test_every_delivery_is_balanced_at_every_stage(published: str) -> None:
     balances = rows(
         published,
         "select source_code, landed_count, standardised_count, quarantined_count, is_balanced "
-        "from quality.batch_reconciliation where source_code in ('misbehaving', 'visits') order by source_code, batch_id",
+        "from quality.batch_reconciliation where source_code in ('misbehaving', 'visits') "
+        "order by source_code, batch_id",
     )
     assert balances == [
         ("misbehaving", GOOD_ROWS + 10, GOOD_ROWS + 7, 3, True),
