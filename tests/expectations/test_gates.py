@@ -301,6 +301,11 @@ def test_faults_of_completeness_stop_at_the_second_door(filled: str, change: str
     assert f"- {control}:" in message
 
 
+def test_a_count_or_a_truth_about_personal_data_is_not_personal(filled: str) -> None:
+    execute(filled, "alter table candidate.dim_customers add column has_email boolean, add column phone_count integer")
+    assert run_gate("marts", RUN).failed_critical == 0
+
+
 def test_duplicates_and_what_was_corrected_do_not_count_as_unusable(filled: str) -> None:
     execute(
         filled,
@@ -341,6 +346,7 @@ def test_a_small_broken_delivery_does_not_hide_behind_large_good_ones(filled: st
         ),
         ("delete from candidate.golden_records where customer_id = 'CA1'", "MARTS-GOLDEN-RECORDS-COMPLETE"),
         ("alter table candidate.dim_customers add column email text", "MARTS-NO-PERSONAL-COLUMNS"),
+        ("alter table candidate.dim_customers add column left_phone_2 text", "MARTS-NO-PERSONAL-COLUMNS"),
         ("update quality.reconciliation set right_count = 199, difference = 1", "MARTS-RECONCILIATION-ZERO"),
         ("delete from quality.reconciliation", "MARTS-RECONCILIATION-PRESENT"),
         ("drop table candidate.fct_source_coverage", "MARTS-SOURCE-COVERAGE-PRESENT"),
