@@ -18,6 +18,7 @@ from airflow.sdk import (
 )
 
 from sevenfold.settings import get_settings
+from sevenfold.steward_approval import AcceptWarnings
 
 TIME_ZONE = get_settings().time_zone
 MARTS = Asset(name="customer_marts", uri="sevenfold://warehouse/marts", group="marts")
@@ -159,6 +160,7 @@ def customer_states() -> None:
         stage("strategies"),
         stage("marts"),
         gate("marts"),
+        AcceptWarnings(task_id="accept_warnings", retries=0),
         publish(),
         stage("snapshot"),
         close_run().as_teardown(setups=opened),

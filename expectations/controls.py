@@ -2,9 +2,10 @@
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from sevenfold.control_exceptions import ControlException
 from sevenfold.errors import SevenfoldError
 
 GateCode = Literal["raw", "quality_levels", "marts"]
@@ -54,7 +55,12 @@ class Control:
 
 @dataclass(frozen=True)
 class ControlResult:
-    """What one control found: counts and measures, never a value of a row."""
+    """What one control found: counts and measures, never a value of a row.
+
+    Attributes:
+        exception: By which a failure is accepted.
+        note: Said of exceptions that do not accept it.
+    """
 
     control: Control
     status_code: Status
@@ -63,6 +69,8 @@ class ControlResult:
     observed_value: str
     expected_value: str
     checked_at: dt.datetime
+    exception: ControlException | None = None
+    note: str = ""
 
     @property
     def is_met(self) -> bool:
@@ -71,8 +79,13 @@ class ControlResult:
 
     @property
     def stops(self) -> bool:
-        """Whether publication stops: a critical rule failed, or a rule of any severity could not be checked."""
-        return self.status_code == "error" or (self.status_code == "failed" and self.control.severity == "critical")
+        """Whether publication stops: a critical rule failed and is not accepted, or any rule could not be checked."""
+        return self.status_code == "error" or (self.is_open and self.control.severity == "critical")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the rule failed and nobody accepted it."""
+        return self.status_code == "failed" and self.exception is None
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,7 @@ class GateResult:
     failed_critical: int
     failed_warning: int
     failed_info: int
+    accepted: int
     errors: int
     seconds: float
 
@@ -103,16 +117,53 @@ def could_not_run(control: Control, reason: str) -> ControlResult:
 
 def gate_result(gate_code: GateCode, results: list[ControlResult], seconds: float) -> GateResult:
     """Count the verdicts of one gate."""
-    failed = [result.control.severity for result in results if result.status_code == "failed"]
+    failed = [result.control.severity for result in results if result.is_open]
     return GateResult(
         gate_code=gate_code,
         controls=len(results),
         failed_critical=failed.count("critical"),
         failed_warning=failed.count("warning"),
         failed_info=failed.count("info"),
+        accepted=sum(result.exception is not None for result in results),
         errors=sum(result.status_code == "error" for result in results),
         seconds=round(seconds, 3),
     )
+
+
+def with_exceptions(
+    results: list[ControlResult], exceptions: list[ControlException], day: dt.date, run_id: str
+) -> list[ControlResult]:
+    """Note at every failure the exception that accepts it, or why the latest one does not.
+
+    Args:
+        results: What a gate found.
+        exceptions: All that were ever decided, oldest first.
+        day: On which the run began.
+        run_id: The run.
+    """
+    by_control: dict[str, list[ControlException]] = {}
+    for exception in exceptions:
+        by_control.setdefault(exception.control_id, []).append(exception)
+    return [_judged(result, by_control.get(result.control.control_id, []), day, run_id) for result in results]
+
+
+def _judged(result: ControlResult, known: list[ControlException], day: dt.date, run_id: str) -> ControlResult:
+    if result.status_code != "failed" or not known:
+        return result
+    in_force = [each for each in known if each.is_in_force(day, run_id)]
+    for exception in in_force:
+        if exception.covers(result.failed_count):
+            return replace(result, exception=exception)
+    return replace(result, note=_why_not_accepted((in_force or known)[-1], is_in_force=bool(in_force)))
+
+
+def _why_not_accepted(exception: ControlException, is_in_force: bool) -> str:
+    name = f"Exception {exception.exception_id}"
+    if is_in_force:
+        return f" {name} accepts at most {exception.maximum_failed_count:,} failures."
+    if exception.ended_at is not None:
+        return f" {name} was ended by {exception.ended_by}."
+    return f" {name} was for run {exception.run_id}." if exception.run_id else f" {name} ended on {exception.ends_on}."
 
 
 def failure_message(run_id: str, gate_code: GateCode, results: list[ControlResult]) -> str | None:
@@ -139,7 +190,7 @@ def _complaint(result: ControlResult) -> str:
     else:
         found = (
             f"{result.failed_count:,} of {result.tested_count:,} tested in {control.table} failed; "
-            f"observed {result.observed_value}, expected {result.expected_value}."
+            f"observed {result.observed_value}, expected {result.expected_value}.{result.note}"
         )
     advice = f"What to do: {control.what_to_do} Owner: {control.owner}."
     return f"- {control.control_id}: {control.description} {found} {advice}"

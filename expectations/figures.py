@@ -69,15 +69,19 @@ where run_id = %(run_id)s
 order by started_at, stage_code collate "C\"""",
     "controls": """
 select
-    gate_code, control_id, table_name, dimension_code, severity_code, description, status_code, tested_count,
-    failed_count, observed_value, expected_value, critical_data_element, rationale, what_to_do, owner, checked_at
-from quality.control_results
-where run_id = %(run_id)s
+    results.gate_code, results.control_id, results.table_name, results.dimension_code, results.severity_code,
+    results.description, results.status_code, results.tested_count, results.failed_count, results.observed_value,
+    results.expected_value, results.critical_data_element, results.rationale, results.what_to_do, results.owner,
+    results.checked_at, results.exception_id, exceptions.reason as exception_reason,
+    exceptions.decided_by as exception_by, exceptions.ends_on as exception_ends_on
+from quality.control_results as results
+left join ops.control_exceptions as exceptions on results.exception_id = exceptions.exception_id
+where results.run_id = %(run_id)s
 order by
-    array_position(array['raw', 'quality_levels', 'marts'], gate_code),
-    array_position(array['error', 'failed', 'passed'], status_code),
-    array_position(array['critical', 'warning', 'info'], severity_code),
-    control_id collate "C\"""",
+    array_position(array['raw', 'quality_levels', 'marts'], results.gate_code),
+    array_position(array['error', 'failed', 'passed'], results.status_code),
+    array_position(array['critical', 'warning', 'info'], results.severity_code),
+    results.control_id collate "C\"""",
     "reconciliation": """
 select check_code, left_label, left_count, right_label, right_count, difference
 from quality.reconciliation

@@ -17,9 +17,12 @@ from expectations.controls import (
     could_not_run,
     failure_message,
     gate_result,
+    with_exceptions,
 )
+from sevenfold import control_exceptions
 from sevenfold.errors import SevenfoldError
 from sevenfold.privacy import describe_database_error
+from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect, sqlalchemy_url
 
 logger = logging.getLogger(__name__)
@@ -40,13 +43,14 @@ def run_gate(gate_code: GateCode, run_id: str) -> GateResult:
     """Check one door for a run and store the results in ``quality.control_results``, in place of earlier ones.
 
     Raises:
-        GateFailed: A critical control failed, a control of any severity could not run, or the gate has no control.
+        GateFailed: A critical control failed that nobody has accepted, a control of any severity could not run, or the
+            gate has no control.
             The results are stored before it is raised.
         SevenfoldError: The run is unknown, or the warehouse does not have the pipeline's own tables.
     """
     started = time.perf_counter()
     controls = _controls(gate_code, run_id)
-    results = _checked(controls, run_id)
+    results = _judged(_checked(controls, run_id), run_id)
     _store(run_id, gate_code, results)
     result = gate_result(gate_code, results, time.perf_counter() - started)
     logger.info("Gate %s of run %s: %s", gate_code, run_id, result)
@@ -114,6 +118,17 @@ def _checked(controls: list[Control], run_id: str) -> list[ControlResult]:
     ]
 
 
+def _judged(results: list[ControlResult], run_id: str) -> list[ControlResult]:
+    """The verdicts with what somebody accepted, by the exceptions in force on the day the run began."""
+    with connect() as connection:
+        day = connection.execute(
+            "select (coalesce(started_at, now()) at time zone %s)::date from ops.pipeline_runs where run_id = %s",
+            (get_settings().time_zone, run_id),
+        ).fetchone()
+        exceptions = control_exceptions.find(connection)
+    return with_exceptions(results, exceptions, day[0] if day else control_exceptions.today(), run_id)
+
+
 def _checked_by_engine(controls: list[Control], run_id: str) -> list[ControlResult]:
     """A checker that crashes has proved nothing: every control comes back as an error, with the class of the crash."""
     from expectations import engine
@@ -151,7 +166,7 @@ def _store(run_id: str, gate_code: GateCode, results: list[ControlResult]) -> No
             copy quality.control_results (
                 run_id, gate_code, control_id, table_name, dimension_code, severity_code, description, is_met,
                 status_code, tested_count, failed_count, observed_value, expected_value, critical_data_element,
-                rationale, what_to_do, owner, checked_at
+                rationale, what_to_do, owner, checked_at, exception_id
             ) from stdin
             """
         ) as copy:
@@ -180,4 +195,5 @@ def _row(run_id: str, result: ControlResult) -> tuple[object, ...]:
         control.what_to_do,
         control.owner,
         result.checked_at,
+        result.exception.exception_id if result.exception else None,
     )

@@ -35,8 +35,7 @@ def _verdict(gate_code: str, controls: list[Row]) -> Verdict:
     stops = [
         control
         for control in controls
-        if control["status_code"] == "error"
-        or (control["status_code"], control["severity_code"]) == ("failed", "critical")
+        if control["status_code"] == "error" or (control["severity_code"] == "critical" and _is_open(control))
     ]
     if not controls:
         word = "Not reached"
@@ -48,12 +47,18 @@ def _verdict(gate_code: str, controls: list[Row]) -> Verdict:
     return Verdict(gate_code, word, counts["passed"], counts["failed"], counts["error"], warnings)
 
 
+def _is_open(control: Row) -> bool:
+    """Whether it failed and nobody accepted it."""
+    return bool(control["status_code"] == "failed" and control["exception_id"] is None)
+
+
 def summary(figures: Figures) -> list[str]:
     """What happened, in sentences."""
     parts = (
         _outcome,
         _input_words,
         _gate_words,
+        _exception_words,
         _reconciliation_words,
         _namesake_words,
         _state_words,
@@ -103,15 +108,22 @@ def _gate_words(figures: Figures) -> list[str]:
     if not controls:
         return ["No gate was reached."]
     counts = Counter(control["status_code"] for control in controls)
-    critical = sum(
-        control["status_code"] == "failed" and control["severity_code"] == "critical" for control in controls
-    )
+    critical = sum(control["severity_code"] == "critical" and _is_open(control) for control in controls)
     said = f"{counts['passed']} of {len(controls)} controls passed"
     if counts["failed"]:
         said += f", {counts['failed']} failed ({critical} critical)"
     if counts["error"]:
         said += f", {counts['error']} could not run"
     return [said + "."]
+
+
+def _exception_words(figures: Figures) -> list[str]:
+    return [
+        f"{control['control_id']} failed and was accepted by {control['exception_by']} until "
+        f"{date(control['exception_ends_on'])} (exception {control['exception_id']}): {control['exception_reason']}"
+        for control in figures["controls"]
+        if control["exception_id"] is not None
+    ]
 
 
 def _reconciliation_words(figures: Figures) -> list[str]:

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 from rich.table import Table
 
-from sevenfold import evaluate, explain, golden_commands, link
+from sevenfold import evaluate, exception_commands, explain, golden_commands, link, quarantine_commands
 from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
@@ -42,6 +42,8 @@ app.add_typer(review_app, name="review")
 app.add_typer(identity_app, name="identity")
 app.add_typer(model_app, name="model")
 app.add_typer(suggest_app, name="suggest")
+app.add_typer(quarantine_commands.app, name="quarantine")
+app.add_typer(exception_commands.app, name="exception")
 
 console = Console(highlight=False)
 

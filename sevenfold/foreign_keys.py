@@ -60,10 +60,17 @@ def prove(connection: Connection, declared: Sequence[ForeignKey]) -> None:
             _make(connection, key)
 
 
-def violation_message(error: psycopg.errors.ForeignKeyViolation) -> str:
-    """Say which key does not hold, without the value."""
+def violation_message(error: psycopg.errors.ForeignKeyViolation, published_schemas: tuple[str, ...]) -> str:
+    """Say which key does not hold, without the value: one of ours, or one of a table that somebody built on ours."""
+    table = f"{error.diag.schema_name}.{error.diag.table_name}"
+    if error.diag.schema_name not in published_schemas:
+        return (
+            f"{table} refers to a row that is published no more, and its foreign key {error.diag.constraint_name} "
+            "forbids that. Nothing was published. Ask its owner to say what becomes of such rows (on delete cascade, "
+            "or set null)."
+        )
     return (
-        f"{error.diag.schema_name}.{error.diag.table_name}: a row refers to one that is not published (foreign key "
+        f"{table}: a row refers to one that is not published (foreign key "
         f"{error.diag.constraint_name}). Nothing was published. Anti-join the two candidate tables to find it, and "
         "correct the model; or, when rows may rightly refer to nothing, take the key out of the model's foreign_keys."
     )

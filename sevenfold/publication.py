@@ -115,20 +115,16 @@ def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool) -> in
     with connect("publisher", autocommit=True) as connection:
         prepare(connection, tables)
         _refresh_run_history(connection)
-        with connection.transaction():
-            row_count = sum(publish_differences(connection, table) for table in tables)
-            _prove_references(connection, tables)
-            if with_ledger:
-                row_count += publish_ledger(connection, run)
-            mark_published(connection, run, row_count)
+        try:
+            with connection.transaction():
+                row_count = sum(publish_differences(connection, table) for table in tables)
+                prove(connection, [key for table in tables for key in table.foreign_keys])
+                if with_ledger:
+                    row_count += publish_ledger(connection, run)
+                mark_published(connection, run, row_count)
+        except psycopg.errors.ForeignKeyViolation as error:
+            raise PublicationError(violation_message(error, tuple(READERS))) from None
     return row_count
-
-
-def _prove_references(connection: Connection, tables: Sequence[PublishedTable]) -> None:
-    try:
-        prove(connection, [key for table in tables for key in table.foreign_keys])
-    except psycopg.errors.ForeignKeyViolation as error:
-        raise PublicationError(violation_message(error)) from None
 
 
 def prepare(connection: Connection, tables: Iterable[PublishedTable]) -> None:

@@ -62,6 +62,10 @@ class Settings(BaseSettings):
         default=None,
         description="Matching model: a name in splink_models/models or a model folder; without it, the shipped one.",
     )
+    warnings_wait: bool = Field(
+        default=False,
+        description="Whether a run with failed warnings waits for a steward's approval before it is published.",
+    )
     match_pairs_per_record: float = Field(
         default=50,
         gt=0,

@@ -197,6 +197,11 @@ class Entity(_Strict):
     format: FormatCode = Field(description="sql, csv, json_lines or parquet.")
     table: str | None = Field(default=None, description="SQL only: table or view, or schema.table.")
     options: CsvOptions = Field(default=CsvOptions(), description="CSV only.")
+    manifest: str | None = Field(
+        default=None,
+        pattern=r"^[._-][^/*?\[\]]{1,60}$",
+        description="Files only: ending of the manifest beside each file, such as .manifest.json.",
+    )
     key: list[str] = Field(default=[], description="Columns that identify a row; [] when the source has no key.")
     recorded_at: Mapping | None = Field(default=None, description="When the source came to know this row.")
     cursor: Cursor | None = Field(default=None, description="SQL only; without it everything is read each time.")
@@ -209,6 +214,8 @@ class Entity(_Strict):
             raise ValueError("table is for format sql, and needed there")
         if self.options != CsvOptions() and self.format != "csv":
             raise ValueError("options are for format csv")
+        if self.manifest and self.format == "sql":
+            raise ValueError("a manifest is for files")
         if self.cursor and (self.format != "sql" or not self.key):
             raise ValueError("a cursor needs format sql and a key; without cursor only what is new lands all the same")
         if self.recorded_at and "recorded_at" in self.fields:

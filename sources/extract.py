@@ -21,6 +21,7 @@ from sevenfold.warehouse import clear_errors, connect
 from sources.batches import Batch, BatchLog, ExtractRefused, OpenBatch
 from sources.check import check_contract
 from sources.contract import Contract, Cursor
+from sources.manifest import read_manifest
 from sources.readers import SourceError, SourceFile, SqlSource, find_files, read_file, sha256, sql_text, state_of
 
 __all__ = ["Batch", "ExtractRefused", "ExtractResult", "check_contract", "extract", "step_back"]
@@ -92,7 +93,10 @@ def _extract_file(log: BatchLog, file: SourceFile, full: bool) -> None:
     batch = Batch(file.name)
     with log.refusing(batch), file.local() as path:
         before = state_of(path)
-        batch = replace(batch, content_sha256=sha256(path), size_bytes=before[0])
+        size_bytes, digest = before[0], sha256(path)
+        batch = replace(batch, content_sha256=digest, size_bytes=size_bytes)
+        manifest = read_manifest(file, log.entity.manifest)
+        manifest.check_bytes(size_bytes, digest)
         known = None if full else log.known_content(batch)
         if known:
             log.record(replace(batch, status_code=known[0], message=known[1]))
@@ -100,6 +104,7 @@ def _extract_file(log: BatchLog, file: SourceFile, full: bool) -> None:
         with log.open(batch) as opened:
             opened.land(read_file(path, log.entity.format, log.entity.options))
             _require_rows(log, opened, "the file holds no row")
+            manifest.check_rows(opened.landed.rows_read)
             if state_of(path) != before:
                 raise SourceError("the file changed while it was read. Run again when it is complete.")
 

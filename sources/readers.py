@@ -84,16 +84,18 @@ class SourceFile:
 
 
 def find_files(contract: Contract, entity_code: str) -> list[SourceFile]:
-    """List the files of an entity, sorted by name.
+    """List the files of an entity, sorted by name; their manifests are none of them.
 
     Raises:
         SourceError: when the location cannot be reached.
         ContractError: when a variable in it is not set.
     """
     location = contract.location(entity_code)
+    manifest = contract.entity(entity_code).manifest
     try:
         filesystem, path = fsspec.core.url_to_fs(location)
         paths = [path] if filesystem.isfile(path) else filesystem.glob(path)  # a name may hold brackets
+        paths = [found for found in paths if manifest is None or not found.endswith(manifest)]
         return [SourceFile(filesystem, found) for found in sorted(paths) if filesystem.isfile(found)]
     except (OSError, ImportError, ValueError) as error:
         raise SourceError(f"{mask_password(location)} cannot be reached: {type(error).__name__}: {error}") from None

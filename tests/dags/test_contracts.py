@@ -42,6 +42,7 @@ STAGES_IN_ORDER = [
     "strategies",
     "marts",
     "gate_marts",
+    "accept_warnings",
     "publish",
     "snapshot",
     "close_run",
@@ -85,7 +86,7 @@ def test_the_main_dag_reads_as_the_method(dags: dict[str, Any]) -> None:
 def test_every_stage_of_the_main_dag_is_one_that_runs(dags: dict[str, Any]) -> None:
     from sevenfold.stages import STAGES
 
-    own = {"open_run", "extract", "is_anything_new", "close_run"}
+    own = {"open_run", "extract", "is_anything_new", "accept_warnings", "close_run"}
     assert {task.label for task in dags["customer_states"].tasks} - own == set(STAGES)
 
 
@@ -95,6 +96,7 @@ def test_a_gate_is_asked_once(dags: dict[str, Any]) -> None:
         "gate_raw",
         "gate_quality_levels",
         "gate_marts",
+        "accept_warnings",
         "close_run",
     }
 

@@ -27,9 +27,10 @@ def queue(warehouse: str, dags: dict[str, Any]) -> Iterator[None]:
 class Person(threading.Thread):
     """Answers every question of the DAG's run as the web page would: by the code behind the page."""
 
-    def __init__(self, answers: dict[str, tuple[str, str]]) -> None:
+    def __init__(self, answers: dict[str, tuple[str, str]], dag_id: str = DAG_ID, question: str = QUESTION) -> None:
         super().__init__(daemon=True)
         self.answers, self.seen = answers, dict[str, str]()
+        self.dag_id, self.question = dag_id, question
 
     def run(self) -> None:
         deadline = time.monotonic() + 240
@@ -47,13 +48,13 @@ class Person(threading.Thread):
         with create_session() as session:
             waiting = session.scalars(
                 select(TaskInstance).where(
-                    TaskInstance.dag_id == DAG_ID, TaskInstance.state == TaskInstanceState.AWAITING_INPUT
+                    TaskInstance.dag_id == self.dag_id, TaskInstance.state == TaskInstanceState.AWAITING_INPUT
                 )
             ).all()
             asked = [
                 (task.run_id, task.map_index, session.get_one(HITLDetail, task.id))
                 for task in waiting
-                if task.task_id == QUESTION
+                if task.task_id == self.question
             ]
             found = [(run_id, number, detail.subject, detail.body or "") for run_id, number, detail in asked]
         for run_id, number, subject, body in found:
@@ -70,7 +71,7 @@ class Person(threading.Thread):
         payload = UpdateHITLDetailPayload(chosen_options=[option], params_input={"reason": reason})
         user = SimpleAuthManagerUser(username="eva", role="user")
         with create_session() as session:
-            update_hitl_detail(DAG_ID, run_id, QUESTION, payload, user, session, map_index)
+            update_hitl_detail(self.dag_id, run_id, self.question, payload, user, session, map_index)
 
 
 def test_a_persons_answers_become_judgements_and_no_personal_data_is_asked_with(

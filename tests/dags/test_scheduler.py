@@ -70,7 +70,7 @@ def test_the_main_dag_runs_by_its_schedule_to_the_end_and_a_failed_gate_fails_th
     due = str(runs[0]["dag_run_id"]) if runs else scheduler.api.trigger(MAIN_DAG, {"as_of": AS_OF})
     assert scheduler.api.wait_for_run(MAIN_DAG, due, RUN_SECONDS) == "success"
     states = scheduler.states(due)
-    assert len(states) == 23
+    assert len(states) == 24
     assert set().union(*states.values()) == {"success"}
     assert scheduler.row(due) == ("published", None, "scheduled")
     customers = scheduler.customers()

@@ -162,3 +162,22 @@ def test_a_model_begins_with_its_grain_and_knows_no_clock(model: Path) -> None:
     text = model.read_text(encoding="utf-8")
     assert text.startswith("-- One row per")
     assert not re.search(r"\b(now\(\)|current_date|current_timestamp|clock_timestamp|random\()", text)
+
+
+def test_a_quarter_that_is_published_is_computed_again_only_when_it_is_asked_for(manifest: dict[str, Any]) -> None:
+    def computed(**variables: object) -> list[tuple[Any, ...]]:
+        dates = {"as_of_date": "2026-07-02", "as_of_at": "2026-07-02 00:00:00+00", "cohort_date": "2026-04-01"}
+        dbt("run", "int_snapshot_dates", dates | variables)
+        with connect() as connection:
+            query = "select snapshot_date::text from intermediate.int_snapshot_dates order by 1"
+            return connection.execute(query).fetchall()
+
+    assert computed() == [("2026-04-01",), ("2026-07-01",), ("2026-07-02",)]
+    with connect("publisher") as connection:
+        connection.execute("create table marts.fct_customer_state_shares as select date '2026-07-01' as snapshot_date")
+    try:
+        assert computed() == [("2026-04-01",), ("2026-07-02",)]
+        assert computed(refresh_snapshots=True) == [("2026-04-01",), ("2026-07-01",), ("2026-07-02",)]
+    finally:
+        with connect("publisher") as connection:
+            connection.execute("drop table marts.fct_customer_state_shares")

@@ -11,11 +11,13 @@ import duckdb
 import psycopg
 import pytest
 
+from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
 from infra import embedded
 from sources.retailer.generation import generate
 from sources.retailer.increments import more
 from sources.retailer.truth import compare
 from tests.conftest import fresh_warehouse
+from tests.end_to_end.personal_data import People
 from tests.end_to_end.pipeline import published_tables, sevenfold, unequal_totals
 
 pytestmark = pytest.mark.slow
@@ -38,8 +40,16 @@ class Retailer:
         answer = sevenfold(
             "run", "--as-of", as_of, *options,
             home=self.home, warehouse_url=self.url, SEVENFOLD_INPUT=str(self.input_folder), **SETTINGS,
+            TMPDIR=str(self.scratch),  # where Great Expectations would leave its stores
         )  # fmt: skip
         assert answer.returncode == 0, answer.stdout + answer.stderr
+        (self.scratch / "terminal.txt").write_text(answer.stdout + answer.stderr, encoding="utf-8")
+
+    @property
+    def scratch(self) -> Path:
+        folder = self.home / "scratch"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def last_run(self) -> tuple[object, ...]:
         with psycopg.connect(self.url) as connection:
@@ -152,6 +162,25 @@ def test_the_report_is_one_page_that_asks_nobody(retailer: Retailer) -> None:
     assert [name for name in names if f">{name}<" in text] == []
     figures = json.loads((page.parent / "figures.json").read_text(encoding="utf-8"))
     assert figures
+
+
+OPEN_SCHEMAS = ("marts", "quality", "ops")  # who may read them need not have the right to personal data
+
+
+def test_nothing_personal_is_where_it_may_not_be(retailer: Retailer) -> None:
+    """Every e-mail, phone, identifier and name of the truth, in all that a run writes outside its closed schemas."""
+    people = People(retailer.input_folder / "truth")
+    assert len(people.values) > 5 * PEOPLE
+    assert len(people.names) > PEOPLE / 2
+    folders = {path.name for path in retailer.home.iterdir() if path.is_dir()} - {"input"}
+    assert folders >= {"airflow", "dbt", "logs", "reports", "scratch"}
+    assert [leak for folder in folders for leak in people.found_in_files(retailer.home / folder)] == []
+    with psycopg.connect(retailer.url) as connection:
+        assert [leak for schema in OPEN_SCHEMAS for leak in people.found_in_tables(connection, schema)] == []
+        candidates = {table.partition(".")[2] for table, _ in people.found_in_tables(connection, "candidate")}
+        restricted = {table for table, _ in people.found_in_tables(connection, "restricted")}
+    assert candidates <= set(MAY_HOLD_PERSONAL_DATA)
+    assert len(restricted) >= 5, "the search finds what is there"
 
 
 def test_the_same_input_on_an_empty_warehouse_gives_the_same_bytes(

@@ -45,7 +45,8 @@ COMPLETENESS = """
     create table staging.stg_interactions (raw_id bigint, source_code text);
     create table staging.stg_consents (raw_id bigint, source_code text);
     create table quality.quarantined_rows (
-        source_code text, entity_code text, raw_id bigint, batch_id bigint, source_position bigint, reason_code text
+        source_code text, entity_code text, raw_id bigint, batch_id bigint, source_position bigint, reason_code text,
+        is_open boolean default true
     );
     create table intermediate.int_customer_records_standardised as
     select

@@ -289,8 +289,8 @@ def test_an_unknown_run_and_an_unknown_gate_are_said_so(filled: str) -> None:
         ("update intermediate.int_customer_records_standardised set phone = '5512345678'", "QL-PHONE-SHAPE"),
         (
             """delete from staging.stg_customer_records where raw_id <= 60;
-            insert into quality.quarantined_rows (source_code, entity_code, raw_id, reason_code)
-            select 'point_of_sale', 'customer_records', n, 'missing_key' from generate_series(1, 60) as n""",
+            insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code)
+            select 'point_of_sale', 'customer_records', n, 1, 'missing_key' from generate_series(1, 60) as n""",
             "QL-POINT_OF_SALE-CUSTOMER_RECORDS-UNUSABLE-LIMIT",
         ),
     ],
@@ -301,13 +301,36 @@ def test_faults_of_completeness_stop_at_the_second_door(filled: str, change: str
     assert f"- {control}:" in message
 
 
-def test_duplicates_do_not_count_as_unusable(filled: str) -> None:
+def test_a_count_or_a_truth_about_personal_data_is_not_personal(filled: str) -> None:
+    execute(filled, "alter table candidate.dim_customers add column has_email boolean, add column phone_count integer")
+    assert run_gate("marts", RUN).failed_critical == 0
+
+
+def test_duplicates_and_what_was_corrected_do_not_count_as_unusable(filled: str) -> None:
     execute(
         filled,
         "delete from staging.stg_customer_records where raw_id <= 60",
-        """insert into quality.quarantined_rows (source_code, entity_code, raw_id, reason_code)
-        select 'point_of_sale', 'customer_records', n, 'exact_duplicate' from generate_series(1, 60) as n""",
+        """insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code, is_open)
+        select 'point_of_sale', 'customer_records', n, 1, 'missing_key', false from generate_series(1, 60) as n""",
     )
+    result = run_gate("quality_levels", RUN)
+    assert (result.failed_critical, result.failed_warning) == (0, 0)
+
+
+def test_a_small_broken_delivery_does_not_hide_behind_large_good_ones(filled: str) -> None:
+    """Twenty of twenty new rows are refused, of 220 in all."""
+    execute(
+        filled,
+        f"update ops.pipeline_runs set status_code = 'published' where run_id = '{RUN}'",
+        """insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_read, rows_landed)
+        values ('again', 'point_of_sale', 'customer_records', 'landed', 20, 20)""",
+        "insert into ops.pipeline_runs (run_id, as_of_date, status_code) values ('again', '2026-07-01', 'running')",
+        """insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code)
+        select 'point_of_sale', 'customer_records', 200 + n, 2, 'missing_key' from generate_series(1, 20) as n""",
+    )
+    with pytest.raises(GateFailed, match=r"UNUSABLE-LIMIT: .* observed 1, expected at most 0\.2"):
+        run_gate("quality_levels", "again")
+    execute(filled, "update ops.pipeline_runs set status_code = 'published' where run_id = 'again'")
     assert run_gate("quality_levels", RUN).failed_critical == 0
 
 
@@ -323,6 +346,7 @@ def test_duplicates_do_not_count_as_unusable(filled: str) -> None:
         ),
         ("delete from candidate.golden_records where customer_id = 'CA1'", "MARTS-GOLDEN-RECORDS-COMPLETE"),
         ("alter table candidate.dim_customers add column email text", "MARTS-NO-PERSONAL-COLUMNS"),
+        ("alter table candidate.dim_customers add column left_phone_2 text", "MARTS-NO-PERSONAL-COLUMNS"),
         ("update quality.reconciliation set right_count = 199, difference = 1", "MARTS-RECONCILIATION-ZERO"),
         ("delete from quality.reconciliation", "MARTS-RECONCILIATION-PRESENT"),
         ("drop table candidate.fct_source_coverage", "MARTS-SOURCE-COVERAGE-PRESENT"),

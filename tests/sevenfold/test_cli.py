@@ -13,7 +13,7 @@ from sevenfold.settings import REPOSITORY
 
 COMMANDS = [
     "demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "golden", "source", "warehouse",
-    "review", "identity", "model", "link",
+    "review", "identity", "model", "link", "quarantine", "exception",
 ]  # fmt: skip
 
 

@@ -341,3 +341,82 @@ def test_the_manifest_says_what_refers_to_what() -> None:
         published_tables(
             manifest(published_schema="marts", primary_key=["colour_id"], foreign_keys={"shade": ["candidate.shades"]})
         )
+
+
+def test_readers_see_one_run_or_the_other_and_wait_for_none(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped before its end, a publication has written both tables; who reads meanwhile sees neither."""
+    run = open_run()
+    propose_shades("('dark')")
+    propose("(1, 'red', 'dark', 1)", SHADED_COLUMNS)
+    publish(run, [SHADED, SHADES], with_ledger=False)
+    propose_shades("('light')")
+    propose("(1, 'rose', 'light', 1)", SHADED_COLUMNS)
+    reached, may_end, mark = threading.Event(), threading.Event(), publication.mark_published
+
+    def stop_before_the_end(*arguments: Any) -> None:
+        reached.set()
+        assert may_end.wait(60)
+        mark(*arguments)
+
+    monkeypatch.setattr(publication, "mark_published", stop_before_the_end)
+    publisher = threading.Thread(target=publish, args=(run, [SHADED, SHADES], False), daemon=True)
+    both = "select label, shade_id from marts.dim_colours, marts.dim_shades"
+    with connect() as early, connect() as reader:
+        early.execute("set transaction isolation level repeatable read")
+        assert early.execute("select label from marts.dim_colours").fetchall() == [("red",)]
+        publisher.start()
+        assert reached.wait(60)
+        reader.execute("set statement_timeout = '20s'")
+        assert reader.execute(both.encode()).fetchall() == [("red", "dark")]
+        may_end.set()
+        publisher.join(timeout=60)
+        assert not publisher.is_alive()
+        assert reader.execute(both.encode()).fetchall() == [("rose", "light")]
+        assert early.execute(both.encode()).fetchall() == [("red", "dark")], "a report that takes long sees one run"
+
+
+def test_what_people_built_on_a_table_outlives_its_publications(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5), (2, 'blue', 0.1)")
+    publish(run, [COLOURS], with_ledger=False)
+    with connect("publisher") as connection:
+        connection.execute("grant select on marts.dim_colours to sevenfold_loader")
+        connection.execute("grant references on marts.dim_colours to public")
+    with connect() as connection:
+        connection.execute("create schema bi")
+        connection.execute(
+            "create table bi.notes (colour_id integer references marts.dim_colours on delete cascade, note text)"
+        )
+        connection.execute("insert into bi.notes values (1, 'warm'), (2, 'cold')")
+        connection.execute("create view bi.labels as select label, note from bi.notes natural join marts.dim_colours")
+        connection.execute("create materialized view bi.counts as select count(*) from marts.dim_colours")
+    built = """
+        select
+            'marts.dim_colours'::regclass::oid,
+            has_table_privilege('sevenfold_loader', 'marts.dim_colours', 'select'),
+            (select count(*) from pg_constraint where confrelid = 'marts.dim_colours'::regclass and contype = 'f'),
+            (select count(*) from pg_depend where refobjid = 'marts.dim_colours'::regclass and deptype = 'n')
+    """
+    before = read(built)
+    propose("(1, 'rose', 0.5), (3, 'grey', 0.2)")
+    publish(run, [COLOURS], with_ledger=False)
+    propose("(1, 'rose', 0.5, 'new'), (3, 'grey', 0.2, 'new')", "colour_id, label, shade, mood")
+    publish(run, [COLOURS], with_ledger=False)
+    assert read(built) == before
+    assert before[0][1:3] == (True, 1)
+    assert read("select * from bi.labels") == [("rose", "warm")]
+
+
+def test_a_readers_foreign_key_that_forbids_a_change_is_named(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5), (2, 'blue', 0.1)")
+    publish(run, [COLOURS], with_ledger=False)
+    with connect("publisher") as connection:
+        connection.execute("grant references on marts.dim_colours to public")
+    with connect() as connection:
+        connection.execute("create table public.strict_notes (colour_id integer references marts.dim_colours)")
+        connection.execute("insert into public.strict_notes values (2)")
+    propose("(1, 'rose', 0.5)")
+    with pytest.raises(PublicationError, match=r"public\.strict_notes refers .*on delete"):
+        publish(run, [COLOURS], with_ledger=False)
+    assert [row[1] for row in colours()] == ["red", "blue"]

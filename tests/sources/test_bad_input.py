@@ -1,5 +1,7 @@
 """Bad input is refused with words that help; nothing of it lands, nothing that landed before is lost."""
 
+import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +74,51 @@ def test_a_bad_csv_is_refused(warehouse: str, tmp_path: Path, content: bytes, sa
     text = refuse(warehouse, write(tmp_path, content))
     assert said in text
     assert str(tmp_path / "shop.csv") in text
+    assert not has_raw_table(warehouse)
+
+
+MANIFEST = ".manifest.json"
+WHOLE = b"id,name\n1,Ana\n2,Zaragoza\n"
+
+
+def promise(folder: Path, **promised: object) -> Contract:
+    """A contract that asks for a manifest, and the manifest."""
+    (folder / f"shop.csv{MANIFEST}").write_text(json.dumps(promised), encoding="utf-8")
+    return contract(folder, manifest=MANIFEST, location="shop.csv*")
+
+
+def test_a_file_that_is_what_its_manifest_says_is_taken(warehouse: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_bytes(WHOLE)
+    digest = hashlib.sha256(WHOLE).hexdigest().upper()
+    source = promise(tmp_path, row_count=2, size_bytes=len(WHOLE), sha256=digest, written_by="shop")
+    assert extract(source, "customer_records", "run_1").rows_landed == 2
+    assert batches(warehouse, "location", "status_code") == [(str(tmp_path / "shop.csv"), "landed")]
+
+
+@pytest.mark.parametrize(
+    ("promised", "said"),
+    [
+        ({"row_count": 3}, "its manifest says 3 rows, and it holds 2. Deliver file and manifest again"),
+        ({"size_bytes": 40}, f"its manifest says 40 bytes, and it has {len(WHOLE)}."),
+        ({"sha256": "0" * 64, "row_count": 2}, "its SHA-256 is not the one of its manifest."),
+        ({"rows": 2}, "its manifest shop.csv.manifest.json says nothing that can be compared"),
+        ({"row_count": "2"}, "says nothing that can be compared"),
+    ],
+    ids=["rows", "bytes", "digest", "says_nothing", "no_number"],
+)
+def test_a_file_cut_between_two_lines_is_refused_by_its_manifest(
+    warehouse: str, tmp_path: Path, promised: dict[str, object], said: str
+) -> None:
+    (tmp_path / "shop.csv").write_bytes(WHOLE)
+    assert said in refuse(warehouse, promise(tmp_path, **promised))
+    assert not has_raw_table(warehouse)
+
+
+def test_a_file_without_the_manifest_that_its_contract_asks_for_is_refused(warehouse: str, tmp_path: Path) -> None:
+    source = write(tmp_path, WHOLE, manifest=MANIFEST)
+    assert "its manifest shop.csv.manifest.json is not there" in refuse(warehouse, source)
+    (tmp_path / f"shop.csv{MANIFEST}").write_bytes(b"\xff{")
+    assert "says nothing that can be compared" in refuse(warehouse, source)
     assert not has_raw_table(warehouse)
 
 

@@ -89,6 +89,8 @@ def test_what_is_wrong_with_a_source_is_named(tmp_path: Path, change: dict[str, 
         ({"format": "sql"}, ["table is for format sql, and needed there"]),
         ({"format": "excel"}, ["format: Input should be 'sql', 'csv', 'json_lines' or 'parquet'"]),
         ({"format": "parquet", "options": {"delimiter": ";"}}, ["options are for format csv"]),
+        ({"format": "sql", "table": "t", "manifest": ".ok"}, ["a manifest is for files"]),
+        ({"manifest": "*.json"}, ["manifest: String should match pattern"]),
         ({"cursor": {"column": "changed"}}, ["a cursor needs format sql and a key"]),
         (
             {"format": "sql", "table": "t", "cursor": {"column": "c", "lookback": "a day"}},

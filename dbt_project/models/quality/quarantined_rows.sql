@@ -1,32 +1,116 @@
--- One row per raw row that was refused: where it lies and why. It holds no value of the row.
+-- One row per raw row that was refused: where it lies, why, and which later row released it. It holds no value of the row.
 {{ config(tags=['staging']) }}
+{% set content = {
+    'customer_records': [
+        'full_name', 'first_name', 'middle_name', 'first_last_name', 'second_last_name', 'birth_date', 'national_identifier', 'gender',
+        'email', 'phone', 'street_address', 'postal_code', 'city', 'region', 'country', 'occupation',
+        'loyalty_number', 'payment_token', 'device_id', 'receipt_number',
+    ],
+    'interactions': [
+        'occurred_at', 'interaction_type', 'amount', 'currency', 'customer_source_record_id',
+        'loyalty_number', 'payment_token', 'device_id', 'receipt_number', 'email', 'phone',
+    ],
+    'consents': ['source_record_id', 'channel', 'status'],
+} %}
+
+with quarantine_reasons as (
+    select * from {{ ref('quarantine_reasons') }}
+),
+
+extract_batches as (
+    select * from {{ source('ops', 'extract_batches') }}
+),
+
+refused as (
+    {% for entity, fields in content.items() %}
+        select
+            entity_rows.source_code,
+            '{{ entity }}' as entity_code,
+            entity_rows.raw_id,
+            entity_rows.batch_id,
+            entity_rows.source_position,
+            entity_rows.reason_code,
+            entity_rows.native_key,
+            md5(row({{ fields | join(', ') }})::text) as content_hash,
+            quarantine_reasons.is_correctable
+        from {{ ref('base_' ~ entity) }} as entity_rows
+        inner join quarantine_reasons on entity_rows.reason_code = quarantine_reasons.reason_code
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+correctable as (
+    select
+        min(batch_id) as first_batch_id,
+        bool_or(native_key is null) as is_any_without_key
+    from refused
+    where is_correctable
+),
+
+accepted as (
+    {% for entity, fields in content.items() %}
+        select
+            source_code,
+            '{{ entity }}' as entity_code,
+            raw_id,
+            batch_id,
+            native_key,
+            case
+                when (select is_any_without_key from correctable) then md5(row({{ fields | join(', ') }})::text)
+            end as content_hash
+        from {{ ref('base_' ~ entity) }}
+        where reason_code is null and batch_id >= (select first_batch_id from correctable)
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+-- A later row of the same key takes its place; a row without key is known again by all else that it says.
+releases as (
+    select
+        refused.source_code,
+        refused.entity_code,
+        refused.raw_id,
+        min(accepted.batch_id) as batch_id
+    from refused
+    inner join accepted
+        on
+            refused.source_code = accepted.source_code
+            and refused.entity_code = accepted.entity_code
+            and refused.native_key = accepted.native_key
+            and refused.raw_id < accepted.raw_id
+    where refused.is_correctable
+    group by refused.source_code, refused.entity_code, refused.raw_id
+    union all
+    select
+        refused.source_code,
+        refused.entity_code,
+        refused.raw_id,
+        min(accepted.batch_id) as batch_id
+    from refused
+    inner join accepted
+        on
+            refused.source_code = accepted.source_code
+            and refused.entity_code = accepted.entity_code
+            and refused.content_hash = accepted.content_hash
+            and refused.raw_id < accepted.raw_id
+    where refused.is_correctable and refused.native_key is null
+    group by refused.source_code, refused.entity_code, refused.raw_id
+)
 
 select
-    source_code,
-    'customer_records' as entity_code,
-    raw_id,
-    batch_id,
-    source_position,
-    reason_code
-from {{ ref('base_customer_records') }}
-where reason_code is not null
-union all
-select
-    source_code,
-    'interactions' as entity_code,
-    raw_id,
-    batch_id,
-    source_position,
-    reason_code
-from {{ ref('base_interactions') }}
-where reason_code is not null
-union all
-select
-    source_code,
-    'consents' as entity_code,
-    raw_id,
-    batch_id,
-    source_position,
-    reason_code
-from {{ ref('base_consents') }}
-where reason_code is not null
+    refused.source_code,
+    refused.entity_code,
+    refused.raw_id,
+    refused.batch_id,
+    refused.source_position,
+    refused.reason_code,
+    releases.batch_id as released_by_batch_id,
+    refused.is_correctable and releases.batch_id is null as is_open,
+    extract_batches.extracted_at as released_at
+from refused
+left join releases
+    on
+        refused.source_code = releases.source_code
+        and refused.entity_code = releases.entity_code
+        and refused.raw_id = releases.raw_id
+left join extract_batches on releases.batch_id = extract_batches.batch_id

@@ -66,6 +66,47 @@ customer_states as (
     select * from {{ ref('customer_states') }}
 ),
 
+known as (
+    select
+        'record' as member_kind_code,
+        source_code,
+        count(distinct source_record_id) as row_count
+    from {{ ref('stg_customer_records') }}
+    where recorded_at < {{ as_of_at() }}
+    group by source_code
+    union all
+    select
+        'interaction' as member_kind_code,
+        source_code,
+        count(distinct interaction_id) as row_count
+    from {{ ref('stg_interactions') }}
+    where occurred_at < {{ as_of_at() }}
+    group by source_code
+),
+
+member_counts as (
+    select
+        member_kind_code,
+        source_code,
+        count(*) as member_count
+    from members
+    where party_type_code in ('customer', 'contact', 'anonymous')
+    group by member_kind_code, source_code
+),
+
+known_counts as (
+    select
+        coalesce(known.member_kind_code, member_counts.member_kind_code) as member_kind_code,
+        coalesce(known.source_code, member_counts.source_code) as source_code,
+        coalesce(known.row_count, 0) as row_count,
+        coalesce(member_counts.member_count, 0) as member_count
+    from known
+    full join member_counts
+        on
+            known.member_kind_code = member_counts.member_kind_code
+            and known.source_code = member_counts.source_code
+),
+
 totals as (
     select
         'raw_' || raw_counts.source_code || '_' || raw_counts.entity_code as check_code,
@@ -98,40 +139,38 @@ totals as (
         ) as right_count
     union all
     select
+        'batches' as check_code,
+        'deliveries that landed rows' as left_label,
+        count(*) as left_count,
+        'deliveries whose rows are all found at every stage (quality.batch_reconciliation)' as right_label,
+        count(*) filter (where batch_reconciliation.is_balanced) as right_count
+    from {{ ref('batch_reconciliation') }} as batch_reconciliation
+    union all
+    select
         'records_in_parties' as check_code,
         'customer records known at the date' as left_label,
-        (
-            select count(distinct stg_customer_records.source_record_id)
-            from {{ ref('stg_customer_records') }} as stg_customer_records
-            where stg_customer_records.recorded_at < {{ as_of_at() }}
-        ) as left_count,
+        coalesce(sum(known_counts.row_count), 0) as left_count,
         'records of customers + of contacts + anonymous' as right_label,
-        (
-            select
-                count(*) filter (where members.party_type_code = 'customer')
-                + count(*) filter (where members.party_type_code = 'contact')
-                + count(*) filter (where members.party_type_code = 'anonymous')
-            from members
-            where members.member_kind_code = 'record'
-        ) as right_count
+        coalesce(sum(known_counts.member_count), 0) as right_count
+    from known_counts
+    where known_counts.member_kind_code = 'record'
     union all
     select
         'interactions_in_parties' as check_code,
         'interactions known at the date' as left_label,
-        (
-            select count(distinct stg_interactions.interaction_id)
-            from {{ ref('stg_interactions') }} as stg_interactions
-            where stg_interactions.occurred_at < {{ as_of_at() }}
-        ) as left_count,
+        coalesce(sum(known_counts.row_count), 0) as left_count,
         'interactions of customers + of contacts + anonymous' as right_label,
-        (
-            select
-                count(*) filter (where members.party_type_code = 'customer')
-                + count(*) filter (where members.party_type_code = 'contact')
-                + count(*) filter (where members.party_type_code = 'anonymous')
-            from members
-            where members.member_kind_code = 'interaction'
-        ) as right_count
+        coalesce(sum(known_counts.member_count), 0) as right_count
+    from known_counts
+    where known_counts.member_kind_code = 'interaction'
+    union all
+    select
+        known_counts.member_kind_code || 's_in_parties_' || known_counts.source_code as check_code,
+        known_counts.member_kind_code || 's of ' || known_counts.source_code || ' known at the date' as left_label,
+        known_counts.row_count as left_count,
+        'members of customers + of contacts + anonymous' as right_label,
+        known_counts.member_count as right_count
+    from known_counts
     union all
     select
         'parties_placed' as check_code,

@@ -1,0 +1,216 @@
+"""Exceptions: somebody accepts that a control fails, for a reason and until a day; after that day it fails again.
+
+An exception accepts a failure; it never makes a control pass, and never stands for a control that could not run.
+"""
+
+import datetime as dt
+import difflib
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from sevenfold.errors import SevenfoldError
+from sevenfold.settings import get_settings
+from sevenfold.warehouse import connect
+
+LONGEST = dt.timedelta(days=366)  # what is to be accepted for longer is another threshold
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class ControlExceptionError(SevenfoldError):
+    """An exception cannot be made, or ended, as asked."""
+
+
+@dataclass(frozen=True)
+class ControlException:
+    """One row of `ops.control_exceptions`: see there."""
+
+    exception_id: int
+    control_id: str
+    run_id: str | None
+    maximum_failed_count: int | None
+    reason: str
+    decided_by: str
+    decided_at: dt.datetime
+    ends_on: dt.date
+    ended_by: str | None
+    ended_at: dt.datetime | None
+
+    def is_in_force(self, day: dt.date, run_id: str) -> bool:
+        """Whether a run that began on a day may use it."""
+        return self.ended_at is None and day <= self.ends_on and self.run_id in {None, run_id}
+
+    def covers(self, failed_count: int) -> bool:
+        """Whether so many failures are accepted."""
+        return self.maximum_failed_count is None or failed_count <= self.maximum_failed_count
+
+
+@dataclass(frozen=True)
+class ExceptionRequest:
+    """What somebody wants to accept: a control, why, who, until which day, and how far."""
+
+    control_id: str
+    reason: str
+    decided_by: str
+    ends_on: dt.date
+    maximum_failed_count: int | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class FailedWarning:
+    """A warning of a run that failed and that nobody has accepted: counts and rules, no value of a row."""
+
+    control_id: str
+    description: str
+    failed_count: int
+    tested_count: int
+    observed_value: str
+    expected_value: str
+    what_to_do: str
+    owner: str
+
+
+SELECT = sql.SQL("""
+    select
+        exception_id, control_id, run_id, maximum_failed_count, reason, decided_by, decided_at, ends_on, ended_by,
+        ended_at
+    from ops.control_exceptions
+    """)
+
+
+def today() -> dt.date:
+    """Give the day in the deployment's time zone."""
+    return dt.datetime.now(ZoneInfo(get_settings().time_zone)).date()
+
+
+def find(connection: Connection, condition: LiteralString = "", *values: object) -> list[ControlException]:
+    """Read the exceptions that meet a condition, oldest first."""
+    with connection.cursor(row_factory=class_row(ControlException)) as cursor:
+        return cursor.execute(SELECT + sql.SQL(condition) + sql.SQL(" order by exception_id"), values).fetchall()
+
+
+def list_exceptions(every: bool = False) -> list[ControlException]:
+    """List the exceptions that a run of today could use, or all there ever were."""
+    with connect() as connection:
+        found = find(connection)
+    return [row for row in found if every or (row.ended_at is None and today() <= row.ends_on)]
+
+
+def failed_warnings(run_id: str) -> list[FailedWarning]:
+    """List the warnings of a run that failed and were not accepted."""
+    with connect() as connection, connection.cursor(row_factory=class_row(FailedWarning)) as cursor:
+        return cursor.execute(
+            """
+            select
+                control_id, description, coalesce(failed_count, 0) as failed_count,
+                coalesce(tested_count, 0) as tested_count, observed_value, expected_value, what_to_do, owner
+            from quality.control_results
+            where run_id = %s and status_code = 'failed' and severity_code = 'warning' and exception_id is null
+            order by control_id collate "C"
+            """,
+            (run_id,),
+        ).fetchall()
+
+
+def accept_for_run(run_id: str, control_ids: list[str], reason: str, decided_by: str) -> list[int]:
+    """Accept failures of one run, and note it beside its results.
+
+    Returns:
+        The numbers of the exceptions.
+
+    Raises:
+        ControlExceptionError: as `add` does.
+    """
+    numbers = add([ExceptionRequest(each, reason, decided_by, today(), run_id=run_id) for each in control_ids])
+    with connect() as connection:
+        connection.execute(
+            """
+            update quality.control_results as results
+            set exception_id = exceptions.exception_id
+            from ops.control_exceptions as exceptions
+            where
+                exceptions.exception_id = any(%s)
+                and results.run_id = exceptions.run_id
+                and results.control_id = exceptions.control_id
+            """,
+            (numbers,),
+        )
+    return numbers
+
+
+def add(requests: list[ExceptionRequest]) -> list[int]:
+    """Keep exceptions, all or none.
+
+    Returns:
+        Their numbers.
+
+    Raises:
+        ControlExceptionError: A control was never checked, reason or name is blank, or the day is over or too far off.
+    """
+    with connect("publisher") as connection:
+        for request in requests:
+            _check(connection, request)
+        return [_insert(connection, request) for request in requests]
+
+
+def end(exception_id: int, ended_by: str) -> None:
+    """End an exception before its day.
+
+    Raises:
+        ControlExceptionError: There is no such exception, or it was ended before; or nobody is named.
+    """
+    if not ended_by.strip():
+        raise ControlExceptionError("Say who ends it (--by).")
+    with connect("publisher") as connection:
+        ended = connection.execute(
+            """
+            update ops.control_exceptions
+            set ended_by = %s, ended_at = clock_timestamp()
+            where exception_id = %s and ended_at is null
+            """,
+            (ended_by.strip(), exception_id),
+        ).rowcount
+    if not ended:
+        raise ControlExceptionError(
+            f"Exception {exception_id} is not there, or was ended before: `sevenfold exception list --all`."
+        )
+
+
+def _check(connection: Connection, request: ExceptionRequest) -> None:
+    if not request.reason.strip() or not request.decided_by.strip():
+        raise ControlExceptionError("Say why (--reason) and who (--by).")
+    if not today() <= request.ends_on <= today() + LONGEST:
+        raise ControlExceptionError(
+            f"An exception ends within a year: give a day from {today()} to {today() + LONGEST}. What is to be "
+            "accepted for longer is another threshold (seed gate_thresholds) or another contract."
+        )
+    known = {str(name) for (name,) in connection.execute("select distinct control_id from quality.control_results")}
+    if request.control_id not in known:
+        near = difflib.get_close_matches(request.control_id, sorted(known), n=3, cutoff=0.5)
+        hint = f" Near it: {', '.join(near)}." if near else ""
+        raise ControlExceptionError(f"No run has checked a control {request.control_id}.{hint}")
+
+
+def _insert(connection: Connection, request: ExceptionRequest) -> int:
+    row = connection.execute(
+        """
+        insert into ops.control_exceptions (control_id, run_id, maximum_failed_count, reason, decided_by, ends_on)
+        values (%s, %s, %s, %s, %s, %s)
+        returning exception_id
+        """,
+        (
+            request.control_id,
+            request.run_id,
+            request.maximum_failed_count,
+            request.reason.strip(),
+            request.decided_by.strip(),
+            request.ends_on,
+        ),
+    ).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,71 @@
+"""The commands under `sevenfold exception`: a failed control that somebody accepts, for a reason and until a day."""
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sevenfold import control_exceptions
+from sevenfold.control_exceptions import ControlException, ExceptionRequest
+from sevenfold.review_commands import DecidedBy, Reason
+
+app = typer.Typer(no_args_is_help=True, help="Failed controls that somebody accepts, for a reason and until a day.")
+console = Console(highlight=False)
+
+
+@app.command()
+def add(
+    control: Annotated[str, typer.Argument(help="The control's ID, as the failed gate's message and the report say.")],
+    reason: Reason,
+    by: DecidedBy,
+    until: Annotated[
+        dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day on which a run may begin with it.")
+    ],
+    at_most: Annotated[
+        int | None, typer.Option(min=1, help="Most failures that are accepted. Default: any number.")
+    ] = None,
+) -> None:
+    """Accept that a control fails. The next run, or the gate when it is cleared, goes on in spite of it."""
+    request = ExceptionRequest(control, reason, by, until.date(), at_most)
+    console.print(f"Kept as exception {control_exceptions.add([request])[0]}, until {until.date()}.")
+
+
+@app.command("list")
+def list_exceptions(
+    every: Annotated[bool, typer.Option("--all", help="Those that are over too.")] = False,
+) -> None:
+    """List the exceptions in force: what is accepted, how far, why, by whom, until when."""
+    table = Table(box=None)
+    for heading in ("Number", "Control", "Run", "At most", "Reason", "By", "Decided (UTC)", "Until", "Ended by"):
+        table.add_column(heading, overflow="fold")
+    found = control_exceptions.list_exceptions(every)
+    for row in found:
+        table.add_row(*map(escape, _cells(row)))
+    console.print(table if found else "No exception is in force.")
+
+
+@app.command()
+def end(
+    number: Annotated[int, typer.Argument(help="Number of the exception.")],
+    by: DecidedBy,
+) -> None:
+    """End an exception before its day: from now on the control's failure counts again."""
+    control_exceptions.end(number, by)
+    console.print(f"Exception {number} is over.")
+
+
+def _cells(row: ControlException) -> list[str]:
+    return [
+        str(row.exception_id),
+        row.control_id,
+        row.run_id or "every run",
+        "any number" if row.maximum_failed_count is None else f"{row.maximum_failed_count:,}",
+        row.reason,
+        row.decided_by,
+        f"{row.decided_at:%Y-%m-%d %H:%M}",
+        str(row.ends_on),
+        row.ended_by or "",
+    ]
