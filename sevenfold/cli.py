@@ -17,6 +17,7 @@ from sevenfold import evaluate, explain, golden_commands, link
 from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
+from sevenfold.replay_commands import replay
 from sevenfold.review_commands import review_app
 
 FAILED = 1
@@ -39,6 +40,7 @@ app.add_typer(golden_commands.app, name="golden")
 app.add_typer(review_app, name="review")
 app.add_typer(identity_app, name="identity")
 app.add_typer(model_app, name="model")
+app.command("replay")(replay)
 
 console = Console(highlight=False)
 
@@ -154,7 +156,7 @@ def clean() -> None:
     down()
     home = get_settings().home
     embedded.remove(home)
-    for folder in ("airflow", "dbt", "input", "logs", "models", "reports", "spill", "warehouse"):
+    for folder in ("airflow", "dbt", "input", "logs", "models", "replay", "reports", "spill", "warehouse"):
         shutil.rmtree(home / folder, ignore_errors=True)
     console.print(f"Deleted what was in {home}")
 

@@ -188,8 +188,9 @@ def by_segment(attribute: str) -> NDArray[np.float64]:
 def in_quotas(shares: NDArray[np.float64], count: int, random: Random) -> Integers:
     """Give each of a number of things a position, each position as often as its share says, to the thing."""
     places = (random.permutation(count) + random.random()) / max(count, 1)
-    positions: Integers = np.searchsorted(np.cumsum(shares) / shares.sum(), places, side="right")
-    return np.minimum(positions, len(shares) - 1)
+    positions = np.searchsorted(np.cumsum(shares) / shares.sum(), places, side="right").astype(np.int64)
+    clipped: Integers = np.minimum(positions, len(shares) - 1)
+    return clipped
 
 
 def make_behaviour(people: pa.Table, timeline: Timeline, story: Story, random: Random) -> Behaviour:
@@ -226,7 +227,8 @@ def _alike_in_couples(people: pa.Table, segment: Integers) -> Integers:
     codes = people["phone"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     first = np.full(codes.max(initial=-1) + 1, -1, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-    return segment[first[codes]]
+    alike: Integers = segment[first[codes]]
+    return alike
 
 
 def register(behaviour: Behaviour, timeline: Timeline, random: Random) -> dict[str, Registrations]:

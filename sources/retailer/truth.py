@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -35,9 +36,10 @@ from psycopg import sql
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sources.retailer.parameters import STRATEGIES, Story
+from sources.retailer.behaviour import Timeline
+from sources.retailer.parameters import LAST_ARRIVAL, MONTH_ZERO, STRATEGIES, Story
 from sources.retailer.people import CHANGE_OF_ATTRIBUTE, NEVER
-from sources.retailer.simulation import Simulation
+from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, full_key, latest_versions
 from sources.retailer.text import Flags, Integers, Text, filled
 
@@ -407,6 +409,23 @@ def true_contributions(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table
         ]
         before = after
     return pa.Table.from_pylist(rows, RISES)
+
+
+def final_share_of_a(people: int, seed: int, story: Story) -> float:
+    """Simulate a closed cohort and give the share of state A among its parties at the end; nothing is delivered."""
+    dates = (MONTH_ZERO.date(), LAST_ARRIVAL.date())
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        simulation = simulate(people, Timeline.of_history(LAST_ARRIVAL), seed, story)
+        tables = evidence(simulation, story)
+        for table in ("record_versions", "interactions"):
+            store(tables[table], folder / f"{table}.parquet")
+        states = true_states(folder, dates).to_pylist()
+    return next(
+        float(row["party_share"])
+        for row in states
+        if (row["snapshot_date"], row["population_code"], row["state_code"]) == (dates[1], "closed_cohort", "A")
+    )
 
 
 def _midnight(day: date) -> int:
