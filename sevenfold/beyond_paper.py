@@ -123,7 +123,7 @@ def forecast(shares: Sequence[Row], flows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def strategy_effects(people: int, seed: int, seeds: int) -> list[Row]:
+def strategy_effects(people: int, seed: int, seeds: int, measured: Sequence[str] = ()) -> list[Row]:
     """Measure what each strategy does alone, and what is missing without it, in the simulator's truth.
 
     The same people meet the same chance under every set of strategies; so the difference is the strategies'. Where one
@@ -133,6 +133,7 @@ def strategy_effects(people: int, seed: int, seeds: int) -> list[Row]:
         people: Size of each simulation.
         seed: Of the first; the others follow.
         seeds: How many.
+        measured: The strategies; all when none is given.
 
     Returns:
         One row per strategy: effect on the share of A at the last month, alone and missing, with 95 % intervals over
@@ -146,8 +147,9 @@ def strategy_effects(people: int, seed: int, seeds: int) -> list[Row]:
     if seeds == 0:
         return []
     sets = {("all", ""): STRATEGIES, ("none", ""): ()}
-    sets |= {("alone", code): (code,) for code in STRATEGIES}
-    sets |= {("without", code): tuple(other for other in STRATEGIES if other != code) for code in STRATEGIES}
+    measured = measured or STRATEGIES
+    sets |= {("alone", code): (code,) for code in measured}
+    sets |= {("without", code): tuple(other for other in STRATEGIES if other != code) for code in measured}
     found = {
         key: np.array(
             [final_share_of_a(people, seed + number, replace(REPLAY, strategies=chosen)) for number in range(seeds)]
@@ -159,7 +161,7 @@ def strategy_effects(people: int, seed: int, seeds: int) -> list[Row]:
         {"strategy_code": code}
         | _mean("alone", found["alone", code] - nothing)
         | _mean("missing", everything - found["without", code])
-        for code in STRATEGIES
+        for code in measured
     ]
 
 

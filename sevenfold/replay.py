@@ -37,12 +37,18 @@ STATES = ("A", "B", "C", "D", "X", "Y", "Z")
 
 @dataclass(frozen=True)
 class ReplayRequest:
-    """How large a retailer, of which seed; whether newcomers join; how many seeds measure the strategies."""
+    """How large a retailer, of which seed; whether newcomers join, how many seeds measure the strategies, until when."""
 
     people: int = 10_000
     seed: int = 7
     is_open: bool = False
     effect_seeds: int = 3
+    months: int = 15
+
+    @property
+    def quarters(self) -> list[dt.date]:
+        """The ends of the quarters that are played."""
+        return [quarter for quarter in quarters_between(MONTH_ZERO, LAST_QUARTER) if _month(quarter) <= self.months]
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def run_replay(request: ReplayRequest, console: Console) -> Replay:
     if runs.find_runs("limit 1"):
         raise SevenfoldError("The warehouse at SEVENFOLD_WAREHOUSE_URL has runs already: a replay needs an empty one.")
     try:
-        played = [_play(quarter, request, home, console) for quarter in quarters_between(MONTH_ZERO, LAST_QUARTER)]
+        played = [_play(quarter, request, home, console) for quarter in request.quarters]
         replay = Replay({"runs": played} | _compare(home, request, console), home / "tables")
     finally:
         embedded.stop(home)
@@ -137,9 +143,10 @@ def _compare(home: Path, request: ReplayRequest, console: Console) -> dict[str, 
     published = {name: _read(query) for name, query in QUERIES.items()}
     with connect() as connection:
         comparison = compare(truth, connection)
-    rises = true_contributions(truth, quarters_between(MONTH_ZERO, LAST_QUARTER)).to_pylist()
+    rises = true_contributions(truth, request.quarters).to_pylist()
     shares = state_shares([asdict(share) for share in comparison.state_shares])
-    console.print("Measuring each strategy's own effect in the simulator")
+    if request.effect_seeds:
+        console.print("Measuring each strategy's own effect in the simulator")
     return {
         "state_shares": shares,
         "strategy_contributions": contributions(rises, published["contributions"]),

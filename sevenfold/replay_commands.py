@@ -13,8 +13,9 @@ def replay(
     effect_seeds: Annotated[
         int, typer.Option(min=0, help="Simulations by which each strategy's own effect is measured; 0 leaves it out.")
     ] = 3,
+    months: Annotated[int, typer.Option(min=3, max=15, help="How far to play.")] = 15,
 ) -> None:
     """Play fifteen months of a simulated retailer, quarter by quarter, and hold them against the paper."""
     from sevenfold.replay import ReplayRequest, run_replay
 
-    run_replay(ReplayRequest(people, seed, is_open, effect_seeds), Console(highlight=False))
+    run_replay(ReplayRequest(people, seed, is_open, effect_seeds, months), Console(highlight=False))
