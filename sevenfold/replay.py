@@ -37,7 +37,7 @@ STATES = ("A", "B", "C", "D", "X", "Y", "Z")
 
 @dataclass(frozen=True)
 class ReplayRequest:
-    """How large a retailer, of which seed; whether newcomers join, how many seeds measure the strategies, until when."""
+    """How large a retailer, of which seed; whether newcomers join; how many seeds measure strategies; until when."""
 
     people: int = 10_000
     seed: int = 7
