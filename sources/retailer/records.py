@@ -158,6 +158,8 @@ def make_records(
             "strategy": strategy,
         }
     )
+    without_key = np.flatnonzero(~has_key)
+    rows.errors.append(("native_key", "missing", without_key))
     return table, rows.error_table(table)
 
 

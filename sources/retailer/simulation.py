@@ -17,7 +17,7 @@ from sources.retailer.interactions import (
     receipts_of_responses,
     ticket_table,
 )
-from sources.retailer.parameters import HABITS, MONTH_SECONDS, Noise, Story
+from sources.retailer.parameters import HABITS, MISTAKES, MONTH_SECONDS, Noise, Story
 from sources.retailer.people import make_people, with_changes
 from sources.retailer.records import make_records
 from sources.retailer.responses import Responses, respond, written_down
@@ -84,10 +84,21 @@ def simulate(
         entity: {source: _known_before(timeline.until, table) for source, table in tables.items()}
         for entity, tables in entities.items()
     }
-    errors = {source: _known_before(timeline.until, table) for source, (_, table) in written.items()}
-    deliveries = {
+    delivered = {
         entity: {source: _delivered(entity, source, table, scene) for source, table in tables.items()}
         for entity, tables in entities.items()
+    }
+    deliveries = {
+        entity: {source: table for source, (table, _) in tables.items()} for entity, tables in delivered.items()
+    }
+    errors = {
+        source: _known_before(
+            timeline.until,
+            pa.concat_tables(
+                [errors, *(tables[source][1] for tables in delivered.values() if source in tables)]
+            ).combine_chunks(),
+        )
+        for source, (_, errors) in written.items()
     }
     lengths = {"people": people_count}
     lengths |= {source: int((registered.at < timeline.until).sum()) for source, registered in registrations.items()}
@@ -118,19 +129,35 @@ def _known_before(until: int, table: pa.Table) -> pa.Table:
     return table.filter(pa.array(_time(table) < until))
 
 
-def _delivered(entity: str, source: str, table: pa.Table, scene: Scene) -> pa.Table:
-    """Give the rows in the order in which they reach a table or file, those that come twice or late among them."""
+def _delivered(entity: str, source: str, table: pa.Table, scene: Scene) -> tuple[pa.Table, pa.Table]:
+    """Give the rows in the order in which they reach a table or file, and what went wrong on the way: late, twice."""
     noise, known_at = scene.story.noise, _time(table)
     random = scene.random(f"{source} {entity} deliveries")
-    delivered_at = known_at + _delays(len(known_at), noise, random) * (source in BATCH_SOURCES)
-    row = np.arange(len(known_at))
-    if source in BATCH_SOURCES and noise.resent_share > 0:
-        day = known_at // DAY_SECONDS
-        resent = np.flatnonzero(random.random(int(day.max(initial=0)) + 1)[day] < noise.resent_share)
-        row = np.concatenate([row, resent])
-        delivered_at = np.concatenate([delivered_at, delivered_at[resent] + noise.resent_after_days * DAY_SECONDS])
+    delays = _delays(len(known_at), noise, random) * (source in BATCH_SOURCES)
+    day = known_at // DAY_SECONDS
+    is_resent = random.random(int(day.max(initial=0)) + 1)[day] < noise.resent_share * (source in BATCH_SOURCES)
+    is_twice = random.random(len(known_at)) < MISTAKES[source].sent_twice * (entity == "records")
+    late, resent, twice = (np.flatnonzero(which) for which in (delays > 0, is_resent, is_twice))
+    row = np.concatenate([np.arange(len(known_at)), resent, twice])
+    again = np.repeat([0, noise.resent_after_days * DAY_SECONDS, 0], [len(known_at), len(resent), len(twice)])
+    delivered_at = (known_at + delays)[row] + again
     order = np.argsort(delivered_at, kind="stable")
-    return table.take(pa.array(row[order[delivered_at[order] < scene.timeline.until]]))
+    order = order[delivered_at[order] < scene.timeline.until]
+    return table.take(pa.array(row[order])), _delivery_errors(table, {"late": late, "resent": resent, "twice": twice})
+
+
+def _delivery_errors(table: pa.Table, rows: Mapping[str, NDArray[np.int64]]) -> pa.Table:
+    """Write down what went wrong with whole rows, in the form of the errors in values."""
+    number = np.concatenate(list(rows.values()))
+    code = np.repeat(np.arange(len(rows)), [len(which) for which in rows.values()])
+    return pa.table(
+        {
+            "native_key": table["native_key"].combine_chunks().take(pa.array(number)),
+            "known_at": pa.array(_time(table)[number]),
+            "field_name": pa.nulls(len(number), pa.string()),
+            "error_code": pa.array(list(rows), pa.string()).take(pa.array(code)),
+        }
+    )
 
 
 def _delays(count: int, noise: Noise, random: Random) -> NDArray[np.int64]:

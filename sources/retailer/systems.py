@@ -231,7 +231,7 @@ def shape(dataset: Dataset, canonical: pa.Table, random_of: Callable[[str], Rand
     Args:
         dataset: The table or file.
         canonical: The rows, in the order of time.
-        random_of: Gives the chance of one purpose: by which a missing value is a space, and a row is sent twice.
+        random_of: Gives the chance by which a missing value of a column is a space.
     """
     mistakes = MISTAKES[dataset.source]
     if dataset.entity == "customer_records" and not dataset.keeps_history:
@@ -247,8 +247,7 @@ def shape(dataset: Dataset, canonical: pa.Table, random_of: Callable[[str], Rand
             is_space &= random_of(name).random(len(column)) < mistakes.blank_for_missing
             position = shaped.schema.get_field_index(name)
             shaped = shaped.set_column(position, name, choose(is_space, pa.scalar(" "), column))
-    times = 1 + (random_of("sent twice").random(shaped.num_rows) < mistakes.sent_twice)
-    return shaped.take(pa.array(np.repeat(np.arange(shaped.num_rows), times)))
+    return shaped
 
 
 def latest_versions(rows_in_time: pa.Table, key: str = "native_key") -> pa.Table:

@@ -5,7 +5,8 @@ The truth lies in a folder of its own that no contract names:
 * `people.parquet`: one row per person, with the true attributes, segment and habits;
 * `attributes.parquet`: one row per person, attribute and value that holds for a while: household, phone, e-mail,
   address (`valid_from`, `valid_to`; null: since ever, until now);
-* `errors.parquet`: one row per value that was written otherwise than it is, by source, record, field and kind;
+* `errors.parquet`: one row per value that was written otherwise than it is, and per row that came late or twice, by
+  source, record, field and kind;
 * `records.parquet`: one row per customer record with a key (`source_code`, `native_key`, `source_record_id`,
   `person_id`); rows without a key are to be quarantined and have no truth;
 * `record_versions.parquet`: one row per delivered version of these: when the source knew it, whether the names that
