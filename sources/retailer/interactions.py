@@ -14,6 +14,7 @@ from sources.retailer.parameters import (
     FORMS,
     HABITS,
     MONTH_SECONDS,
+    RECEIPT,
     SEGMENTS,
     START_MONTHS,
     STRATEGIES,
@@ -285,6 +286,35 @@ def _table(source: str, events: Events, keys: Mapping[str, Text], scene: Scene) 
             "strategy": events.strategy,
         }
     )
+
+
+def registered_receipts(tickets: pa.Table, responses: int, scene: Scene) -> tuple[Registrations, Text]:
+    """Draw which tickets paid in cash are registered besides those of the responses, and when.
+
+    None of them is of month 0: the closed cohort does not change by them.
+
+    Returns:
+        The registrations, which count as responses that follow those there are; and their receipts.
+    """
+    random, start = scene.random("registered receipts"), START_MONTHS[RECEIPT]
+    is_keyed = [tickets[key].is_valid().to_numpy() for key in KEY_COLUMNS if key != "receipt_number"]
+    is_free = ~np.logical_or.reduce(is_keyed) & (tickets["response"].to_numpy() < 0)
+    is_free &= tickets["occurred_at"].to_numpy() >= months_after(scene.timeline.month_zero, start)
+    is_free &= RECEIPT in scene.story.strategies
+    chosen = np.flatnonzero(is_free & (random.random(tickets.num_rows) < HABITS.registered_receipt_share))
+    count = len(chosen)
+    waiting = 10_800 + random.exponential(HABITS.registered_receipt_months * MONTH_SECONDS, count).astype(np.int64)
+    never = np.zeros(count, dtype=np.bool_)
+    registrations = Registrations(
+        person=tickets["person"].to_numpy()[chosen],
+        at=tickets["occurred_at"].to_numpy()[chosen] + waiting,
+        is_early=never,
+        is_active=never,
+        is_formal=random.random(count) < HABITS.full_name_share,
+        response=np.arange(count) + responses,
+        strategy=np.full(count, STRATEGIES.index(RECEIPT)),
+    )
+    return registrations, tickets["receipt_number"].combine_chunks().take(pa.array(chosen))
 
 
 def receipts_of_responses(tickets: pa.Table, count: int) -> Text:

@@ -486,6 +486,9 @@ class Habits:
     other_email_share: float = 0.4  # of the records of a person with several e-mails
     shows_number_share: float = 0.85  # of the tickets of people with a customer or loyalty number; others pay in cash
     digital_receipt_share: float = 0.012  # of the other tickets, from the start of that strategy on
+    registered_receipt_share: float = 0.12  # of the tickets paid in cash after month 0 that no move is about
+    registered_receipt_months: float = 1.5  # mean time from such a ticket to its registration
+    full_name_share: float = 0.4  # of these registrations
     logged_in_share: float = 0.8  # of the visits of the app by people with an account
     return_share: float = 0.02  # of the tickets
     guest_order_share: float = 0.03  # of the digital people: orders without an account

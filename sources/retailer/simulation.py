@@ -10,11 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sources.retailer.behaviour import DAY_SECONDS, Scene, Timeline, make_behaviour, named_random, register
+from sources.retailer.behaviour import (
+    DAY_SECONDS,
+    Registrations,
+    Scene,
+    Timeline,
+    make_behaviour,
+    named_random,
+    register,
+)
 from sources.retailer.interactions import (
     KEYED_SOURCES,
     keyed_table,
     receipts_of_responses,
+    registered_receipts,
     ticket_table,
 )
 from sources.retailer.parameters import HABITS, MISTAKES, MONTH_SECONDS, Noise, Story
@@ -67,7 +76,10 @@ def simulate(
     responses = respond(registrations, scene)
     registrations, confirmations = written_down(responses, registrations, scene)
     tickets = ticket_table(registrations, responses, scene)
-    receipts = receipts_of_responses(tickets, len(responses))
+    others, other_receipts = registered_receipts(tickets, len(responses), scene)
+    receipts = pa.concat_arrays([receipts_of_responses(tickets, len(responses)), other_receipts])
+    with_receipts = Registrations.together([registrations["receipt_registration"], others])
+    registrations["receipt_registration"] = with_receipts.in_time(timeline.end)
     interactions = {"point_of_sale": tickets} | {
         source: keyed_table(source, registrations[source], responses, scene) for source in KEYED_SOURCES
     }
