@@ -45,6 +45,12 @@ def test_every_quarter_was_published_by_a_run_of_its_own(replayed: tuple[Path, s
     assert rows == [("2025-04-01", "published"), ("2025-07-01", "published")]
 
 
+def test_a_quarter_that_is_published_is_not_computed_again(replayed: tuple[Path, str]) -> None:
+    with psycopg.connect(replayed[1]) as connection:
+        computed = connection.execute("select snapshot_date::text from intermediate.int_snapshot_dates").fetchall()
+    assert computed == [("2025-07-01",)]
+
+
 def test_states_and_contributions_are_near_the_truth(replayed: tuple[Path, str]) -> None:
     found = tables(replayed[0])
     assert len(found["state_shares"]) == 2 * 7
