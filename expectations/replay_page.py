@@ -1,5 +1,6 @@
 """The page of a replay: paper, simulated truth and pipeline side by side, self-contained."""
 
+import re
 from typing import Any
 
 from expectations import pictures
@@ -33,7 +34,7 @@ def render(tables: dict[str, list[Row]], people: int, seed: int) -> str:
 
 def _pictures(tables: dict[str, list[Row]]) -> dict[str, Any]:
     stacked = {
-        origin: pictures.state_shares(_shares_of(tables["state_shares"], origin), COHORT)
+        origin: _with_own_ids(pictures.state_shares(_shares_of(tables["state_shares"], origin), COHORT), origin)
         for origin in ("paper", "true", "pipeline")
     }
     return stacked | {
@@ -77,16 +78,24 @@ def _flows(rows: list[Row]) -> list[tuple[str, str]]:
     return [
         (
             f"{begin} to {end}",
-            pictures.state_flows([row for row in rows if row["from_date"] == begin], COHORT, list(STATES)),
+            _with_own_ids(
+                pictures.state_flows([row for row in rows if row["from_date"] == begin], COHORT, list(STATES)),
+                str(begin),
+            ),
         )
         for begin, end in periods
     ]
 
 
+def _with_own_ids(svg: str, name: str) -> str:
+    """Tell pictures of the same title apart, as a page's ids must be."""
+    return re.sub(r'((?:id="|url\(#|href="#|[" ])(?=state-shares-|flows-))', rf"\1{name}-", svg)
+
+
 def _cell(value: Any, kind: str) -> str:
     if value is None:
         return "none"
-    formats = {"share": "{:.2%}", "number": "{:.2f}", "count": "{:,}"}
+    formats = {"share": "{:.2%}", "number": "{:.2f}", "fit": "{:.3f}", "count": "{:,}"}
     if kind in formats:
         return formats[kind].format(value)
     if kind == "points":
