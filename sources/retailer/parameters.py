@@ -520,6 +520,8 @@ class Noise:
         late_days: Mean delay of these.
         resent_share: Of the days of a batch source, those whose whole batch is sent again.
         resent_after_days: How much later.
+        without_key: Whether rows come without a key. The gate judges each delivery, and one such row is too many for a
+            small one.
         with_corrections: Whether the app's visits are corrected (see `TAKEN_BACK`). A pipeline that reads the whole
             history at once cannot know what the first version said.
     """
@@ -529,6 +531,7 @@ class Noise:
     late_days: float = 3.0
     resent_share: float = 0.0
     resent_after_days: int = 9
+    without_key: bool = True
     with_corrections: bool = False
 
 
@@ -537,7 +540,7 @@ HABITS = Habits()
 CHANGES = Changes()
 AT_ONCE = Noise()
 """The whole history is delivered at once: the demo."""
-OVER_TIME = Noise(is_at_once=False, late_share=0.01, resent_share=0.01, with_corrections=True)
+OVER_TIME = Noise(is_at_once=False, late_share=0.01, resent_share=0.01, without_key=False, with_corrections=True)
 """The history is delivered as it happens: the replay."""
 
 

@@ -141,6 +141,7 @@ def make_records(
     # A key is missing, and a card on file, in every version of a record or in none.
     is_response = registrations.strategy[row] >= 0
     has_key = (_lasting_draw(numbers + 17) >= rows.mistakes.missing_key) | is_response
+    has_key |= not scene.story.noise.without_key
     shows_card = has_card & ((_lasting_draw(numbers) < rows.form.card) | (is_response & (rows.form.card > 0)))
     table = pa.table(
         {

@@ -451,7 +451,7 @@ def test_people_move_and_change_their_contacts_and_errors_are_logged(replayed: P
     errors = truth(replayed, "errors")
     kinds = set(errors["error_code"].to_pylist())
     assert {"typo", "nickname", "no_accents", "upper_case", "placeholder", "placeholder_or_malformed"} <= kinds
-    assert {"late", "resent", "twice", "missing"} <= kinds
+    assert {"late", "resent", "twice"} <= kinds
     assert set(errors["source_code"].to_pylist()) == {dataset.source for dataset in CUSTOMER_DATASETS}
 
 
