@@ -15,6 +15,9 @@ ROOMS := sevenfold sources splink_models expectations infra dags tests
 demo: $(INSTALLED)  ## Make 50,000 simulated people, run everything on them, compare with the truth (people=N seed=N)
 	@sevenfold demo $(if $(people),--people $(people)) $(if $(seed),--seed $(seed))
 
+replay: $(INSTALLED)  ## Play the paper's fifteen months quarter by quarter, and hold them against it (people=N seed=N)
+	@sevenfold replay $(if $(people),--people $(people)) $(if $(seed),--seed $(seed))
+
 run: $(INSTALLED)  ## Run the pipeline once on the configured sources (as_of=YYYY-MM-DD)
 	@sevenfold run $(if $(as_of),--as-of $(as_of))
 
@@ -88,4 +91,4 @@ $(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
 	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: demo run up down status report benchmark-accuracy benchmark-scale docs install test test-fast lint types parse format lock clean help
+.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale docs install test test-fast lint types parse format lock clean help

@@ -110,6 +110,65 @@ def saturation(points: list[tuple[float, float]], fit: SaturationFit, published:
     return _svg(chart, f"Share of state A and its saturation, {_words(population)}", description)
 
 
+def share_differences(rows: list[Row]) -> str:
+    """A heat map: points by which the pipeline's share of a state (rows) differs from the true one, by month."""
+    cells = [
+        {
+            "month": f"month {row['month']}",
+            "state_code": row["state_code"],
+            "points": 100 * row["pipeline_minus_truth"],
+            "label": f"{100 * row['pipeline_minus_truth']:+.2f}",
+        }
+        for row in rows
+        if row["pipeline_minus_truth"] is not None
+    ]
+    if not cells:
+        return ""
+    months = list(dict.fromkeys(cell["month"] for cell in cells))
+    base = _chart(cells).encode(
+        x=alt.X("month:N", sort=months, title=None, axis=_state_axis("top")),
+        y=alt.Y("state_code:N", sort=list(STATE_COLOURS), title=None, axis=_state_axis("left")),
+    )
+    colours = alt.Scale(domain=[-0.5, 0, 0.5], range=["#a32a1c", "#f5f7f6", "#0f6b4f"], clamp=True)
+    tiles = base.mark_rect(cornerRadius=3, stroke="white", strokeWidth=3)
+    tiles = tiles.encode(color=alt.Color("points:Q", legend=None, scale=colours))
+    ink = alt.condition("abs(datum.points) > 0.3", alt.value("white"), alt.value(INK))
+    labels = base.mark_text(fontSize=11, font=FONT).encode(text="label:N", color=ink)
+    chart = (tiles + labels).properties(width=80 * len(months), height=34 * len(STATE_COLOURS))
+    return _svg(
+        chart, "Pipeline against truth", "Points between the pipeline's and the true share of a state, by month."
+    )
+
+
+def contributions(rows: list[Row]) -> str:
+    """Bars per strategy: its share of the rises to A in the paper, in truth and in the pipeline."""
+    bars = [
+        {
+            "strategy": row["strategy_code"].replace("_", " "),
+            "origin": origin,
+            "share": row[f"{key}_share"],
+            "label": f"{row[f'{key}_share']:.1%}",
+        }
+        for row in rows
+        for origin, key in (("paper", "paper"), ("truth", "true"), ("pipeline", "pipeline"))
+    ]
+    if not bars:
+        return ""
+    order = [row["strategy_code"].replace("_", " ") for row in rows]
+    origins = ["paper", "truth", "pipeline"]
+    base = _chart(bars).encode(
+        y=alt.Y("strategy:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260)),
+        yOffset=alt.YOffset("origin:N", sort=origins),
+        x=alt.X("share:Q", title=None, axis=_share_axis()),
+    )
+    scale = alt.Scale(domain=origins, range=["#c9c7c1", "#8cc7ac", "#0f6b4f"])
+    legend = alt.Legend(title=None, orient="top")
+    columns = base.mark_bar().encode(color=alt.Color("origin:N", scale=scale, legend=legend))
+    labels = base.mark_text(align="left", dx=4, fontSize=10, font=FONT, color=INK).encode(text="label:N")
+    chart = (columns + labels).properties(width=480, height=46 * len(order), padding={"left": 40, "right": 30})
+    return _svg(chart, "Contribution of each strategy", "Share of the rises to state A by strategy.")
+
+
 def quality_levels(rows: Iterable[Row]) -> str:
     """Bars of one width per source: how its records spread over the identity quality levels."""
     bars = [bar for row in rows if row.get("record_count") for bar in _level_bars(row)]

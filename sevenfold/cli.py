@@ -18,6 +18,7 @@ from sevenfold import evaluate, exception_commands, explain, golden_commands, li
 from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
+from sevenfold.replay_commands import replay
 from sevenfold.review_commands import review_app
 from sevenfold.suggest_commands import suggest_app
 
@@ -44,6 +45,7 @@ app.add_typer(model_app, name="model")
 app.add_typer(suggest_app, name="suggest")
 app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(exception_commands.app, name="exception")
+app.command("replay")(replay)
 
 console = Console(highlight=False)
 
@@ -159,7 +161,7 @@ def clean() -> None:
     down()
     home = get_settings().home
     embedded.remove(home)
-    for folder in ("airflow", "dbt", "input", "logs", "matching", "models", "reports", "spill", "warehouse"):
+    for folder in ("airflow", "dbt", "input", "logs", "matching", "models", "replay", "reports", "spill", "warehouse"):
         shutil.rmtree(home / folder, ignore_errors=True)
     console.print(f"Deleted what was in {home}")
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
+
 from sevenfold.errors import SevenfoldError
-from sources.retailer.behaviour import Timeline, named_random
-from sources.retailer.parameters import MONTH_ZERO
+from sources.retailer.behaviour import Timeline, months_later, named_random
+from sources.retailer.parameters import DEMO, MONTH_ZERO, Story
 from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, shape
-from sources.retailer.truth import evidence, store, true_states
+from sources.retailer.text import Random
+from sources.retailer.truth import PARQUET, evidence, store, true_states
 from sources.retailer.writers import write
 
 SUMMARY_FILE = "generation.json"
+PEOPLE_PER_BLOCK = 50_000
+"""People are simulated in blocks of this size, each with chance of its own, so that memory does not grow with them."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +52,21 @@ class GenerationSummary:
         return sum(self.rows.values())
 
 
-def generate(folder: Path, people: int = 50_000, seed: int = 7, until: str = "2026-07-01") -> GenerationSummary:
+def generate(
+    folder: Path, people: int = 50_000, seed: int = 7, until: str = "2026-07-01", story: Story = DEMO
+) -> GenerationSummary:
     """Make the retailer's source systems in a folder, and their truth in `folder/truth`.
 
-    Same arguments, same bytes. What is in the folder of an earlier call is replaced.
+    Same arguments, same bytes. What is in the folder of an earlier call is replaced. A shorter period is the beginning
+    of the same story, so calls with ever later dates are what a pipeline meets that runs from time to time.
 
     Args:
         folder: Where the tables and files go; made when missing.
         people: People who live around the retailer; each leaves about five rows.
         seed: Seed of everything that is drawn.
-        until: Only what the sources knew before this day (midnight UTC) is written; the first snapshot date,
+        until: Only what had reached the sources before this day (midnight UTC) is written; the first snapshot date,
             2025-04-01, is the earliest that makes sense.
+        story: Who comes, which strategies are at work, how the sources deliver.
 
     Raises:
         SevenfoldError: If there are no people, or the period ends before the first snapshot.
@@ -71,35 +83,53 @@ def generate(folder: Path, people: int = 50_000, seed: int = 7, until: str = "20
         (folder / dataset.file).unlink(missing_ok=True)
     shutil.rmtree(truth, ignore_errors=True)
     truth.mkdir(parents=True)
-    simulation = simulate(people, Timeline.of_history(end), seed)
-    rows = write_sources(folder, simulation, seed)
-    for name, table in evidence(simulation).items():
-        store(table, truth / f"{name}.parquet")
-    summary = GenerationSummary(people, seed, end.isoformat(), rows, simulation.numbers)
+    rows: dict[str, int] = {}
+    numbers: Mapping[str, int] = {}
+    with ExitStack() as stack:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for block_seed, simulation in blocks(people, Timeline.of_history(end), seed, story):
+            for name, count in write_sources(folder, simulation, block_seed).items():
+                rows[name] = rows.get(name, 0) + count
+            for name, table in evidence(simulation, story).items():
+                if name not in writers:
+                    writer = pq.ParquetWriter(truth / f"{name}.parquet", table.schema, **PARQUET)
+                    writers[name] = stack.enter_context(writer)
+                writers[name].write_table(table)
+            numbers = simulation.numbers
+    summary = GenerationSummary(people, seed, end.isoformat(), rows, numbers)
     finish(truth, summary, end)
     return summary
+
+
+def blocks(people: int, timeline: Timeline, seed: int, story: Story) -> Iterator[tuple[int, Simulation]]:
+    """Simulate a population block by block, each with a seed of its own and the numbers that follow those before."""
+    numbers: Mapping[str, int] = {}
+    for number, first in enumerate(range(0, people, PEOPLE_PER_BLOCK)):
+        block_seed = seed if number == 0 else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        simulation = simulate(min(PEOPLE_PER_BLOCK, people - first), timeline, block_seed, story, numbers)
+        numbers = simulation.numbers
+        yield block_seed, simulation
 
 
 def write_sources(folder: Path, simulation: Simulation, seed: int) -> dict[str, int]:
     """Write all tables and files; give their numbers of rows."""
     rows = {}
     for dataset in DATASETS:
-        canonical = getattr(simulation, "records" if dataset.entity == "customer_records" else dataset.entity)
-        random = named_random(seed, dataset.name)
-        shaped = shape(dataset, canonical[dataset.source], random)
+        entity = "records" if dataset.entity == "customer_records" else dataset.entity
+        delivered = simulation.deliveries[entity][dataset.source]
+        shaped = shape(dataset, delivered, partial(_random_of, seed, dataset.name))
         write(dataset, shaped, folder)
         rows[dataset.name] = shaped.num_rows
     return rows
 
 
+def _random_of(seed: int, dataset: str, purpose: str) -> Random:
+    return named_random(seed, f"{dataset} {purpose}")
+
+
 def finish(truth: Path, summary: GenerationSummary, end: datetime) -> None:
     """Write the true states of all quarters up to the end, and the summary."""
     months = range(0, (end.year - MONTH_ZERO.year) * 12 + end.month - MONTH_ZERO.month + 1, 3)
-    dates = [_months_later(MONTH_ZERO.date(), month) for month in months]
+    dates = [months_later(MONTH_ZERO.date(), month) for month in months]
     store(true_states(truth, dates), truth / "states.parquet")
     (truth / SUMMARY_FILE).write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
-
-
-def _months_later(day: date, months: int) -> date:
-    years, month = divmod(day.month - 1 + months, 12)
-    return day.replace(year=day.year + years, month=month + 1)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sevenfold.errors import SevenfoldError
 from sources.retailer.behaviour import DAY_SECONDS, Timeline, named_random
 from sources.retailer.generation import SUMMARY_FILE, GenerationSummary, finish, write_sources
+from sources.retailer.parameters import DEMO
 from sources.retailer.simulation import simulate
 from sources.retailer.systems import DATASETS, Dataset, full_key, latest_versions, written
 from sources.retailer.text import Integers, Random, Text, numbered
@@ -63,10 +64,10 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     timeline = Timeline.of_increment(since, since + days * DAY_SECONDS)
     rows = _change_phones(folder, share / 2, timeline, named_random(seed, "changed phones"))
     people = max(1, round(before.people * share * NEW_PEOPLE_PER_RECORD / 2))
-    simulation = simulate(people, timeline, seed, before.numbers)
+    simulation = simulate(people, timeline, seed, DEMO, before.numbers)
     for name, count in write_sources(folder, simulation, seed).items():
         rows[name] = rows.get(name, 0) + count
-    for name, table in evidence(simulation).items():
+    for name, table in evidence(simulation, DEMO).items():
         _append(truth / f"{name}.parquet", table)
     end = datetime.fromtimestamp(timeline.until, UTC)
     summary = GenerationSummary(before.people + people, before.seed, end.isoformat(), rows, simulation.numbers)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from sources.retailer.behaviour import DAY_SECONDS, Registrations, Scene, by_segment
-from sources.retailer.parameters import FORMS, HABITS, MONTH_SECONDS, SEGMENTS
-from sources.retailer.text import Flags, Integers, Text, choose, keep, numbered
+from sources.retailer.behaviour import Columns, Registrations, Scene, by_segment, months_after
+from sources.retailer.parameters import (
+    DIGITAL_RECEIPT,
+    FORMS,
+    HABITS,
+    MONTH_SECONDS,
+    RECEIPT,
+    SEGMENTS,
+    START_MONTHS,
+    STRATEGIES,
+    TAKEN_BACK,
+)
+from sources.retailer.people import NEVER
+from sources.retailer.responses import Occasions, Responses
+from sources.retailer.text import Flags, Integers, Text, choose, hexadecimal, keep, numbered, scrambled
 
 KEYED_SOURCES = ("e_commerce", "delivery", "app", "credit_card")
 """Sources whose interactions carry the source's own customer key."""
-GUESTS = {"e_commerce": ("digital", HABITS.guest_order_share), "app": ("anonymous", HABITS.anonymous_visit_share)}
+GUESTS = {"e_commerce": ("D", HABITS.guest_order_share), "app": ("X", HABITS.anonymous_visit_share)}
 """Sources that serve people who have not registered: segment and share of its people."""
-RECEIPT_SHARES = {
-    "receipt_registration": HABITS.registered_receipt_share,
-    "sweepstake": HABITS.sweepstake_receipt_share,
-}
-"""Sources where a cash ticket can be registered."""
 KEY_COLUMNS = ("customer_key", "loyalty_number", "payment_token", "device_id", "receipt_number", "email", "phone")
 INTERACTION_TYPES = {
     "point_of_sale": "purchase",
@@ -38,35 +45,36 @@ NATIVE_KEYS = {
 KEY_WIDTH = 9
 
 
+BY_HABIT, NUMBER, NUMBER_AND_EMAIL, LOYALTY_NUMBER, TOKEN, CASH = range(6)
+"""What a ticket shows: what the person usually does, or one thing for certain."""
+
+
 @dataclass(frozen=True)
-class Events:
-    """Interactions of one source, in the order of time, before they get their keys."""
+class Events(Columns):
+    """Interactions of one source before they get their keys.
+
+    `row` is the row of the registration that the interaction carries the key of, or -1; `shows` what a ticket shows;
+    `response` the row of the response whose receipt it is, or -1; `strategy` the position of the strategy that the
+    interaction comes from, or -1.
+    """
 
     person: Integers
     at: Integers
     row: Integers
-    """Row of the registration that the interaction carries the key of, or -1."""
-
-    def __len__(self) -> int:
-        return len(self.person)
-
-    @classmethod
-    def none(cls) -> Events:
-        """Give no interaction at all."""
-        nothing = np.zeros(0, dtype=np.int64)
-        return cls(nothing, nothing, nothing)
+    shows: Integers
+    response: Integers
+    strategy: Integers
 
     @classmethod
-    def together(cls, parts: Sequence[Events], end: int) -> Events:
-        """Put interactions of one source together, in the order of time."""
-        columns = [(part.person, part.at, part.row) for part in parts]
-        return cls(*(np.concatenate(column) for column in zip(*columns, strict=True))).in_time(end)
+    def plain(cls, person: Integers, at: Integers, shows: int = BY_HABIT) -> Events:
+        """Take interactions without a registration or a response."""
+        nothing = np.full(len(person), -1, dtype=np.int64)
+        return cls(person, at, nothing, np.full(len(person), shows, dtype=np.int64), nothing, nothing)
 
     def in_time(self, end: int) -> Events:
         """Keep what happens before a time, in the order of time."""
         order = np.lexsort((self.row, self.person, self.at))
-        order = order[self.at[order] < end]
-        return Events(self.person[order], self.at[order], self.row[order])
+        return self.take(order[self.at[order] < end])
 
 
 def native_keys(source: str, numbers: Integers, of_interactions: bool = False) -> Text:
@@ -81,100 +89,179 @@ def loyalty_numbers(numbers: Integers) -> Text:
 
 def keyed_events(source: str, registrations: Registrations, scene: Scene) -> Events:
     """Draw the interactions of those who registered at a source: one at once, others over time."""
-    random, end = scene.random(f"{source} events"), scene.timeline.end
+    random, end, behaviour = scene.random(f"{source} events"), scene.timeline.end, scene.behaviour
     active = np.flatnonzero(registrations.is_active)
-    months_left = (end - registrations.at[active]) / MONTH_SECONDS
-    further = random.poisson(np.maximum(months_left, 0.0) * FORMS[source].further_interactions)
-    repeated = np.repeat(active, further)
-    spread = random.random(len(repeated)) * (end - registrations.at[repeated])
-    row = np.concatenate([active, repeated])
+    person, since = registrations.person[active], registrations.at[active]
+    span = np.maximum(np.minimum(end, behaviour.buys_until[person]) - since, 0)
+    rate = FORMS[source].further_interactions * behaviour.rate[person]
+    repeated = np.repeat(np.arange(len(active)), random.poisson(span / MONTH_SECONDS * rate))
+    spread = (random.random(len(repeated)) * span[repeated]).astype(np.int64)
+    row = np.concatenate([active, active[repeated]])
     lag = random.integers(60, 7200, len(active))
-    at = np.concatenate([registrations.at[active] + lag, registrations.at[repeated] + spread.astype(np.int64)])
-    return Events(registrations.person[row], at, row).in_time(end)
+    at = np.concatenate([since + lag, since[repeated] + spread])
+    events = Events.plain(registrations.person[row], at)
+    return Events(events.person, at, row, events.shows, events.response, registrations.strategy[row]).in_time(end)
 
 
 def guest_events(source: str, registrations: Registrations, scene: Scene) -> Events:
     """Draw interactions of people who have not registered at the source until then."""
     random, behaviour = scene.random(f"{source} guests"), scene.behaviour
-    if source not in GUESTS:
-        return Events.none()
-    segment, share = GUESTS[source]
-    is_guest = (behaviour.segment == list(SEGMENTS).index(segment)) & (random.random(len(behaviour.segment)) < share)
+    segment, share = GUESTS.get(source, ("", 0.0))
+    is_guest = random.random(len(behaviour.segment)) < share
+    is_guest &= np.array([name == segment for name in SEGMENTS])[behaviour.segment]
     person = np.flatnonzero(is_guest)
     person = np.repeat(person, random.integers(1, 4, len(person)))
     span = scene.timeline.end - behaviour.arrival[person]
     at = behaviour.arrival[person] + (random.random(len(person)) * span).astype(np.int64)
     before = at < registrations.first_of(scene.people.num_rows)[0][person]
-    return Events(person[before], at[before], np.full(before.sum(), -1)).in_time(scene.timeline.end)
+    before &= at < behaviour.buys_until[person]
+    return Events.plain(person[before], at[before]).in_time(scene.timeline.end)
 
 
-def walk_ins(scene: Scene) -> Events:
-    """Draw the tickets of people who walk into a store; an anonymous person has one at first."""
+def walk_ins(responses: Responses, scene: Scene) -> list[Events]:
+    """Draw the tickets of people who walk into a store; who registers nowhere has one before month 0."""
     random, behaviour, timeline = scene.random("walk-ins"), scene.behaviour, scene.timeline
-    months = (timeline.end - behaviour.arrival) / MONTH_SECONDS
-    tickets = random.poisson(by_segment("walk_in_rate")[behaviour.segment] * months)
-    person = np.repeat(np.arange(scene.people.num_rows), tickets)
-    at = behaviour.arrival[person] + (random.random(len(person)) * months[person] * MONTH_SECONDS).astype(np.int64)
-    first = np.flatnonzero(behaviour.segment == list(SEGMENTS).index("anonymous"))
-    span = np.where(behaviour.is_newcomer[first], DAY_SECONDS, max(timeline.month_zero - timeline.first_day, 1))
-    first_at = behaviour.arrival[first] + (random.random(len(first)) * span).astype(np.int64)
-    person, at = np.concatenate([person, first]), np.concatenate([at, first_at])
-    return Events(person, at, np.full(len(person), -1)).in_time(timeline.end)
+    rates = np.where(by_segment("walks_in") > 0, HABITS.walk_in_rate, 0.0)
+    rates[list(SEGMENTS).index("A")] = HABITS.known_walk_in_rate
+    span = np.maximum(np.minimum(timeline.end, behaviour.buys_until) - behaviour.arrival, 0)
+    rate = rates[behaviour.segment] * behaviour.rate
+    person = np.repeat(np.arange(scene.people.num_rows), random.poisson(span / MONTH_SECONDS * rate))
+    at = behaviour.arrival[person] + (random.random(len(person)) * span[person]).astype(np.int64)
+    first = np.flatnonzero(by_segment("walks_in")[behaviour.segment] > 0)
+    wait = np.where(behaviour.is_newcomer[first], 86_400, max(timeline.month_zero - timeline.first_day, 1))
+    first_at = behaviour.arrival[first] + (random.random(len(first)) * wait).astype(np.int64)
+    by_card = behaviour.pays_by_card[first]
+    return [
+        Events.plain(person, at),
+        Events.plain(first[by_card], first_at[by_card], TOKEN),
+        _with_receipts(Events.plain(first[~by_card], first_at[~by_card], CASH), responses),
+    ]
 
 
-def ticket_table(registrations: Mapping[str, Registrations], scene: Scene) -> pa.Table:
+def _with_receipts(first_tickets: Events, responses: Responses) -> Events:
+    """Note which of the first tickets, paid in cash, are registered afterwards."""
+    of_cash = np.flatnonzero(responses.of("origin", "X_cash"))
+    response = np.full(int(first_tickets.person.max(initial=-1)) + 1, -1, dtype=np.int64)
+    response[responses.person[of_cash]] = of_cash
+    return replace(first_tickets, response=response[first_tickets.person])
+
+
+def occasional_tickets(responses: Responses) -> list[Events]:
+    """Give the tickets on whose occasion people respond to a strategy."""
+    occasions = Occasions.of(responses)
+    kinds = (
+        (occasions.number, NUMBER, 3600),
+        (occasions.number_and_email, NUMBER_AND_EMAIL, 0),
+        (occasions.token, TOKEN, 600),
+        (occasions.cash, CASH, 7200),
+    )
+    parts = []
+    for rows, shows, before in kinds:
+        tickets = Events.plain(responses.person[rows], responses.at[rows] - before, shows)
+        if shows == CASH:
+            tickets = replace(tickets, response=rows)
+        if shows in (CASH, NUMBER_AND_EMAIL):
+            tickets = replace(tickets, strategy=responses.strategies()[rows])
+        parts.append(tickets)
+    return parts
+
+
+def ticket_table(registrations: Mapping[str, Registrations], responses: Responses, scene: Scene) -> pa.Table:
     """Write the tickets of the point of sale.
 
     They are of those who walk in, and of those who register at the till or for the loyalty programme. The till keeps
     the one key it was shown: the customer number, the loyalty number, the contact that the digital receipt goes to,
     or the card's token; a cash ticket carries none.
     """
-    parts = [walk_ins(scene)]
-    parts += [keyed_events(source, registrations[source], scene) for source in ("point_of_sale", "loyalty")]
-    events = Events.together(parts, scene.timeline.end)
+    parts = [*walk_ins(responses, scene), *occasional_tickets(responses)]
+    at_loyalty = keyed_events("loyalty", registrations["loyalty"], scene)
+    shows_loyalty = np.full(len(at_loyalty), LOYALTY_NUMBER)
+    parts += [
+        keyed_events("point_of_sale", registrations["point_of_sale"], scene),
+        replace(at_loyalty, shows=shows_loyalty),
+    ]
+    events = Events.together(parts).in_time(scene.timeline.end)
     random, behaviour, count, person = scene.random("tickets"), scene.behaviour, len(events), events.person
-    at_registration = events.row >= 0
+    by_habit = events.shows == BY_HABIT
+    shows = (random.random(count) < HABITS.shows_number_share) | (events.row >= 0)
 
-    def shown(source: str, share: float) -> tuple[Flags, Integers]:
+    def shown(source: str, *kinds: int) -> tuple[Flags, Integers]:
         at, row = registrations[source].first_of(scene.people.num_rows)
-        shows = at_registration | (random.random(count) < share)
-        return (at[person] <= events.at) & shows, row[person] + scene.first_number(source)
+        does = by_habit & shows | np.isin(events.shows, kinds)
+        return (at[person] <= events.at) & does, row[person] + scene.first_number(source)
 
-    has_customer, customer_number = shown("point_of_sale", HABITS.shows_customer_number_share)
-    has_loyalty, loyalty_number = shown("loyalty", HABITS.shows_loyalty_number_share)
+    has_customer, customer_number = shown("point_of_sale", NUMBER, NUMBER_AND_EMAIL)
+    has_loyalty, loyalty_number = shown("loyalty", LOYALTY_NUMBER)
     has_loyalty &= ~has_customer
-    is_sent = ~has_customer & ~has_loyalty & (random.random(count) < HABITS.digital_receipt_share)
-    to_email = is_sent & behaviour.gives_email[person]
-    by_card = ~has_customer & ~has_loyalty & ~is_sent & behaviour.pays_by_card[person]
-    by_card &= random.random(count) < HABITS.card_at_the_till_share
+    receipts_start = months_after(scene.timeline.month_zero, START_MONTHS[DIGITAL_RECEIPT])
+    is_sent = by_habit & ~has_customer & ~has_loyalty & (random.random(count) < HABITS.digital_receipt_share)
+    is_sent &= (events.at >= receipts_start) & (DIGITAL_RECEIPT in scene.story.strategies)
+    to_email = (is_sent & behaviour.gives_email[person]) | (events.shows == NUMBER_AND_EMAIL)
+    walks_in = by_segment("walks_in")[behaviour.segment][person] > 0
+    by_card = ~has_customer & ~has_loyalty & ~is_sent & behaviour.pays_by_card[person] & by_habit & walks_in
+    by_card |= events.shows == TOKEN
     folios = np.arange(count) + scene.first_number("point_of_sale interactions")
     keys = {
         "customer_key": keep(has_customer, native_keys("point_of_sale", customer_number)),
         "loyalty_number": keep(has_loyalty, loyalty_numbers(loyalty_number)),
-        "email": keep(to_email, scene.attribute("email", person)),
-        "phone": keep(is_sent & ~to_email, scene.attribute("phone", person)),
+        "email": keep(to_email, scene.attribute("email", person, events.at)),
+        "phone": keep(is_sent & ~to_email, scene.attribute("phone", person, events.at)),
         "payment_token": keep(by_card, scene.attribute("payment_token", person)),
         "receipt_number": numbered(random.integers(1, 60, count) * 10**10 + folios, 13),
     }
+    events = replace(events, strategy=np.where(is_sent, STRATEGIES.index(DIGITAL_RECEIPT), events.strategy))
     return _table("point_of_sale", events, keys, scene)
 
 
-def keyed_table(source: str, registrations: Registrations, scene: Scene) -> pa.Table:
+def keyed_table(source: str, registrations: Registrations, responses: Responses, scene: Scene) -> pa.Table:
     """Write the interactions of a source that knows its customers; what it cannot key carries another trace."""
-    parts = [keyed_events(source, registrations, scene), guest_events(source, registrations, scene)]
-    events = Events.together(parts, scene.timeline.end)
+    events = Events.together(
+        [keyed_events(source, registrations, scene), guest_events(source, registrations, scene)]
+    ).in_time(scene.timeline.end)
+    if source == "app":
+        events = _while_taken_back(events, registrations, responses, scene)
     random = scene.random(f"{source} interactions")
     is_known = events.row >= 0
-    is_named = is_known & (random.random(len(events)) < HABITS.logged_in_share) if source == "app" else is_known
+    is_named = is_known & ((random.random(len(events)) < HABITS.logged_in_share) | (source != "app"))
     customer = native_keys(source, np.maximum(events.row, 0) + scene.first_number(source))
     keys = {"customer_key": keep(is_named, customer)}
     if source == "app":
         keys["device_id"] = scene.attribute("device_id", events.person)
     elif source == "e_commerce":
-        keys["email"] = keep(~is_known, scene.attribute("email", events.person))
+        keys["email"] = keep(~is_known, scene.attribute("email", events.person, events.at))
     elif source == "credit_card":
         keys["payment_token"] = scene.attribute("payment_token", events.person)
-    return _table(source, events, keys, scene)
+    table = _table(source, events, keys, scene)
+    return _corrected(table, responses, scene) if source == "app" else table
+
+
+def _while_taken_back(events: Events, registrations: Registrations, responses: Responses, scene: Scene) -> Events:
+    """Leave out what people do in the app between its correction and their return, and add the return."""
+    people = scene.people.num_rows
+    corrected_at = responses.times_by_person(responses.of("destination", TAKEN_BACK), people)
+    returned = responses.of("origin", TAKEN_BACK)
+    returned_at = responses.times_by_person(returned, people)
+    is_away = (events.at >= corrected_at[events.person]) & (events.at < returned_at[events.person])
+    back = Events.plain(responses.person[returned], responses.at[returned])
+    back = replace(back, row=registrations.first_of(people)[1][back.person])
+    return Events.together([events.take(~is_away), back]).in_time(scene.timeline.end)
+
+
+def _corrected(visits: pa.Table, responses: Responses, scene: Scene) -> pa.Table:
+    """Send again, without its account and under the right device, every visit that was given to a wrong account."""
+    person = visits["person"].to_numpy()
+    corrected_at = responses.times_by_person(responses.of("destination", TAKEN_BACK), scene.people.num_rows)[person]
+    row = np.flatnonzero(visits["occurred_at"].to_numpy() < np.where(corrected_at == NEVER, 0, corrected_at))
+    again = visits.take(pa.array(row))
+    other_devices = hexadecimal(scrambled(person[row], 3))
+    new = {
+        "customer_key": pa.nulls(len(row), pa.string()),
+        "device_id": other_devices,
+        "known_at": pa.array(corrected_at[row]),
+    }
+    for name, values in new.items():
+        again = again.set_column(again.schema.get_field_index(name), name, values)
+    return pa.concat_tables([visits, again]).combine_chunks()
 
 
 def _table(source: str, events: Events, keys: Mapping[str, Text], scene: Scene) -> pa.Table:
@@ -194,22 +281,46 @@ def _table(source: str, events: Events, keys: Mapping[str, Text], scene: Scene) 
             "amount": pa.array(np.where(is_return, -amount, amount), mask=~has_amount),
             "currency": choose(has_amount, pa.scalar("MXN"), pa.scalar(None, pa.string())),
             **{name: keys.get(name, nothing) for name in KEY_COLUMNS},
+            "known_at": events.at,
+            "response": events.response,
+            "strategy": events.strategy,
         }
     )
 
 
-def registered_receipts(tickets: pa.Table, source: str, scene: Scene) -> Registrations:
-    """Draw which cash tickets are registered at a source afterwards, and when."""
-    random = scene.random(f"{source} receipts")
+def registered_receipts(tickets: pa.Table, responses: int, scene: Scene) -> tuple[Registrations, Text]:
+    """Draw which tickets paid in cash are registered besides those of the responses, and when.
+
+    None of them is of month 0: the closed cohort does not change by them.
+
+    Returns:
+        The registrations, which count as responses that follow those there are; and their receipts.
+    """
+    random, start = scene.random("registered receipts"), START_MONTHS[RECEIPT]
     is_keyed = [tickets[key].is_valid().to_numpy() for key in KEY_COLUMNS if key != "receipt_number"]
-    is_cash = ~np.logical_or.reduce(is_keyed)
-    chosen = np.flatnonzero(is_cash & (random.random(len(is_cash)) < RECEIPT_SHARES[source]))
-    waiting = DAY_SECONDS // 8 + random.exponential(HABITS.receipt_months * MONTH_SECONDS, len(chosen)).astype(np.int64)
-    never = np.zeros(len(chosen), dtype=np.bool_)
-    return Registrations(
-        tickets["person"].to_numpy()[chosen],
-        tickets["occurred_at"].to_numpy()[chosen] + waiting,
-        never,
-        never,
-        tickets["receipt_number"].combine_chunks().take(pa.array(chosen)),
-    ).in_time(scene.timeline.end)
+    is_free = ~np.logical_or.reduce(is_keyed) & (tickets["response"].to_numpy() < 0)
+    is_free &= tickets["occurred_at"].to_numpy() >= months_after(scene.timeline.month_zero, start)
+    is_free &= RECEIPT in scene.story.strategies
+    chosen = np.flatnonzero(is_free & (random.random(tickets.num_rows) < HABITS.registered_receipt_share))
+    count = len(chosen)
+    waiting = 10_800 + random.exponential(HABITS.registered_receipt_months * MONTH_SECONDS, count).astype(np.int64)
+    never = np.zeros(count, dtype=np.bool_)
+    registrations = Registrations(
+        person=tickets["person"].to_numpy()[chosen],
+        at=tickets["occurred_at"].to_numpy()[chosen] + waiting,
+        is_early=never,
+        is_active=never,
+        is_formal=random.random(count) < HABITS.full_name_share,
+        response=np.arange(count) + responses,
+        strategy=np.full(count, STRATEGIES.index(RECEIPT)),
+    )
+    return registrations, tickets["receipt_number"].combine_chunks().take(pa.array(chosen))
+
+
+def receipts_of_responses(tickets: pa.Table, count: int) -> Text:
+    """Give the receipt that each response registers; null where it registers none."""
+    ticket = np.full(count, -1, dtype=np.int64)
+    response = tickets["response"].to_numpy()
+    has_response = response >= 0
+    ticket[response[has_response]] = np.flatnonzero(has_response)
+    return tickets["receipt_number"].combine_chunks().take(pa.array(ticket, mask=ticket < 0))

@@ -44,33 +44,44 @@ class Population:
     junior_share: float = 0.04  # of sons
     twin_share: float = 0.03  # of second and later children
     born_where_they_live_share: float = 0.8
-    shared_mobile_share: float = 0.0058  # of people, both sides counted
-    several_emails_share: float = 0.087
+    shared_mobile_share: float = 0.0102  # of people, both sides counted; it makes the paper's 0.58 % of customers
+    several_emails_share: float = 0.28  # of people; as many as it takes for the paper's 8.7 % of customers to show them
 
 
 @dataclass(frozen=True)
 class Segment:
-    """People who meet the retailer in the same way.
+    """People who are in one state at month 0, and in which way.
 
-    `main` weighs the source where a person is known first (empty: never known at first), `early` and `later` give
-    the probability of a further registration before month 0 and in the long run after it.
+    Attributes:
+        share: Of the parties of month 0, in per cent. The shares leave out the parties that come on top: tickets paid
+            in cash beside the first, and visits of the app by people without an account.
+        main: Weighs the source where a person is known first; empty: known by tickets alone.
+        early: Probability of a further registration at a source before month 0.
+        later: The same afterwards, in the long run; it tells of people who are known well already.
+        later_months: Time constant of the later registrations.
+        is_formal: Whether they write their full legal name.
+        is_active: Whether their first registrations come with an interaction.
+        pays_by_card: Whether they do; None: as often as `Habits` says.
+        has_contact: Whether their first registrations give a contact.
+        walks_in: Whether they buy at the till without having registered anywhere.
     """
 
     share: float
     main: Mapping[str, float] = field(default_factory=dict)
     early: Mapping[str, float] = field(default_factory=dict)
     later: Mapping[str, float] = field(default_factory=dict)
-    later_months: float = 5.5  # time constant of the later registrations
-    formal_share: float = 0.5  # of those who write their full legal name
-    early_activity_share: float = 0.0  # of the main and early registrations that come with an interaction
-    walk_in_rate: float = 0.0  # tickets per month without showing up anywhere first
-    has_early_contact: bool = True
+    later_months: float = 5.5
+    is_formal: bool = False
+    is_active: bool = False
+    pays_by_card: bool | None = None
+    has_contact: bool = True
+    walks_in: bool = False
 
 
 SEGMENTS: Mapping[str, Segment] = {
     # Known by name and contact, and seen buying.
-    "regular": Segment(
-        share=0.174,
+    "A": Segment(
+        share=17.0,
         main={
             "point_of_sale": 0.26,
             "e_commerce": 0.16,
@@ -101,74 +112,155 @@ SEGMENTS: Mapping[str, Segment] = {
             "sweepstake": 0.1,
             "subscription": 0.03,
         },
-        formal_share=0.985,
-        early_activity_share=1.0,
-        walk_in_rate=0.2,
+        is_formal=True,
+        is_active=True,
     ),
     # Known by name and contact, never seen buying.
-    "registered": Segment(
-        share=0.068,
+    "B": Segment(
+        share=6.4,
         main={"contact_centre": 0.4, "wedding_registry": 0.3, "point_of_sale": 0.2, "credit_card": 0.1},
         early={"contact_centre": 0.03, "wedding_registry": 0.02},
-        later={"loyalty": 0.3, "app": 0.14, "e_commerce": 0.14, "delivery": 0.14, "sweepstake": 0.12},
-        later_months=7.0,
-        formal_share=1.0,
+        is_formal=True,
     ),
-    # A name on an old list and nothing else: the data quality programme completes it first.
-    "listed": Segment(
-        share=0.044,
-        main={"point_of_sale": 1.0},
-        later={"contact_centre": 1.0, "loyalty": 0.7, "app": 0.35},
-        later_months=0.6,
-        formal_share=1.0,
-        has_early_contact=False,
+    # Known by name and seen buying, without a contact.
+    "C": Segment(share=0.02, main={"point_of_sale": 1.0}, is_formal=True, is_active=True, has_contact=False),
+    # Buy on line under half a name.
+    "D": Segment(
+        share=16.9,
+        main={"e_commerce": 0.34, "app": 0.36, "delivery": 0.3},
+        early={"e_commerce": 0.06, "app": 0.06, "delivery": 0.06},
+        is_active=True,
     ),
-    # Buys on line under half a name.
-    "digital": Segment(
-        share=0.163,
-        main={"e_commerce": 0.38, "app": 0.3, "delivery": 0.32},
-        early={"e_commerce": 0.1, "app": 0.1, "delivery": 0.1},
-        later={
-            "loyalty": 0.05,
-            "sweepstake": 0.04,
-            "contact_centre": 0.04,
-            "app": 0.1,
-            "delivery": 0.1,
-            "subscription": 0.01,
-        },
-        later_months=8.0,
-        formal_share=0.0,
-        early_activity_share=1.0,
-        walk_in_rate=0.02,
-    ),
-    # Wants the newsletter.
-    "subscriber": Segment(
-        share=0.022,
-        main={"subscription": 0.7, "app": 0.3},
-        later={"e_commerce": 0.1, "app": 0.08, "loyalty": 0.04},
-        formal_share=0.0,
-    ),
-    # Buys without saying who it is, until a strategy gives a reason to.
-    "anonymous": Segment(
-        share=0.529,
-        later={
-            "loyalty": 0.12,
-            "app": 0.145,
-            "e_commerce": 0.135,
-            "delivery": 0.14,
-            "sweepstake": 0.14,
-            "contact_centre": 0.01,
-            "credit_card": 0.01,
-            "subscription": 0.01,
-        },
-        later_months=8.0,
-        formal_share=0.37,
-        walk_in_rate=0.13,
-    ),
+    # Buy with a card without saying who they are, until a strategy gives a reason to.
+    "X": Segment(share=38.6, pays_by_card=True, walks_in=True),
+    # The same, in cash: each ticket is a party of its own.
+    "X_cash": Segment(share=7.0, pays_by_card=False, walks_in=True),
+    # Want the newsletter.
+    "Y": Segment(share=2.06, main={"subscription": 0.7, "app": 0.3}),
+    # A name on an old list and nothing else.
+    "Z": Segment(share=4.05, main={"point_of_sale": 1.0}, is_formal=True, has_contact=False),
 }
 
-NEWCOMER_SHARE = 0.14
-"""Of all people, those who first meet the retailer after month 0; they are of any segment."""
+SWEEPSTAKE = "sweepstake_or_digital_activation"
+DATA_QUALITY = "data_quality_programme"
+DIGITAL_RECORD = "digital_record"
+LOYALTY = "loyalty_programme"
+HOME_DELIVERY = "purchase_with_home_delivery"
+RECEIPT = "receipt_registration"
+SUBSCRIPTION = "subscription"
+DIGITAL_RECEIPT = "digital_receipt"
+STRATEGIES = (
+    SWEEPSTAKE,
+    DATA_QUALITY,
+    DIGITAL_RECORD,
+    LOYALTY,
+    HOME_DELIVERY,
+    RECEIPT,
+    SUBSCRIPTION,
+    DIGITAL_RECEIPT,
+)
+
+START_MONTHS: Mapping[str, int] = dict.fromkeys(STRATEGIES, 0) | {RECEIPT: 1}
+"""The month in which each strategy starts; before it nobody can respond to it."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Parties of one state that a strategy brings to another in one quarter.
+
+    Attributes:
+        quarter: 1 is the three months after month 0.
+        origin: A key of `SEGMENTS`, or `Y_taken_back` (see `TAKEN_BACK`).
+        destination: The state they are brought to, or `Y_taken_back`.
+        strategy: The strategy; None where it is none.
+        share: Of the parties of month 0, in per cent. What is drawn by is the ratio to what the state holds when the
+            quarter begins: where a strategy is switched off, the others find more people to win.
+    """
+
+    quarter: int
+    origin: str
+    destination: str
+    strategy: str | None
+    share: float
+
+
+TAKEN_BACK = "Y_taken_back"
+"""The paper's Y rises by two points at month 12 and falls back, which no growing knowledge explains. Here the app's
+tracker corrects itself: visits that it had given to the wrong account are sent again without it. The accounts keep
+their e-mail and lose their trace, until their owners come back."""
+
+MOVES: tuple[Move, ...] = tuple(
+    Move(*row)
+    for row in (
+        (1, "Z", "A", DATA_QUALITY, 1.909),
+        (1, "Z", "A", LOYALTY, 1.203),
+        (1, "Z", "A", SUBSCRIPTION, 0.157),
+        (1, "Z", "A", DIGITAL_RECEIPT, 0.066),
+        (1, "Z", "B", DATA_QUALITY, 0.65),
+        (1, "C", "A", DIGITAL_RECEIPT, 0.02),
+        (1, "B", "A", HOME_DELIVERY, 0.663),
+        (1, "B", "A", DIGITAL_RECORD, 0.458),
+        (1, "B", "A", LOYALTY, 0.231),
+        (1, "B", "A", SWEEPSTAKE, 0.298),
+        (1, "Y", "A", DIGITAL_RECORD, 0.15),
+        (1, "X_cash", "A", RECEIPT, 0.102),
+        (1, "X", "D", DIGITAL_RECORD, 2.04),
+        (1, "X", "D", HOME_DELIVERY, 1.734),
+        (1, "X", "D", SWEEPSTAKE, 1.051),
+        (2, "B", "A", HOME_DELIVERY, 0.338),
+        (2, "B", "A", LOYALTY, 0.196),
+        (2, "B", "A", SWEEPSTAKE, 0.243),
+        (2, "B", "A", DIGITAL_RECORD, 0.093),
+        (2, "Y", "A", DIGITAL_RECORD, 0.15),
+        (2, "X_cash", "A", RECEIPT, 0.367),
+        (2, "X", "A", SWEEPSTAKE, 1.342),
+        (2, "X", "A", LOYALTY, 0.253),
+        (2, "X", "A", HOME_DELIVERY, 0.519),
+        (2, "X", "A", DIGITAL_RECORD, 0.344),
+        (2, "D", "A", DATA_QUALITY, 0.431),
+        (2, "D", "A", DIGITAL_RECORD, 0.471),
+        (2, "D", "A", LOYALTY, 0.118),
+        (2, "X", "D", DIGITAL_RECORD, 0.816),
+        (2, "X", "D", HOME_DELIVERY, 0.612),
+        (2, "X", "D", SWEEPSTAKE, 0.306),
+        (3, "Y", "B", DATA_QUALITY, 0.15),
+        (3, "X_cash", "A", RECEIPT, 0.204),
+        (3, "X", "A", SWEEPSTAKE, 0.617),
+        (3, "X", "A", LOYALTY, 0.145),
+        (3, "X", "A", HOME_DELIVERY, 0.312),
+        (3, "X", "A", DIGITAL_RECORD, 0.302),
+        (3, "D", "A", DATA_QUALITY, 0.376),
+        (3, "D", "A", DIGITAL_RECORD, 0.514),
+        (3, "D", "A", LOYALTY, 0.14),
+        (3, "X", "D", DIGITAL_RECORD, 0.51),
+        (3, "X", "D", HOME_DELIVERY, 0.306),
+        (3, "X", "D", SWEEPSTAKE, 0.194),
+        (4, "B", "A", HOME_DELIVERY, 0.33),
+        (4, "B", "A", DIGITAL_RECORD, 0.265),
+        (4, "B", "A", LOYALTY, 0.155),
+        (4, "B", "A", SWEEPSTAKE, 0.215),
+        (4, "D", "A", DATA_QUALITY, 0.14),
+        (4, "X_cash", "A", RECEIPT, 0.061),
+        (4, "X", "A", SWEEPSTAKE, 0.082),
+        (4, "X", "D", DIGITAL_RECORD, 1.326),
+        (4, "X", "D", HOME_DELIVERY, 0.918),
+        (4, "X", "D", SWEEPSTAKE, 0.52),
+        (4, "D", TAKEN_BACK, None, 1.95),
+        (5, "X_cash", "A", RECEIPT, 0.061),
+        (5, "X", "A", SWEEPSTAKE, 0.408),
+        (5, "X", "A", HOME_DELIVERY, 0.095),
+        (5, "X", "A", DIGITAL_RECORD, 0.117),
+        (5, "X", "A", LOYALTY, 0.033),
+        (5, "D", "A", DATA_QUALITY, 0.174),
+        (5, "D", "A", DIGITAL_RECORD, 0.166),
+        (5, "D", "A", LOYALTY, 0.14),
+        (5, "X", "D", DIGITAL_RECORD, 1.02),
+        (5, "X", "D", HOME_DELIVERY, 0.714),
+        (5, "X", "D", SWEEPSTAKE, 0.408),
+        (5, TAKEN_BACK, "D", None, 1.85),
+    )
+)
+"""The paper's table, read as the fewest moves that explain it, given to the strategies in the paper's proportions."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +309,7 @@ FORMS: Mapping[str, Form] = {
         birth_date=0.45,
         identifier=0.05,
         email=0.6,
-        other_email=0.4,
+        other_email=0.9,
         phone=0.85,
         confirmed=0.03,
         repeated=0.03,
@@ -249,7 +341,7 @@ FORMS: Mapping[str, Form] = {
         second_last_name_informal=0.8,
         birth_date=0.6,
         email=0.6,
-        other_email=0.3,
+        other_email=0.9,
         phone=0.9,
         address=0.3,
         confirmed=0.05,
@@ -377,19 +469,26 @@ MISTAKES: Mapping[str, Mistakes] = {
 
 @dataclass(frozen=True)
 class Habits:
-    """How people pay, which contact they give, and what they show at the till."""
+    """How people buy and pay, which contact they give, and what they show at the till.
 
+    Purchases follow a buy-till-you-die process (Pareto/NBD): everybody buys at a rate of their own, drawn from a gamma
+    distribution, until a day of their own after which they never come back; that day's hazard is gamma as well.
+    """
+
+    purchase_rate_shape: float = 1.2  # of the gamma; its mean is 1, and multiplies the rates below and in `Form`
+    dropout_shape: float = 2.0
+    dropout_months: float = 40.0  # after t months (1 + t / this) ** -shape of the people still buy
+    walk_in_rate: float = 0.13  # tickets per month at the till without having registered
+    known_walk_in_rate: float = 0.2  # the same of people in state A who have a number to show
     pays_by_card_share: float = 0.86
-    card_at_the_till_share: float = 0.96  # of the tickets of those who pay by card
     email_only_share: float = 0.12
     phone_only_share: float = 0.2
-    other_email_share: float = 0.25  # of the records of a person with several e-mails
-    shows_customer_number_share: float = 0.6
-    shows_loyalty_number_share: float = 0.8
-    digital_receipt_share: float = 0.012  # of the tickets without a number
-    registered_receipt_share: float = 0.12  # of the cash tickets, on the receipt page
-    sweepstake_receipt_share: float = 0.08  # of the cash tickets, in a sweepstake
-    receipt_months: float = 1.5  # mean time from a cash ticket to its registration
+    other_email_share: float = 0.4  # of the records of a person with several e-mails
+    shows_number_share: float = 0.85  # of the tickets of people with a customer or loyalty number; others pay in cash
+    digital_receipt_share: float = 0.012  # of the other tickets, from the start of that strategy on
+    registered_receipt_share: float = 0.12  # of the tickets paid in cash after month 0 that no move is about
+    registered_receipt_months: float = 1.5  # mean time from such a ticket to its registration
+    full_name_share: float = 0.4  # of these registrations
     logged_in_share: float = 0.8  # of the visits of the app by people with an account
     return_share: float = 0.02  # of the tickets
     guest_order_share: float = 0.03  # of the digital people: orders without an account
@@ -398,5 +497,68 @@ class Habits:
     consent_withdrawn_share: float = 0.15
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What changes in people's lives, per year and person; a change of one kind happens once at most."""
+
+    new_phone: float = 0.06
+    new_email: float = 0.03
+    household_moves: float = 0.06
+    moves_in_together: float = 0.02  # of the people who live alone
+    dies: float = 0.009
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How the sources deliver: what the pipeline sees late, twice, or corrected.
+
+    Attributes:
+        is_at_once: Whether the pipeline reads the whole history at once, and so finds in the sources' tables the latest
+            version of each record alone.
+        late_share: Of the rows of batch sources, those that reach the file days after they were written; the file is
+            then out of the order of time.
+        late_days: Mean delay of these.
+        resent_share: Of the days of a batch source, those whose whole batch is sent again.
+        resent_after_days: How much later.
+        without_key: Whether rows come without a key. The gate judges each delivery, and one such row is too many for a
+            small one.
+        with_corrections: Whether the app's visits are corrected (see `TAKEN_BACK`). A pipeline that reads the whole
+            history at once cannot know what the first version said.
+    """
+
+    is_at_once: bool = True
+    late_share: float = 0.0
+    late_days: float = 3.0
+    resent_share: float = 0.0
+    resent_after_days: int = 9
+    without_key: bool = True
+    with_corrections: bool = False
+
+
 POPULATION = Population()
 HABITS = Habits()
+CHANGES = Changes()
+AT_ONCE = Noise()
+"""The whole history is delivered at once: the demo."""
+OVER_TIME = Noise(is_at_once=False, late_share=0.01, resent_share=0.01, without_key=False, with_corrections=True)
+"""The history is delivered as it happens: the replay."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is told of a retailer: who comes, which strategies are at work, how the sources deliver.
+
+    Attributes:
+        newcomer_share: Of all people, those who first meet the retailer after month 0, in the proportions of month 0;
+            none for a closed cohort, as in the paper.
+        strategies: The strategies that are at work.
+        noise: How the sources deliver.
+    """
+
+    newcomer_share: float = 0.14
+    strategies: tuple[str, ...] = STRATEGIES
+    noise: Noise = AT_ONCE
+
+
+DEMO = Story()
+REPLAY = Story(newcomer_share=0.0, noise=OVER_TIME)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sources.retailer.identifiers import identifiers
-from sources.retailer.parameters import POPULATION
+from sources.retailer.parameters import CHANGES, MONTH_SECONDS, POPULATION
 from sources.retailer.text import (
     Flags,
     Integers,
@@ -28,7 +28,13 @@ from sources.retailer.vocabulary import name_list, table, words
 
 EMAIL_DOMAINS = ("example.com", "example.org", "example.net", "correo.example", "buzon.example", "mail.example")
 EMAIL_DOMAIN_SHARES = (0.38, 0.18, 0.14, 0.14, 0.1, 0.06)
+NEVER = np.iinfo(np.int64).max
 WORK_DOMAINS = ("empresa.example", "trabajo.example", "oficina.example")
+ADDRESS = ("street_address", "neighbourhood", "postal_code", "city", "region")
+CHANGE_OF_ATTRIBUTE = {"phone": "phone_changed_at", "email": "email_changed_at"} | dict.fromkeys(
+    (*ADDRESS, "household_id"), "moved_at"
+)
+"""Attributes that change once in a life as it is told here, and the column that says when (seconds since 1970)."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,85 @@ def make_people(count: int, first_person: int, random: Random) -> pa.Table:
         "device_id": hexadecimal(scrambled(persons, 2)),
     }
     return pa.table(columns)
+
+
+def with_changes(people: pa.Table, first_person: int, period: tuple[int, int], random: Random) -> pa.Table:
+    """Add what changes in people's lives: new phones and e-mails, households that move, people who move in together.
+
+    Args:
+        people: As `make_people` made them.
+        first_person: As it was given there.
+        period: Its beginning and its end, in seconds since 1970.
+        random: Source of chance.
+
+    Returns:
+        The people with `later_<attribute>` for every attribute of `CHANGE_OF_ATTRIBUTE`, and when each changes.
+    """
+    count = people.num_rows
+    persons = np.arange(first_person, first_person + count, dtype=np.int64)
+    start = _household_starts(people)
+    moves_in = _moves_in(start, period, random)
+    states = table("states")
+    state = random.integers(0, len(states), count)[start]
+    home = Households(start, start, np.arange(count) - start, np.ones(count, dtype=np.int64))
+    moves = _change_times(CHANGES.household_moves, count, period, random)[start]
+    moved_at = np.where(moves_in > 0, _change_times(2.0, count, period, random), moves)
+    # Who moves in takes the address of the person before.
+    before = np.arange(count) - (moves_in == 1)
+    new_home = _addresses(home, states, state, random)
+    later = {
+        name: choose(moves_in == 1, people[name].combine_chunks().take(pa.array(before)), new_home[name])
+        for name in ADDRESS
+    }
+    moved_at = np.where(moves_in == 2, NEVER, moved_at)
+    columns = {f"later_{name}": values for name, values in later.items()}
+    columns["later_household_id"] = people["household_id"].combine_chunks().take(pa.array(before))
+    columns["later_phone"] = _new_phones(people, persons)
+    columns["later_email"] = pc.replace_substring_regex(people["email"].combine_chunks(), r"^([^@]+)@", r"\1.nuevo@")
+    columns["moved_at"] = moved_at
+    columns["phone_changed_at"] = _change_times(CHANGES.new_phone, count, period, random)
+    columns["email_changed_at"] = _change_times(CHANGES.new_email, count, period, random)
+    for name, values in columns.items():
+        people = people.append_column(name, pa.array(values) if isinstance(values, np.ndarray) else values)
+    return people
+
+
+def _household_starts(people: pa.Table) -> Integers:
+    households = people["household_id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    starts: Integers = np.searchsorted(households, households)
+    return starts
+
+
+def _moves_in(start: Integers, period: tuple[int, int], random: Random) -> Integers:
+    """Draw neighbours who live alone each and move in together: 1 for who moves, 2 for who stays, 0 for the others."""
+    count = len(start)
+    alone = np.bincount(start, minlength=count)[start] == 1
+    with_next = alone & np.r_[alone[1:], False] & (random.random(count) < _share(CHANGES.moves_in_together, period))
+    with_next[1:] &= ~with_next[:-1]
+    moving = np.zeros(count, dtype=np.int64)
+    stays = np.flatnonzero(with_next)
+    moving[stays], moving[stays + 1] = 2, 1
+    return moving
+
+
+def _share(per_year: float, period: tuple[int, int]) -> float:
+    return per_year * (period[1] - period[0]) / (12 * MONTH_SECONDS)
+
+
+def _change_times(per_year: float, count: int, period: tuple[int, int], random: Random) -> Integers:
+    """Draw when something changes; `NEVER` for those with whom it does not in the period."""
+    changes = random.random(count) < _share(per_year, period)
+    at = period[0] + (random.random(count) * (period[1] - period[0])).astype(np.int64)
+    return np.where(changes, at, NEVER)
+
+
+def _new_phones(people: pa.Table, persons: Integers) -> Text:
+    """Give everybody another number of the same area, half of the area's numbers away."""
+    numbers = people["phone"].combine_chunks().cast(pa.int64()).to_numpy()
+    short_areas = [int(row["area_code"]) for row in table("states") if len(row["area_code"]) == 2]
+    places = np.where(np.isin(numbers // 10**8, short_areas), 10**8, 10**7)
+    own = (persons * 6_700_417 + 1_234_577 + places // 2) % places
+    return numbered(numbers // places * places + own, 10)
 
 
 def _pick(values: list[str], positions: Integers) -> Text:

@@ -8,75 +8,174 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from sources.retailer.behaviour import Scene, Timeline, make_behaviour, named_random, register
+from sources.retailer.behaviour import (
+    DAY_SECONDS,
+    Registrations,
+    Scene,
+    Timeline,
+    make_behaviour,
+    named_random,
+    register,
+)
 from sources.retailer.interactions import (
     KEYED_SOURCES,
-    RECEIPT_SHARES,
     keyed_table,
+    receipts_of_responses,
     registered_receipts,
     ticket_table,
 )
-from sources.retailer.parameters import HABITS, MONTH_SECONDS
-from sources.retailer.people import make_people
+from sources.retailer.parameters import HABITS, MISTAKES, MONTH_SECONDS, Noise, Story
+from sources.retailer.people import make_people, with_changes
 from sources.retailer.records import make_records
-from sources.retailer.text import numbered
+from sources.retailer.responses import Responses, respond, written_down
+from sources.retailer.systems import DATASETS
+from sources.retailer.text import Random, numbered
 
 CONSENT_SOURCES = ("app", "contact_centre")
 CONSENT_CHANNELS = ("email", "phone", "sms")
+BATCH_SOURCES = {dataset.source for dataset in DATASETS if dataset.keeps_history}
+NO_CONFIRMATIONS = Responses(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+
+Tables = Mapping[str, pa.Table]
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What one population left behind: people, and rows by source.
+    """What one population left behind: people, rows by source, and the errors in the records of each source.
 
-    `numbers` holds the running numbers that the next population of the same retailer goes on from.
+    `records`, `interactions` and `consents` are what the sources knew; `deliveries` the same by entity and source as
+    it reached the tables and files: late, repeated, out of order. `numbers` holds the running numbers that the next
+    population of the same retailer goes on from.
     """
 
     people: pa.Table
-    records: Mapping[str, pa.Table]
-    interactions: Mapping[str, pa.Table]
-    consents: Mapping[str, pa.Table]
+    records: Tables
+    interactions: Tables
+    consents: Tables
+    errors: Tables
+    deliveries: Mapping[str, Tables]
     numbers: Mapping[str, int] = field(default_factory=dict)
 
 
-def simulate(people_count: int, timeline: Timeline, seed: int, numbers: Mapping[str, int] | None = None) -> Simulation:
+def simulate(
+    people_count: int, timeline: Timeline, seed: int, story: Story, numbers: Mapping[str, int] | None = None
+) -> Simulation:
     """Simulate a population.
 
     Args:
         people_count: How many people.
         timeline: The period.
         seed: The same seed gives the same rows.
+        story: What is told of them.
         numbers: Running numbers to go on from, by kind of thing; none for a new retailer.
     """
-    numbers = {} if numbers is None else numbers
-    people = make_people(people_count, numbers.get("people", 0), named_random(seed, "people"))
-    behaviour = make_behaviour(people_count, timeline, named_random(seed, "behaviour"))
-    scene = Scene(timeline, people, behaviour, numbers, seed)
-    registrations = register(behaviour, timeline, scene.random("registrations"))
-    tickets = ticket_table(registrations, scene)
-    for source in RECEIPT_SHARES:
-        receipts = registered_receipts(tickets, source, scene)
-        registrations[source] = registrations[source].and_those_of(receipts, timeline.end)
-    keyed = {source: keyed_table(source, registrations[source], scene) for source in KEYED_SOURCES}
-    records = {source: make_records(source, registered, scene) for source, registered in registrations.items()}
+    scene = _set(people_count, timeline, seed, story, {} if numbers is None else numbers)
+    registrations = register(scene.behaviour, timeline, scene.random("registrations"))
+    responses = respond(registrations, scene)
+    registrations, confirmations = written_down(responses, registrations, scene)
+    tickets = ticket_table(registrations, responses, scene)
+    others, other_receipts = registered_receipts(tickets, len(responses), scene)
+    receipts = pa.concat_arrays([receipts_of_responses(tickets, len(responses)), other_receipts])
+    with_receipts = Registrations.together([registrations["receipt_registration"], others])
+    registrations["receipt_registration"] = with_receipts.in_time(timeline.end)
+    interactions = {"point_of_sale": tickets} | {
+        source: keyed_table(source, registrations[source], responses, scene) for source in KEYED_SOURCES
+    }
+    written = {
+        source: make_records(
+            source, registered, confirmations if source == "app" else NO_CONFIRMATIONS, receipts, scene
+        )
+        for source, registered in registrations.items()
+    }
+    records = {source: table for source, (table, _) in written.items()}
     consents = {source: _consents(source, records[source], scene) for source in CONSENT_SOURCES}
-    records, interactions, consents = (
-        {source: _known_before(timeline.until, table) for source, table in tables.items()}
-        for tables in (records, {"point_of_sale": tickets, **keyed}, consents)
-    )
+    entities: dict[str, Tables] = {"records": records, "interactions": interactions, "consents": consents}
+    known = {
+        entity: {source: _known_before(timeline.until, table) for source, table in tables.items()}
+        for entity, tables in entities.items()
+    }
+    delivered = {
+        entity: {source: _delivered(entity, source, table, scene) for source, table in tables.items()}
+        for entity, tables in entities.items()
+    }
+    deliveries = {
+        entity: {source: table for source, (table, _) in tables.items()} for entity, tables in delivered.items()
+    }
+    errors = {
+        source: _known_before(
+            timeline.until,
+            pa.concat_tables(
+                [errors, *(tables[source][1] for tables in delivered.values() if source in tables)]
+            ).combine_chunks(),
+        )
+        for source, (_, errors) in written.items()
+    }
     lengths = {"people": people_count}
     lengths |= {source: int((registered.at < timeline.until).sum()) for source, registered in registrations.items()}
-    lengths |= {f"{source} interactions": table.num_rows for source, table in interactions.items()}
-    lengths |= {f"{source} consents": table.num_rows for source, table in consents.items()}
-    next_numbers = {name: numbers.get(name, 0) + length for name, length in lengths.items()}
-    return Simulation(people, records, interactions, consents, next_numbers)
+    for entity in ("interactions", "consents"):
+        lengths |= {f"{source} {entity}": table.num_rows for source, table in known[entity].items()}
+    next_numbers = {name: scene.numbers.get(name, 0) + length for name, length in lengths.items()}
+    return Simulation(scene.people, **known, errors=errors, deliveries=deliveries, numbers=next_numbers)
+
+
+def _set(people_count: int, timeline: Timeline, seed: int, story: Story, numbers: Mapping[str, int]) -> Scene:
+    """Make the people and their habits."""
+    first_person = numbers.get("people", 0)
+    people = make_people(people_count, first_person, named_random(seed, "people"))
+    behaviour = make_behaviour(people, timeline, story, named_random(seed, "behaviour"))
+    period = (timeline.month_zero, timeline.end)
+    people = with_changes(people, first_person, period, named_random(seed, "changes"))
+    return Scene(timeline, people, behaviour, numbers, seed, story)
+
+
+def _time(table: pa.Table) -> NDArray[np.int64]:
+    """Give when the source knew each row, in seconds since 1970."""
+    times: NDArray[np.int64] = table["known_at" if "known_at" in table.column_names else "recorded_at"].to_numpy()
+    return times
 
 
 def _known_before(until: int, table: pa.Table) -> pa.Table:
-    """Keep the beginning of a table that is in the order of time."""
-    time = "occurred_at" if "occurred_at" in table.column_names else "recorded_at"
-    return table.slice(0, int(np.searchsorted(table[time].to_numpy(), until)))
+    """Keep what the source knew before a time."""
+    return table.filter(pa.array(_time(table) < until))
+
+
+def _delivered(entity: str, source: str, table: pa.Table, scene: Scene) -> tuple[pa.Table, pa.Table]:
+    """Give the rows in the order in which they reach a table or file, and what went wrong on the way: late, twice."""
+    noise, known_at = scene.story.noise, _time(table)
+    random = scene.random(f"{source} {entity} deliveries")
+    delays = _delays(len(known_at), noise, random) * (source in BATCH_SOURCES)
+    day = known_at // DAY_SECONDS
+    is_resent = random.random(int(day.max(initial=0)) + 1)[day] < noise.resent_share * (source in BATCH_SOURCES)
+    is_twice = random.random(len(known_at)) < MISTAKES[source].sent_twice * (entity == "records")
+    late, resent, twice = (np.flatnonzero(which) for which in (delays > 0, is_resent, is_twice))
+    row = np.concatenate([np.arange(len(known_at)), resent, twice])
+    again = np.repeat([0, noise.resent_after_days * DAY_SECONDS, 0], [len(known_at), len(resent), len(twice)])
+    delivered_at = (known_at + delays)[row] + again
+    order = np.argsort(delivered_at, kind="stable")
+    order = order[delivered_at[order] < scene.timeline.until]
+    return table.take(pa.array(row[order])), _delivery_errors(table, {"late": late, "resent": resent, "twice": twice})
+
+
+def _delivery_errors(table: pa.Table, rows: Mapping[str, NDArray[np.int64]]) -> pa.Table:
+    """Write down what went wrong with whole rows, in the form of the errors in values."""
+    number = np.concatenate(list(rows.values()))
+    code = np.repeat(np.arange(len(rows)), [len(which) for which in rows.values()])
+    return pa.table(
+        {
+            "native_key": table["native_key"].combine_chunks().take(pa.array(number)),
+            "known_at": pa.array(_time(table)[number]),
+            "field_name": pa.nulls(len(number), pa.string()),
+            "error_code": pa.array(list(rows), pa.string()).take(pa.array(code)),
+        }
+    )
+
+
+def _delays(count: int, noise: Noise, random: Random) -> NDArray[np.int64]:
+    is_late = random.random(count) < noise.late_share
+    delays: NDArray[np.int64] = (is_late * random.exponential(noise.late_days * DAY_SECONDS, count)).astype(np.int64)
+    return delays
 
 
 def _consents(source: str, records: pa.Table, scene: Scene) -> pa.Table:

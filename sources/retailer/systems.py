@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -218,20 +218,20 @@ DATASETS: tuple[Dataset, ...] = (
         "subscription", "customer_records", "subscriptions.csv",
         columns={
             "suscripcion": "native_key", "correo": "email", "nombre": "first_name", "apellido": "first_last_name",
-            "fecha_alta": "recorded_at",
+            "segundo_apellido": "second_last_name", "fecha_nacimiento": "birth_date", "fecha_alta": "recorded_at",
         },
     ),
 )  # fmt: skip
 """Every table and file, in the order in which they are written."""
 
 
-def shape(dataset: Dataset, canonical: pa.Table, random: Random) -> pa.Table:
+def shape(dataset: Dataset, canonical: pa.Table, random_of: Callable[[str], Random]) -> pa.Table:
     """Turn canonical rows into the rows of a source system.
 
     Args:
         dataset: The table or file.
         canonical: The rows, in the order of time.
-        random: Source of the chance by which a missing value is a space and a row is sent twice.
+        random_of: Gives the chance by which a missing value of a column is a space.
     """
     mistakes = MISTAKES[dataset.source]
     if dataset.entity == "customer_records" and not dataset.keeps_history:
@@ -244,11 +244,10 @@ def shape(dataset: Dataset, canonical: pa.Table, random: Random) -> pa.Table:
         for name in [name for name, held in dataset.columns.items() if held in ("email", "phone", "second_last_name")]:
             column = shaped[name].combine_chunks()
             is_space = column.is_null().to_numpy(zero_copy_only=False)
-            is_space &= random.random(len(column)) < mistakes.blank_for_missing
+            is_space &= random_of(name).random(len(column)) < mistakes.blank_for_missing
             position = shaped.schema.get_field_index(name)
             shaped = shaped.set_column(position, name, choose(is_space, pa.scalar(" "), column))
-    times = 1 + (random.random(shaped.num_rows) < mistakes.sent_twice)
-    return shaped.take(pa.array(np.repeat(np.arange(shaped.num_rows), times)))
+    return shaped
 
 
 def latest_versions(rows_in_time: pa.Table, key: str = "native_key") -> pa.Table:

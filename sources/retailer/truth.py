@@ -2,12 +2,17 @@
 
 The truth lies in a folder of its own that no contract names:
 
-* `people.parquet`: one row per person, with the true attributes;
+* `people.parquet`: one row per person, with the true attributes, segment and habits;
+* `attributes.parquet`: one row per person, attribute and value that holds for a while: household, phone, e-mail,
+  address (`valid_from`, `valid_to`; null: since ever, until now);
+* `errors.parquet`: one row per value that was written otherwise than it is, and per row that came late or twice, by
+  source, record, field and kind;
 * `records.parquet`: one row per customer record with a key (`source_code`, `native_key`, `source_record_id`,
   `person_id`); rows without a key are to be quarantined and have no truth;
 * `record_versions.parquet`: one row per delivered version of these: when the source knew it, whether the names that
-  are mandatory in Mexico and a contact are there and valid, and its valid keys;
-* `interactions.parquet`: one row per interaction (`interaction_id`, `person_id`, time, keys);
+  are mandatory in Mexico and a contact are there and valid, its valid keys, and the strategy that it comes from;
+* `interactions.parquet`: one row per version of an interaction (`interaction_id`, `person_id`, time, keys): when the
+  source knew it, until when, and the strategy that it comes from;
 * `states.parquet`: see `true_states`.
 """
 
@@ -17,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -31,9 +37,12 @@ from psycopg import sql
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sources.retailer.simulation import Simulation
+from sources.retailer.behaviour import Timeline
+from sources.retailer.parameters import LAST_ARRIVAL, MONTH_ZERO, STRATEGIES, Story
+from sources.retailer.people import CHANGE_OF_ATTRIBUTE, NEVER
+from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, full_key, latest_versions
-from sources.retailer.text import Flags, Integers, filled
+from sources.retailer.text import Flags, Integers, Text, filled
 
 KEYS = ("loyalty_number", "payment_token", "device_id", "receipt_number", "email", "phone")
 STATES = {
@@ -46,6 +55,7 @@ STATE_OF_FLAGS = np.full(8, -1, dtype=np.int64)
 """Position in `STATES` by flags, identity counting one, contactability two and traceability four; -1 for none."""
 for position, (identity, contactability, traceability) in enumerate(STATES.values()):
     STATE_OF_FLAGS[identity + 2 * contactability + 4 * traceability] = position
+ALL_FLAGS = 7
 STATE_SHARES = pa.schema(
     [
         ("snapshot_date", pa.date32()), ("population_code", pa.string()), ("state_code", pa.string()),
@@ -54,12 +64,20 @@ STATE_SHARES = pa.schema(
 )  # fmt: skip
 
 
-def evidence(simulation: Simulation) -> dict[str, pa.Table]:
+PARQUET: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
+"""Nearly all values of the truth differ, so a dictionary would only cost."""
+
+
+def evidence(simulation: Simulation, story: Story) -> dict[str, pa.Table]:
     """Make the tables of truth of one simulated population, but for the states."""
     history = {dataset.source: dataset.keeps_history for dataset in DATASETS if dataset.entity == "customer_records"}
     person_ids = simulation.people["person_id"].combine_chunks()
     versions = pa.concat_tables(
-        _record_versions(source, table if history[source] else latest_versions(table), person_ids)
+        _record_versions(
+            source,
+            table if history[source] or not story.noise.is_at_once else latest_versions(table),
+            person_ids,
+        )
         for source, table in simulation.records.items()
     )
     interactions = pa.concat_tables(
@@ -68,8 +86,14 @@ def evidence(simulation: Simulation) -> dict[str, pa.Table]:
     columns = ["source_code", "native_key", "source_record_id", "person_id"]
     records = versions.select(columns).group_by(columns, use_threads=False).aggregate([])
     versions = versions.drop_columns(["source_code", "native_key"])
+    errors = pa.concat_tables(
+        table.append_column("source_code", pa.array([source] * table.num_rows, pa.string()))
+        for source, table in simulation.errors.items()
+    )
     return {
         "people": simulation.people,
+        "attributes": _attributes(simulation.people),
+        "errors": errors.combine_chunks(),
         "records": records,
         "record_versions": versions,
         "interactions": interactions,
@@ -77,8 +101,38 @@ def evidence(simulation: Simulation) -> dict[str, pa.Table]:
 
 
 def store(table: pa.Table, path: Path) -> None:
-    """Write a table of truth; nearly all of its values differ, so a dictionary would only cost."""
-    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+    """Write a table of truth."""
+    pq.write_table(table, path, **PARQUET)
+
+
+def _attributes(people: pa.Table) -> pa.Table:
+    """List the values of the attributes that change, each with its period."""
+    parts = []
+    for name, change in CHANGE_OF_ATTRIBUTE.items():
+        changed_at = people[change].to_numpy()
+        changes = pa.array(changed_at < NEVER)
+        times = pa.array(np.where(changed_at < NEVER, changed_at, 0), mask=changed_at == NEVER)
+        nothing = pa.nulls(people.num_rows, times.type)
+        for value, valid_from, valid_to, rows in (
+            (people[name], nothing, times, None),
+            (people[f"later_{name}"], times, nothing, changes),
+        ):
+            part = pa.table(
+                {
+                    "person_id": people["person_id"],
+                    "attribute": pa.array([name] * people.num_rows, pa.string()),
+                    "value": value,
+                    "valid_from": valid_from.cast(pa.timestamp("s")),
+                    "valid_to": valid_to.cast(pa.timestamp("s")),
+                }
+            )
+            parts.append(part if rows is None else part.filter(rows))
+    return pa.concat_tables(parts)
+
+
+def _strategy_codes(table: pa.Table) -> Text:
+    positions = table["strategy"].to_numpy()
+    return pa.array(STRATEGIES).take(pa.array(positions, mask=positions < 0))
 
 
 def _record_versions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Table:
@@ -99,6 +153,7 @@ def _record_versions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.T
             "email": table["valid_email"],
             "phone": table["valid_phone"],
             **{key: table[key] for key in KEYS if key not in ("email", "phone")},
+            "strategy_code": _strategy_codes(table),
         }
     )
 
@@ -112,30 +167,50 @@ def _interactions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Tabl
             "occurred_at": table["occurred_at"].combine_chunks().cast(pa.timestamp("s")),
             "customer_record_id": full_key(source, customer),
             **{key: table[key] for key in KEYS},
+            "known_at": table["known_at"].combine_chunks().cast(pa.timestamp("s")),
+            "known_until": _superseded_at(table).cast(pa.timestamp("s")),
+            "strategy_code": _strategy_codes(table),
         }
     )
 
 
+def _superseded_at(table: pa.Table) -> pa.Array:
+    """Give when a later version took the place of each row; null where none did."""
+    keys = table["native_key"].combine_chunks().dictionary_encode().indices.to_numpy()
+    order = np.lexsort((table["known_at"].to_numpy(), keys))
+    following = np.r_[order[1:], order[:1]]
+    has_next = (keys[following] == keys[order]) & (np.arange(len(order)) < len(order) - 1)
+    until, is_superseded = np.zeros(len(order), dtype=np.int64), np.zeros(len(order), dtype=np.bool_)
+    until[order] = table["known_at"].to_numpy()[following]
+    is_superseded[order] = has_next
+    return pa.array(until, mask=~is_superseded)
+
+
 NODES = """
     create temp table nodes as
-    select row_number() over () - 1 as node, *
+    select row_number() over (order by since, is_interaction, row_id, known_at) - 1 as node, *
     from (
         select
-            person_id, recorded_at as known_at, has_names, has_contact, false as is_interaction, source_record_id,
-            loyalty_number, payment_token, device_id, receipt_number, email, other_email, phone
+            person_id, source_record_id as row_id, recorded_at as since, recorded_at as known_at,
+            null::timestamp as known_until, has_names, has_contact, false as is_interaction, source_record_id,
+            loyalty_number, payment_token, device_id, receipt_number, email, other_email, phone, strategy_code
         from read_parquet($versions)
         union all
         select
-            person_id, occurred_at, false, email is not null or phone is not null, true, customer_record_id,
+            person_id, interaction_id, occurred_at, known_at, known_until, false,
+            email is not null or phone is not null, true, customer_record_id,
             loyalty_number, payment_token, device_id,
             -- Nearly all receipts are never registered.
             case when receipt_number in (select receipt_number from read_parquet($versions)) then receipt_number end,
-            email, null, phone
+            email, null, phone, strategy_code
         from read_parquet($interactions)
     )
 """
 NODES_IN_ORDER = """
-    select epoch(known_at)::bigint as known_at, has_names, has_contact, is_interaction from nodes order by node
+    select
+        epoch(known_at)::bigint as known_at, coalesce(epoch(known_until)::bigint, $never) as known_until,
+        has_names, has_contact, is_interaction, coalesce(list_position($strategies, strategy_code), 0) - 1 as strategy
+    from nodes order by node
 """
 # A key holds rows of one person together; all records of somebody who is identified are held by the person.
 KEYS_OF_NODES = """
@@ -160,12 +235,15 @@ KEYS_OF_NODES = """
 class PartyGraph:
     """Everything known of everybody: rows of sources as nodes, and the keys that hold them together over time.
 
-    `known_at` and `active_at` are seconds since 1970; the flags are what a node proves of its party: identity,
-    contactability, traceability (one column each).
+    Nodes are in the order of what they tell of. `known_at`, `known_until` and `active_at` are seconds since 1970; the
+    flags are what a node proves of its party: identity, contactability, traceability (one column each); `strategy` is
+    the position in `STRATEGIES` of the strategy that a node comes from, or -1.
     """
 
     known_at: Integers
+    known_until: Integers
     flags: Flags
+    strategy: Integers
     node: Integers
     key: Integers
     active_at: Integers
@@ -176,38 +254,93 @@ class PartyGraph:
         files = {"versions": "record_versions", "interactions": "interactions"}
         with duckdb.connect() as connection:
             connection.execute(NODES, {name: str(folder / f"{file}.parquet") for name, file in files.items()})
-            nodes = _columns(connection, NODES_IN_ORDER)
+            nodes = _columns(connection, NODES_IN_ORDER, {"never": int(NEVER), "strategies": list(STRATEGIES)})
             keys = _columns(connection, KEYS_OF_NODES)
         flags = np.stack([nodes[name] for name in ("has_names", "has_contact", "is_interaction")], axis=1)
         _, key, uses = np.unique(keys["key"], return_inverse=True, return_counts=True)
         # A key that one row carries holds nothing together.
         useful = uses[key] > 1
-        key = np.unique(key[useful], return_inverse=True)[1]
-        return cls(nodes["known_at"], flags.astype(np.bool_), keys["node"][useful], key, keys["active_at"][useful])
+        return cls(
+            nodes["known_at"],
+            nodes["known_until"],
+            flags.astype(np.bool_),
+            nodes["strategy"].astype(np.int64),
+            keys["node"][useful],
+            np.unique(key[useful], return_inverse=True)[1],
+            keys["active_at"][useful],
+        )
 
-    def states(self, at: int) -> tuple[Integers, Integers]:
-        """Place every party that is known before a time.
-
-        Returns:
-            The party of each node (-1 before it is known), and the state of each party as a position in `STATES`
-            (-1 for a party without one).
-        """
+    def parties(self, at: int) -> Parties:
+        """Place every party that is known before a time."""
         count = len(self.known_at)
-        active = self.active_at < at
+        known = (self.known_at < at) & (self.known_until >= at)
+        active = (self.active_at < at) & known[self.node]
         size = count + int(self.key.max(initial=-1)) + 1
         ends = (self.node[active], self.key[active] + count)
         graph = coo_array((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(size, size))
         labels = connected_components(graph, directed=False)[1][:count]
-        known = self.known_at < at
         proven = np.zeros(size, dtype=np.int64)
         for number, flag in enumerate(self.flags.T):
             has_it = np.bincount(labels[known & flag], minlength=size) > 0
             proven += has_it.astype(np.int64) << number
-        return np.where(known, labels, -1), STATE_OF_FLAGS[proven]
+        return Parties(np.where(known, labels, -1), proven)
+
+    def completing_nodes(self, parties: Parties, units: Integers, missing: Integers) -> Integers:
+        """Find the node by which each party became complete.
+
+        Of the kinds of information that were missing, each has a first node in the party; the last of these.
+
+        Args:
+            parties: The parties now.
+            units: A node of each party in question.
+            missing: The kinds that were missing before, as the sum of their flags.
+        """
+        completing = np.full(len(units), -1, dtype=np.int64)
+        of_party = np.full(int(parties.party.max(initial=-1)) + 1, -1, dtype=np.int64)
+        for number, flag in enumerate(self.flags.T):
+            nodes = np.flatnonzero(flag & (parties.party >= 0))
+            nodes = nodes[np.lexsort((self.strategy[nodes] < 0, self.known_at[nodes]))]
+            of_party[:] = -1
+            of_party[parties.party[nodes[::-1]]] = nodes[::-1]
+            first = np.where(missing >> number & 1, of_party[parties.party[units]], -1)
+            before = np.where(completing >= 0, self.known_at[completing], -1)
+            completing = np.where((first >= 0) & (self.known_at[first] > before), first, completing)
+        return completing
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, NDArray[Any]]:
-    return {name: np.asarray(values) for name, values in connection.execute(query).fetchnumpy().items()}
+@dataclass(frozen=True)
+class Parties:
+    """The parties of one date: the party of each node (-1 where it is not known), and what is proven of each party."""
+
+    party: Integers
+    proven: Integers
+
+    def states(self, units: Integers | None = None) -> Integers:
+        """Give the state of the party of each unit, or of every party, as a position in `STATES`; -1 for none."""
+        if units is None:
+            return STATE_OF_FLAGS[self.proven]
+        return STATE_OF_FLAGS[self.proven_of(units)]
+
+    def proven_of(self, units: Integers) -> Integers:
+        """Give what is proven of the party of each unit, as the sum of the flags."""
+        party = self.party[units]
+        flags: Integers = np.where(party >= 0, self.proven[party], 0)
+        return flags
+
+    def representatives(self) -> Integers:
+        """Give the first node of every party that has a state."""
+        known = np.flatnonzero(self.party >= 0)
+        first = np.full(len(self.proven), -1, dtype=np.int64)
+        first[self.party[known][::-1]] = known[::-1]
+        firsts: Integers = first[(first >= 0) & (self.states() >= 0)]
+        return firsts
+
+
+def _columns(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None
+) -> dict[str, NDArray[Any]]:
+    found = connection.execute(query, parameters or {}).fetchnumpy()
+    return {name: np.asarray(values) for name, values in found.items()}
 
 
 def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
@@ -241,20 +374,67 @@ def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
     rows: list[dict[str, object]] = []
     cohort: Integers | None = None
     for snapshot_date in snapshot_dates:
-        party, state = graph.states(int(datetime.combine(snapshot_date, time.min, UTC).timestamp()))
-        known = np.flatnonzero(party >= 0)
-        first_node = np.full(len(state), -1, dtype=np.int64)
-        first_node[party[known][::-1]] = known[::-1]
-        is_placed = (first_node >= 0) & (state >= 0)
+        parties = graph.parties(_midnight(snapshot_date))
         if cohort is None:
-            cohort = first_node[is_placed]
-        rows += _share_rows(snapshot_date, "closed_cohort", state[party[cohort]])
-        rows += _share_rows(snapshot_date, "everyone", state[is_placed])
+            cohort = parties.representatives()
+        rows += _share_rows(snapshot_date, "closed_cohort", parties.states(cohort))
+        rows += _share_rows(snapshot_date, "everyone", parties.states(parties.representatives()))
     return pa.Table.from_pylist(rows, STATE_SHARES)
 
 
+RISES = pa.schema([("snapshot_date", pa.date32()), ("strategy_code", pa.string()), ("rise_count", pa.int64())])
+
+
+def true_contributions(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
+    """Count by which strategy parties of the closed cohort rose to state A from each date to the next.
+
+    A rise is owed to the row by which the party became complete: of the kinds of information that were missing at the
+    date before, each has a first row in the party; the last of these. The truth knows from which strategy it comes.
+
+    Returns:
+        One row per later date and strategy: `snapshot_date`, `strategy_code` (null: none), `rise_count`.
+    """
+    graph = PartyGraph.read(folder)
+    moments = [_midnight(day) for day in snapshot_dates]
+    before = graph.parties(moments[0])
+    cohort, rows = before.representatives(), []
+    for day, moment in zip(snapshot_dates[1:], moments[1:], strict=True):
+        after = graph.parties(moment)
+        proven = before.proven_of(cohort)
+        risen = (after.proven_of(cohort) == ALL_FLAGS) & (proven != ALL_FLAGS)
+        completing = graph.completing_nodes(after, cohort[risen], ALL_FLAGS - proven[risen])
+        counts = np.bincount(graph.strategy[completing] + 1, minlength=len(STRATEGIES) + 1)
+        rows += [
+            {"snapshot_date": day, "strategy_code": code, "rise_count": int(count)}
+            for code, count in zip((None, *STRATEGIES), counts, strict=True)
+        ]
+        before = after
+    return pa.Table.from_pylist(rows, RISES)
+
+
+def final_share_of_a(people: int, seed: int, story: Story) -> float:
+    """Simulate a closed cohort and give the share of state A among its parties at the end; nothing is delivered."""
+    dates = (MONTH_ZERO.date(), LAST_ARRIVAL.date())
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        simulation = simulate(people, Timeline.of_history(LAST_ARRIVAL), seed, story)
+        tables = evidence(simulation, story)
+        for table in ("record_versions", "interactions"):
+            store(tables[table], folder / f"{table}.parquet")
+        states = true_states(folder, dates).to_pylist()
+    return next(
+        float(row["party_share"])
+        for row in states
+        if (row["snapshot_date"], row["population_code"], row["state_code"]) == (dates[1], "closed_cohort", "A")
+    )
+
+
+def _midnight(day: date) -> int:
+    return int(datetime.combine(day, time.min, UTC).timestamp())
+
+
 def _share_rows(snapshot_date: date, population: str, states: Integers) -> list[dict[str, object]]:
-    counts = np.bincount(states, minlength=len(STATES))
+    counts = np.bincount(states[states >= 0], minlength=len(STATES))
     total = max(int(counts.sum()), 1)
     return [
         {

@@ -1,9 +1,11 @@
 """The simulated retailer: realistic people, contracts that fit, and a truth that can be trusted to judge others."""
 
+import csv
 import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -18,19 +20,19 @@ from stdnum.mx import curp, rfc
 
 from sevenfold.errors import SevenfoldError
 from sources.contract import Contract, load_contracts
-from sources.retailer import GenerationSummary, generate, more
-from sources.retailer.parameters import MONTH_ZERO, POPULATION
+from sources.retailer import GenerationSummary, generate, generation, more
+from sources.retailer.parameters import MONTH_ZERO, POPULATION, REPLAY, STRATEGIES
 from sources.retailer.people import make_people
 from sources.retailer.systems import DATASETS, Dataset
 from sources.retailer.text import with_typos
-from sources.retailer.truth import STATES, compare, true_states
+from sources.retailer.truth import STATES, compare, true_contributions, true_states
 from sources.retailer.vocabulary import CUMULATIVE_SHARES, name_list, words
 from sources.retailer.writers import read
 
 REPOSITORY = Path(__file__).parents[2]
 CONTRACTS = REPOSITORY / "sources" / "contracts"
 INEGI = REPOSITORY.parent / "shared" / "data" / "names" / "inegi_top50_surnames_ranked.txt"
-PEOPLE = 4_000
+PEOPLE = 6_000
 CUSTOMER_DATASETS = [dataset for dataset in DATASETS if dataset.entity == "customer_records"]
 CANONICAL_FIELDS = {"given_names": "first_name", "last_names_first": "full_name", "other_email": "email"}
 BIRTH_DATE_FORMATS = {"day_first": "%d/%m/%Y", "digits": "%Y%m%d"}
@@ -294,13 +296,17 @@ def test_sources_err_each_in_their_own_way(retailer: tuple[Path, GenerationSumma
     assert any(row["telefono"] and re.fullmatch(r"\d{6,7}", row["telefono"]) for row in till)
 
 
-def test_tickets_are_mostly_anonymous_and_carry_one_key_at_most(retailer: tuple[Path, GenerationSummary]) -> None:
+def test_tickets_are_mostly_anonymous_and_carry_one_key_or_two(
+    retailer: tuple[Path, GenerationSummary],
+) -> None:
     folder, _ = retailer
     dataset = next(dataset for dataset in DATASETS if dataset.table == "tickets")
     keys = ("numero_cliente", "tarjeta_lealtad", "token_pago", "correo_recibo", "celular_recibo")
     tickets = read(dataset, folder).to_pylist()
     counts = [sum(ticket[key] is not None for key in keys) for ticket in tickets]
-    assert max(counts) == 1
+    twice = [ticket for ticket, count in zip(tickets, counts, strict=True) if count > 1]
+    assert max(counts) == 2
+    assert all(ticket["numero_cliente"] and ticket["correo_recibo"] for ticket in twice)
     anonymous = sum(ticket["numero_cliente"] is None and ticket["tarjeta_lealtad"] is None for ticket in tickets)
     assert 0.6 < anonymous / len(tickets) < 0.95
     for key in keys:
@@ -339,6 +345,116 @@ def test_states_move_as_in_the_paper(retailer: tuple[Path, GenerationSummary]) -
     assert len(sizes) == 1
 
 
+# --- the replay's retailer, against the paper ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed cohort over fifteen months, with a seed of its own."""
+    folder = tmp_path_factory.mktemp("replayed")
+    generate(folder, people=15_000, seed=42, story=REPLAY)
+    return folder
+
+
+def reference(name: str) -> list[dict[str, str]]:
+    path = REPOSITORY.parent / "shared" / "reference" / f"{name}.csv"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not beside the repository")
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_the_truth_of_a_closed_cohort_is_the_papers(replayed: Path) -> None:
+    cohort = shares(replayed, "closed_cohort")
+    for row in reference("state_shares_over_time"):
+        paper = [float(row[f"month_{month}"]) for month in range(0, 16, 3)]
+        assert [100 * share for share in cohort[row["state"]]] == pytest.approx(paper, abs=0.5)
+
+
+def test_strategies_contribute_as_in_the_paper(replayed: Path) -> None:
+    days = [date(2025, 4, 1), *(date(2025 + month // 12, month % 12 + 1, 1) for month in (6, 9, 12, 15, 18))]
+    rises = true_contributions(replayed / "truth", days).to_pylist()
+    counted = {code: sum(row["rise_count"] for row in rises if row["strategy_code"] == code) for code in STRATEGIES}
+    for row in reference("migration_strategies"):
+        share = 100 * counted[row["strategy"]] / sum(counted.values())
+        assert share == pytest.approx(float(row["share_of_increase_in_a_pct"]), abs=1.5)
+    without = sum(row["rise_count"] for row in rises if row["strategy_code"] is None)
+    assert without < 0.02 * sum(counted.values())
+
+
+def test_customers_share_mobiles_and_have_several_emails_as_in_the_paper(replayed: Path) -> None:
+    versions = truth(replayed, "record_versions")  # read by name below
+    assert versions.num_rows > 10_000
+    sharing, several = duckdb.sql(
+        """
+        with customers as (select distinct person_id from versions where has_names),
+        phones as (select distinct person_id, phone from versions semi join customers using (person_id)),
+        emails as (
+            select person_id, email from versions semi join customers using (person_id) where email is not null
+            union
+            select person_id, other_email from versions semi join customers using (person_id)
+            where other_email is not null
+        )
+        select
+            (select count(distinct person_id) from phones where phone in (
+                select phone from phones group by 1 having count(distinct person_id) > 1
+            )) / (select count(*) from customers),
+            (select count(*) from (select person_id from emails group by 1 having count(*) > 1))
+            / (select count(*) from customers)
+        """
+    ).fetchall()[0]
+    assert sharing == pytest.approx(0.0058, abs=0.003)
+    assert several == pytest.approx(0.087, abs=0.01)
+
+
+def test_a_closed_cohort_has_no_newcomer_and_a_strategy_that_is_off_leaves_nothing(tmp_path: Path) -> None:
+    generate(tmp_path, people=2_000, story=replace(REPLAY, strategies=()))
+    versions = truth(tmp_path, "record_versions")
+    assert set(versions["strategy_code"].to_pylist()) == {None}
+    generate(tmp_path, people=2_000, story=replace(REPLAY, strategies=("loyalty_programme",)))
+    assert set(truth(tmp_path, "record_versions")["strategy_code"].to_pylist()) == {None, "loyalty_programme"}
+
+
+def test_the_same_bytes_whatever_is_written_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "PEOPLE_PER_BLOCK", 400)
+    for name in ("one", "two"):
+        generate(tmp_path / name, people=1_000, story=REPLAY)
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    people = truth(tmp_path / "one", "people")
+    assert people.num_rows == len(set(people["person_id"].to_pylist())) == 1_000
+    generate(tmp_path / "first", people=400, story=REPLAY)
+    assert truth(tmp_path / "first", "people").equals(people.slice(0, 400))
+
+
+def test_deliveries_over_time_are_beginnings_of_one_another_and_some_rows_come_late_or_twice(tmp_path: Path) -> None:
+    generate(tmp_path / "later", people=3_000, until="2026-04-01", story=REPLAY)
+    generate(tmp_path / "sooner", people=3_000, until="2025-10-01", story=REPLAY)
+    files = [dataset for dataset in DATASETS if dataset.keeps_history]
+    for dataset in files:
+        sooner, later = (read(dataset, tmp_path / name) for name in ("sooner", "later"))
+        assert later.slice(0, sooner.num_rows).equals(sooner)
+    visits = next(read(dataset, tmp_path / "later") for dataset in files if dataset.file == "app_visits.jsonl")
+    started = visits["startedAt"].to_pylist()
+    assert started != sorted(started)
+    versions: dict[str, set[tuple[object, ...]]] = {}
+    for row in visits.to_pylist():
+        versions.setdefault(row["visitId"], set()).add(tuple(row.values()))
+    assert len(versions) < visits.num_rows
+    assert any(len(texts) == 2 for texts in versions.values())
+
+
+def test_people_move_and_change_their_contacts_and_errors_are_logged(replayed: Path) -> None:
+    attributes = truth(replayed, "attributes")
+    changed = [row for row in attributes.to_pylist() if row["valid_to"] is not None]
+    kinds = {row["attribute"] for row in changed}
+    assert {"phone", "email", "street_address", "household_id"} <= kinds
+    errors = truth(replayed, "errors")
+    kinds = set(errors["error_code"].to_pylist())
+    assert {"typo", "nickname", "no_accents", "upper_case", "placeholder", "placeholder_or_malformed"} <= kinds
+    assert {"late", "resent", "twice"} <= kinds
+    assert set(errors["source_code"].to_pylist()) == {dataset.source for dataset in CUSTOMER_DATASETS}
+
+
 def write_truth(folder: Path, versions: list[dict[str, object]], interactions: list[dict[str, object]]) -> None:
     """Write a story told by hand in the shape of the truth."""
     keys = ("loyalty_number", "payment_token", "device_id", "receipt_number", "email", "phone")
@@ -350,6 +466,7 @@ def write_truth(folder: Path, versions: list[dict[str, object]], interactions: l
                 [
                     ("source_record_id", pa.string()), ("person_id", pa.string()), ("recorded_at", pa.timestamp("s")),
                     ("has_names", pa.bool_()), ("has_contact", pa.bool_()), ("other_email", pa.string()), *text,
+                    ("strategy_code", pa.string()),
                 ]
             ),
         ),
@@ -361,7 +478,8 @@ def write_truth(folder: Path, versions: list[dict[str, object]], interactions: l
             pa.schema(
                 [
                     ("interaction_id", pa.string()), ("person_id", pa.string()), ("occurred_at", pa.timestamp("s")),
-                    ("customer_record_id", pa.string()), *text,
+                    ("customer_record_id", pa.string()), *text, ("strategy_code", pa.string()),
+                    ("known_at", pa.timestamp("s")), ("known_until", pa.timestamp("s")),
                 ]
             ),
         ),
@@ -378,7 +496,7 @@ def record(record_id: str, person: str, at: datetime = JANUARY, **values: object
 
 
 def interaction(interaction_id: str, person: str, at: datetime = JANUARY, **keys: object) -> dict[str, object]:
-    return {"interaction_id": interaction_id, "person_id": person, "occurred_at": at} | keys
+    return {"interaction_id": interaction_id, "person_id": person, "occurred_at": at, "known_at": at} | keys
 
 
 def counts(folder: Path, day: date, population: str = "everyone", first: date | None = None) -> dict[str, int]:

@@ -1,0 +1,196 @@
+-- One row per pair of consecutive quarters, population and party that rose to state A: the record or interaction that made it
+-- complete, and the strategy that this is owed to (seed evidence_strategies; paper, stage 7). Of the kinds of information that
+-- were missing, each has its first evidence; the last of these made the party complete.
+{{ config(schema='mdm') }}
+
+with party_states as (
+    select * from {{ ref('mdm_party_states') }}
+),
+
+members as (
+    select * from {{ ref('mdm_party_members') }}
+),
+
+records as (
+    select * from {{ ref('int_customer_records_standardised') }}
+),
+
+interaction_keys as (
+    select * from {{ ref('int_interaction_keys') }}
+),
+
+cohort_states as (
+    select * from {{ ref('mdm_cohort_states') }}
+),
+
+evidence_strategies as (
+    select * from {{ ref('evidence_strategies') }}
+),
+
+contracts as (
+    select
+        source_code,
+        min(strategy_code collate "C") as strategy_code
+    from {{ source('ops', 'source_contracts') }}
+    where is_active
+    group by source_code
+),
+
+quarters as (
+    select
+        snapshot_date as from_date,
+        lead(snapshot_date) over (order by snapshot_date) as to_date
+    from {{ ref('mdm_snapshot_dates') }}
+),
+
+pairs as (
+    select
+        quarters.from_date,
+        quarters.to_date,
+        'everyone' as population_code,
+        before_states.party_id as unit_id,
+        before_states.party_id as from_party_id,
+        members.party_id as to_party_id
+    from quarters
+    inner join party_states as before_states on quarters.from_date = before_states.snapshot_date
+    inner join members
+        on
+            quarters.to_date = members.snapshot_date
+            and before_states.representative_member_key = members.member_key
+    union all
+    select
+        quarters.from_date,
+        quarters.to_date,
+        'closed_cohort' as population_code,
+        before_states.cohort_party_id as unit_id,
+        before_states.party_id as from_party_id,
+        after_states.party_id as to_party_id
+    from quarters
+    inner join cohort_states as before_states on quarters.from_date = before_states.snapshot_date
+    inner join cohort_states as after_states
+        on
+            quarters.to_date = after_states.snapshot_date
+            and before_states.cohort_party_id = after_states.cohort_party_id
+),
+
+missing as (
+    select
+        pairs.*,
+        before_states.state_code as from_state_code,
+        kinds.evidence_id
+    from pairs
+    inner join party_states as before_states
+        on pairs.from_date = before_states.snapshot_date and pairs.from_party_id = before_states.party_id
+    inner join party_states as after_states
+        on pairs.to_date = after_states.snapshot_date and pairs.to_party_id = after_states.party_id
+    cross join
+        lateral (
+            values
+            (before_states.is_identified, after_states.identity_evidence_id),
+            (before_states.is_contactable, after_states.contactability_evidence_id),
+            (before_states.is_traceable, after_states.traceability_evidence_id)
+        ) as kinds (was_there, evidence_id)
+    where before_states.state_code <> 'A' and after_states.state_code = 'A' and not kinds.was_there
+),
+
+completing as (
+    select distinct on (missing.population_code, missing.from_date, missing.unit_id)
+        missing.from_date,
+        missing.to_date,
+        missing.population_code,
+        missing.unit_id,
+        missing.from_state_code,
+        missing.to_party_id as party_id,
+        members.member_kind_code,
+        members.member_id,
+        members.source_code,
+        members.link_rule_code,
+        members.member_since
+    from missing
+    inner join members
+        on
+            missing.to_date = members.snapshot_date
+            and missing.to_party_id = members.party_id
+            and missing.evidence_id = members.member_id
+    order by
+        missing.population_code, missing.from_date, missing.unit_id, members.member_since desc, members.member_key collate "C"
+),
+
+first_versions as (
+    select
+        source_record_id,
+        min(valid_from) as first_known_at
+    from records
+    group by source_record_id
+),
+
+-- The record that holds the key by which the interaction was linked; the oldest, where several do.
+key_sources as (
+    select distinct on (completing.population_code, completing.from_date, completing.unit_id)
+        completing.population_code,
+        completing.from_date,
+        completing.unit_id,
+        records.source_code
+    from completing
+    inner join interaction_keys
+        on
+            completing.member_id = interaction_keys.interaction_id
+            and completing.link_rule_code = interaction_keys.key_kind_code
+    inner join members
+        on
+            completing.to_date = members.snapshot_date
+            and completing.party_id = members.party_id
+            and members.member_kind_code = 'record'
+    inner join records
+        on
+            members.member_id = records.source_record_id
+            and case interaction_keys.key_kind_code
+                when 'loyalty_number' then records.loyalty_number
+                when 'payment_token' then records.payment_token
+                when 'receipt_number' then records.receipt_number
+                when 'device_id' then records.device_id
+            end = interaction_keys.key_value
+    where completing.member_kind_code = 'interaction'
+    order by
+        completing.population_code, completing.from_date, completing.unit_id,
+        records.valid_from, records.source_record_id collate "C"
+),
+
+coded as (
+    select
+        completing.*,
+        key_sources.source_code as key_source_code,
+        case
+            when completing.member_kind_code = 'interaction' then completing.link_rule_code
+            when completing.member_since > first_versions.first_known_at then 'later_version'
+            else 'first_version'
+        end as evidence_code
+    from completing
+    left join first_versions on completing.member_id = first_versions.source_record_id
+    left join key_sources
+        on
+            completing.population_code = key_sources.population_code
+            and completing.from_date = key_sources.from_date
+            and completing.unit_id = key_sources.unit_id
+)
+
+select
+    coded.from_date,
+    coded.to_date,
+    coded.population_code,
+    coded.unit_id,
+    coded.party_id,
+    coded.from_state_code,
+    coded.member_kind_code,
+    coded.member_id,
+    coded.evidence_code,
+    case evidence_strategies.attributed_to_code
+        when 'strategy' then evidence_strategies.strategy_code
+        when 'source_of_key' then key_contracts.strategy_code
+        else evidence_contracts.strategy_code
+    end as strategy_code,
+    coded.member_since
+from coded
+inner join evidence_strategies on coded.evidence_code = evidence_strategies.evidence_code
+left join contracts as evidence_contracts on coded.source_code = evidence_contracts.source_code
+left join contracts as key_contracts on coded.key_source_code = key_contracts.source_code
