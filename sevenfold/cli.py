@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 from rich.table import Table
 
-from sevenfold import evaluate, explain, golden_commands, link
+from sevenfold import control_commands, evaluate, explain, golden_commands, link
 from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
@@ -38,6 +38,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.command("link")(link.command)
 app.command("explain")(explain.explain)
 app.add_typer(golden_commands.app, name="golden")
+app.command("controls")(control_commands.controls)
 app.add_typer(review_app, name="review")
 app.add_typer(identity_app, name="identity")
 app.add_typer(model_app, name="model")

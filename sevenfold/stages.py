@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sevenfold import corrections, fingerprint, publication, snapshot
-from sevenfold.dbt import dbt, read_manifest
+from sevenfold.dbt import DbtError, dbt, read_manifest
 from sevenfold.errors import SevenfoldError
 from sevenfold.runs import (
     Run,
@@ -189,9 +189,23 @@ def _last_remembered(name: str) -> object:
 
 def _build(selector: str) -> Stage:
     def build(run: Run) -> int | None:
-        return dbt("build", select=f"tag:{selector}", variables=_variables(run)).row_count
+        return _build_and_keep(run, selector)
 
     return build
+
+
+def _build_and_keep(run: Run, selector: str) -> int:
+    """Build one selection, and keep what its tests found, however it ends."""
+    from expectations.dbt_tests import data_test_outcomes
+    from expectations.outcomes import keep_outcomes
+
+    try:
+        result = dbt("build", select=f"tag:{selector}", variables=_variables(run))
+    except DbtError as error:
+        keep_outcomes(run.run_id, data_test_outcomes(read_manifest(), error.tests))
+        raise
+    keep_outcomes(run.run_id, data_test_outcomes(read_manifest(), result.tests))
+    return result.row_count
 
 
 def _variables(run: Run) -> dict[str, object]:
@@ -208,8 +222,10 @@ def _variables(run: Run) -> dict[str, object]:
 
 def _gate(gate_code: "GateCode") -> Stage:
     def gate(run: Run) -> int | None:
-        from expectations import run_gate
+        from expectations import keep_catalogue, run_gate
 
+        if gate_code == "raw":  # the first of a run: from here on it is known what it will be asked
+            keep_catalogue(run.run_id)
         return run_gate(gate_code, run.run_id).controls
 
     return gate
@@ -259,17 +275,29 @@ def _publish(run: Run) -> int | None:
     """A run that looks back replaces nothing that readers see: its quarter comes with the snapshot."""
     looks_back = is_past(run)
     tables = [] if looks_back else _published_tables(publication.WITH_RUN)
-    return publication.publish(run, tables, with_ledger=not looks_back)
+    return _publish_tables(run, tables, with_ledger=not looks_back)
+
+
+def _publish_tables(run: Run, tables: list[publication.PublishedTable], with_ledger: bool) -> int:
+    from expectations.catalogue import key_outcomes
+    from expectations.outcomes import keep_outcomes
+
+    rows = publication.publish(run, tables, with_ledger=with_ledger)
+    keep_outcomes(run.run_id, key_outcomes(tables))
+    return rows
 
 
 def _take_snapshot(run: Run) -> int | None:
     """Add the quarters that are due, with the curve fitted to them; None when none is."""
     if not snapshot.is_due():
         return None
-    dbt("build", select="tag:snapshot", variables=_variables(run))
+    from expectations import run_gate
+
+    _build_and_keep(run, "snapshot")
     snapshot.fit_curves()
+    run_gate("snapshot", run.run_id)
     tables = [*_published_tables(publication.WITH_SNAPSHOT), snapshot.SATURATION_FITS]
-    return publication.publish(run, tables, with_ledger=False)
+    return _publish_tables(run, tables, with_ledger=False)
 
 
 def _published_tables(publish_with: str) -> list[publication.PublishedTable]:

@@ -22,6 +22,7 @@ from tests.expectations.tables import (
     PIPELINE,
     RUN,
     STATES,
+    complete_candidates,
     execute,
 )
 
@@ -67,6 +68,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def published(warehouse: str) -> str:
     execute(warehouse, PIPELINE, COMPLETENESS, STATES, CANDIDATE)
+    complete_candidates(warehouse)
     for gate in ("raw", "quality_levels", "marts"):
         run_gate(gate, RUN)
     execute(warehouse, MARTS)
