@@ -102,16 +102,14 @@ def keep(connection: psycopg.Connection[Any], run_id: str, definitions: Sequence
         cursor.executemany(in_force, hashes)
 
 
-def keep_catalogue(run_id: str) -> None:
+def keep_catalogue(run_id: str, manifest: Mapping[str, Any]) -> None:
     """Store the catalogue that a run has: from here on it is known what the run will be asked.
 
     Raises:
-        SevenfoldError: Two controls have one ID, or dbt has not read the project yet.
+        SevenfoldError: Two controls have one ID.
     """
-    from sevenfold.dbt import read_manifest
-
     with connect() as connection:
-        keep(connection, run_id, catalogue(connection, read_manifest()))
+        keep(connection, run_id, catalogue(connection, manifest))
 
 
 def key_outcomes(tables: Sequence[PublishedTable]) -> list[Outcome]:

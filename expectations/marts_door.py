@@ -410,6 +410,8 @@ def _drift_query(runs: list[str], metrics: tuple[str, ...]) -> str:
 
 def _recent_runs(context: RunContext, connection: Connection) -> tuple[list[str], str]:
     """The runs that matching is compared with; or none, and why."""
+    if context.is_catalogue:
+        return [context.run_id], ""
     row = connection.execute("select to_regclass('candidate.match_metrics_proposed') is not null").fetchone()
     if row != (True,):
         return [], "this run has no figures"

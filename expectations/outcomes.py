@@ -30,6 +30,32 @@ def keep_outcomes(run_id: str, outcomes: Sequence[Outcome]) -> None:
         cursor.executemany(STORE, [_row(run_id, one, tested.get(one.definition.table_name)) for one in outcomes])
 
 
+def keep_unchanged_outcomes(run_id: str) -> None:
+    """Give a run what the run that loaded the rules found about them, and say that it was then."""
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into quality.control_results
+            select (jsonb_populate_record(results, jsonb_build_object(
+                'run_id', %(run_id)s::text,
+                'observed_value', split_part(results.observed_value, ';', 1) || '; unchanged since they were tested'
+            ))).*
+            from quality.control_results as results
+            where
+                results.run_id = (
+                    select loaded.run_id from quality.control_results as loaded
+                    where loaded.gate_code = 'dbt' and loaded.table_name like 'rules.%%' and loaded.run_id <> %(run_id)s
+                    order by loaded.checked_at desc, loaded.run_id collate "C" desc
+                    limit 1
+                )
+                and results.gate_code = 'dbt'
+                and results.table_name like 'rules.%%'
+            on conflict (run_id, control_id) do nothing
+            """,
+            {"run_id": run_id},
+        )
+
+
 STORE = """
     insert into quality.control_results (
         run_id, gate_code, control_id, table_name, dimension_code, severity_code, description, is_met, status_code,

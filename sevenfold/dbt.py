@@ -22,6 +22,7 @@ PROJECT = REPOSITORY / "dbt_project"
 FAILED = {"error", "fail", "runtime error", "partial success"}
 WORTH_LOGGING = {"info", "warn", "error"}
 SHOWN_FAILURES = 5
+SEEDS = "resource_type:seed"  # the selection of the rules, with their tests
 
 logger = logging.getLogger(__name__)
 
@@ -135,13 +136,16 @@ def read_manifest() -> dict[str, Any]:
     return manifest
 
 
-def parse_project() -> dict[str, Any]:
-    """Read the project as it is now, without a warehouse.
+def parse_project(variables: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """Read the project as it is now, without a warehouse; a later call with the same variables need not read it again.
 
     Raises:
         DbtError: It cannot be read.
     """
-    _result("parse", invoke(["parse", *_project_options()], with_warehouse=False))
+    arguments = ["parse", *_project_options()]
+    if variables:
+        arguments += ["--vars", json.dumps(dict(variables), default=str)]
+    _result("parse", invoke(arguments, with_warehouse=False))
     return read_manifest()
 
 

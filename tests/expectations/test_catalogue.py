@@ -220,7 +220,7 @@ def test_the_command_lists_the_catalogue_and_writes_it(
         written = list(csv.DictReader(file))
     assert len(written) > 300
     assert {row["effective_date"] for row in written} == {"next run"}
-    keep_catalogue(RUN)
+    keep_catalogue(RUN, manifest)
     answer = CliRunner().invoke(app, ["controls", "--gate", "snapshot"])
     assert "2026-07-01" in answer.output
     assert "not run" in answer.output

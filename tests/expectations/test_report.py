@@ -1,5 +1,6 @@
 """The report: for a published run, a failed one, and one that made nothing; alone in its file, and without a person."""
 
+import csv
 import json
 import re
 import shutil
@@ -9,9 +10,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
-from expectations.report import report_folder
+from expectations.report_folders import MANIFEST, check, report_folder, versions
+from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
 from tests.expectations.tables import (
     CANDIDATE,
@@ -24,9 +27,11 @@ from tests.expectations.tables import (
     STATES,
     complete_candidates,
     execute,
+    rows,
 )
 
 CHROMIUM = shutil.which("chromium")
+TEXTS = {".csv", ".html", ".json"}
 SECTIONS = {
     "summary",
     "gates",
@@ -75,6 +80,10 @@ def published(warehouse: str) -> str:
     return warehouse
 
 
+def count_of_controls(url: str) -> int:
+    return int(str(rows(url, "select count(*) from quality.control_results")[0][0]))
+
+
 def html() -> str:
     return write_report(RUN).read_text(encoding="utf-8")
 
@@ -84,7 +93,7 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
     assert {section["id"] for section in page.all("section")} == SECTIONS
     for words in (
         "The run was published for 1 July 2026: 123,456 rows",
-        "43 of 43 controls passed",
+        f"{count_of_controls(published)} of {count_of_controls(published)} controls passed",
         "1 of 1 control totals balance",
         "31.4 % of all placed parties are in state A, from 16.5 % on 1 April 2025",
         "levels off at 33.5 % (95 % interval 30.3 % to 36.7 %)",
@@ -147,30 +156,76 @@ def test_all_figures_are_beside_the_page_as_json(published: str) -> None:
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert figures["run"]["run_id"] == RUN
     assert [stage["seconds"] for stage in figures["stages"]] == [12.5, 31.25]
-    assert len(figures["controls"]) == 43
+    assert len(figures["controls"]) == count_of_controls(published)
     assert len(figures["state_shares"]) == 84
     assert figures["unread"] == {}
-    assert sorted(path.name for path in folder.iterdir()) == ["figures.json", "index.html"]
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"csv", "figures.json", "index.html", "manifest.json"}
+    with (folder / "csv" / "state_shares.csv").open(encoding="utf-8", newline="") as file:
+        shares = list(csv.DictReader(file))
+    assert [float(row["party_share"]) for row in shares] == [row["party_share"] for row in figures["state_shares"]]
 
 
 def test_the_same_run_gives_the_same_bytes(published: str) -> None:
     assert html() == html()
 
 
-def test_a_demo_s_truth_is_shown_where_it_lies(published: str) -> None:
-    folder = report_folder(RUN)
-    folder.mkdir(parents=True)
+def test_a_demo_s_truth_is_shown_in_a_report_of_its_own(published: str) -> None:
     share = {"snapshot_date": "2026-07-01", "population_code": "everyone", "state_code": "A"}
     truth = {
         "identity": {"records": 61234, "pair_precision": 0.9931, "b_cubed_f1": None},
         "state_shares": [share | {"true_share": 0.3137, "pipeline_share": None, "difference": None}],
         "largest_share_difference": 0.0016,
     }
-    (folder / "truth_comparison.json").write_text(json.dumps(truth))
-    text = Page(html()).text
+    first = write_report(RUN)
+    page = write_report(RUN, truth)
+    text = Page(page.read_text(encoding="utf-8")).text
     assert "Pair precision 0.9931" in text
     assert "0.16 percentage points" in text
-    assert json.loads((folder / "figures.json").read_text())["truth_comparison"] == truth
+    assert json.loads((page.parent / "figures.json").read_text())["truth_comparison"] == truth
+    assert "Pair precision" not in first.read_text(encoding="utf-8")
+    assert versions(RUN) == [first.parent, page.parent]
+    assert report_folder(RUN) == page.parent
+
+
+def test_a_report_is_never_overwritten_and_one_that_says_the_same_is_not_written_again(published: str) -> None:
+    first = write_report(RUN).parent
+    assert write_report(RUN).parent == first
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    execute(published, "update marts.fct_snapshot_totals set customer_count = 1")
+    second = write_report(RUN).parent
+    assert second != first
+    assert before == {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    assert json.loads((second / MANIFEST).read_text())["previous"]["folder"] == first.name
+    assert check(first) == check(second) == []
+    kept = rows(published, "select content ->> 'folder' from audit.entries where event_code = 'report' order by 1")
+    assert kept == [(first.name,), (second.name,)]
+
+
+def test_a_changed_report_is_found(published: str) -> None:
+    first = write_report(RUN).parent
+    second = write_report(RUN, {"identity": {}, "state_shares": []}).parent
+    for folder, name, change in (
+        (second, "figures.json", b" "),
+        (second, "csv/added.csv", b"1"),
+        (first, MANIFEST, b" "),
+    ):
+        path = folder / name
+        before = path.read_bytes() if path.exists() else None
+        path.unlink(missing_ok=True)
+        path.write_bytes((before or b"") + change)
+        assert len(check(second)) == 1, name
+        answer = CliRunner().invoke(app, ["report", "--verify"])
+        assert isinstance(answer.exception, SevenfoldError)
+        assert "not as it was written" in str(answer.exception)
+        path.unlink()
+        if before is not None:
+            path.write_bytes(before)
+    answer = CliRunner().invoke(app, ["report", "--verify"])
+    assert answer.exit_code == 0, answer.output
+    assert "2 reports are as they were written" in " ".join(answer.output.split())
+    (second / "index.html").unlink()
+    assert [problem.words for problem in check(second)] == ["index.html is missing"]
 
 
 def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(published: str) -> None:
@@ -215,7 +270,7 @@ def test_a_run_that_got_nowhere_has_a_report_too(warehouse: str) -> None:
 
 def test_no_person_is_in_the_report(published: str) -> None:
     folder = write_report(RUN).parent
-    everything = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
+    everything = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.suffix in TEXTS)
     for value in (PERSON, "Quetzal", EMAIL, "somebody", "+5255"):
         assert value not in everything
         assert value not in unquote(everything)
