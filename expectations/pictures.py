@@ -25,6 +25,10 @@ STATE_COLOURS = {
     "X": "#c9c7c1",
 }
 LIGHT_STATES = {"C", "Z", "Y", "X"}
+MANY_COLOURS = [
+    *("#0f6b4f", "#3f9a78", "#8cc7ac", "#2f6db5", "#7fa9d8", "#c98a12", "#e5c07a", "#8a5a9e", "#c3a3cf", "#a32a1c"),
+    *("#d98e84", "#5d6763", "#c9c7c1"),
+]
 INK = "#1d2522"
 QUIET_INK = "#5d6763"
 LINE = "#0f6b4f"
@@ -132,6 +136,92 @@ def quality_levels(rows: Iterable[Row]) -> str:
     # The reader's font may be wider than the one the labels are measured with.
     chart = (rectangles + labels).properties(width=560, height=28 * len(sources), padding={"left": 40, "right": 10})
     return _svg(chart, "Identity quality levels by source", "Share of each source's records at quality levels 1 to 4.")
+
+
+def outcomes_by_dimension(rows: Iterable[Row]) -> str:
+    """Bars of one width per dimension of quality: how its controls ended."""
+    words = {"passed": "Passed", "failed": "Failed", "error": "Could not run", "not_run": "Not run"}
+    parts = [
+        {"group": row["dimension_code"].capitalize(), "part": word, "value": row[f"{code}_count"]}
+        for row in rows
+        for code, word in words.items()
+    ]
+    colours = ["#3f9a78", "#a32a1c", "#c98a12", "#c9c7c1"]
+    return _bars(
+        parts, list(words.values()), colours, "Controls by dimension", "How many controls of each dimension ended how."
+    )
+
+
+def survivorship(rows: Iterable[Row]) -> str:
+    """Bars of one width per attribute: from which sources the surviving values came."""
+    parts = [
+        {
+            "group": row["attribute_name"].replace("_", " "),
+            "part": _words(row["source_code"]),
+            "value": row["value_count"],
+        }
+        for row in rows
+    ]
+    sources = sorted({part["part"] for part in parts})
+    return _bars(
+        parts, sources, MANY_COLOURS, "Surviving values by source", "Share of each attribute's values by source."
+    )
+
+
+def strategies(rows: Iterable[Row]) -> str:
+    """Bars of one width per state: what its parties lack to reach state A."""
+    parts = [
+        {"group": row["state_code"], "part": row["missing_information"] or "nothing", "value": row["party_count"]}
+        for row in rows
+    ]
+    kinds = list(dict.fromkeys(part["part"] for part in parts))
+    return _bars(parts, kinds, MANY_COLOURS, "What is missing by state", "Parties of each state by what they lack.")
+
+
+def match_weights(rows: Iterable[Row]) -> str:
+    """Columns: how many pairs have which weight of evidence, by what was decided."""
+    values = [row for row in rows if row["pair_count"]]
+    if not values:
+        return ""
+    colours = alt.Scale(domain=["join", "review", "apart"], range=["#3f9a78", "#c98a12", "#c9c7c1"])
+    chart = (
+        _chart(values)
+        .mark_bar()
+        .encode(
+            x=alt.X("weight_from:O", title="match weight, from (bits)", axis=alt.Axis(labelAngle=0, ticks=False)),
+            y=alt.Y("pair_count:Q", title="pairs", axis=alt.Axis(tickCount=5, ticks=False, domain=False)),
+            color=alt.Color("decision_code:N", scale=colours, legend=alt.Legend(title="Decision", orient="top")),
+        )
+    )
+    description = "Scored pairs by the weight of their evidence; the more joins stand apart from the rest, the better."
+    return _svg(chart.properties(width=520, height=220), "Match weights", description)
+
+
+def _bars(parts: list[Row], order: list[str], colours: list[str], title: str, description: str) -> str:
+    """Horizontal bars of one width, each split by what its parts count."""
+    shown = [part for part in parts if part["value"]]
+    if not shown:
+        return ""
+    groups = list(dict.fromkeys(part["group"] for part in shown))
+    # The order of the parts of a bar is that of the legend.
+    shown = [part | {"rank": order.index(part["part"])} for part in shown]
+    colour = alt.Color(
+        "part:N",
+        scale=alt.Scale(domain=order, range=[colours[number % len(colours)] for number in range(len(order))]),
+        legend=alt.Legend(title=None, orient="top", columns=5, labelLimit=220),
+    )
+    chart = (
+        _chart(shown)
+        .mark_bar(size=18, stroke="white", strokeWidth=1)
+        .encode(
+            y=alt.Y("group:N", sort=groups, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260)),
+            x=alt.X("value:Q", stack="normalize", title=None, axis=_share_axis()),
+            color=colour,
+            order=alt.Order("rank:Q"),
+        )
+    )
+    chart = chart.properties(width=560, height=26 * len(groups), padding={"left": 40, "right": 10})
+    return _svg(chart, title, description)
 
 
 def _stacked(rows: list[Row]) -> list[Row]:

@@ -4,10 +4,15 @@ import csv
 import datetime as dt
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from expectations.access import judge
+from expectations.coverage import coverage
 from expectations.figures import QUERIES, Figures, Row, as_json, read_figures
+from expectations.gates import Connection
 from expectations.report_folders import manifest_hash, write
+from expectations.samples import samples
 from expectations.summary import gate_verdicts, summary
 from expectations.words import FILTERS
 from sevenfold import audit
@@ -18,7 +23,7 @@ PAGE = "index.html"
 TEMPLATES = Path(__file__).parent / "templates"
 POPULATIONS = ("everyone", "closed_cohort")
 STATES = ("A", "B", "C", "Z", "D", "Y", "X")
-STATUS_WORDS = {"passed": "Passed", "failed": "Failed", "error": "Could not run"}
+STATUS_WORDS = {"passed": "Passed", "failed": "Failed", "error": "Could not run", "not_run": "Not run"}
 RUN_WORDS = {"published": "Published", "failed": "Failed", "nothing_new": "Nothing new", "running": "Still running"}
 
 
@@ -39,11 +44,22 @@ def write_report(run_id: str, truth: Row | None = None) -> Path:
         SevenfoldError: There is no such run.
     """
     with connect() as connection:
-        figures = read_figures(connection, run_id)
+        figures = _completed(connection, read_figures(connection, run_id))
     folder, is_new = write(run_id, _files(figures, truth), audit.last_hash_of(run_id))
     if is_new:
         audit.record_report(run_id, {"folder": folder.name, "manifest_sha256": manifest_hash(folder)})
     return folder / PAGE
+
+
+def _completed(connection: Connection, figures: Figures) -> Figures:
+    """The figures with what is no plain query: samples of failures, coverage, and a verdict on every grant."""
+    catalogue = figures["control_catalogue"]
+    added = {
+        "samples": samples(connection, figures.run, catalogue),
+        "coverage": coverage(catalogue),
+        "grants": judge(figures["grants"]),
+    }
+    return replace(figures, tables={**figures.tables, **added})
 
 
 def _files(figures: Figures, truth: Row | None) -> dict[str, bytes]:
@@ -87,6 +103,8 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         figures=figures,
         truth=truth,
         verdicts=gate_verdicts(figures["controls"]),
+        failures={row["control_id"]: row for row in figures["failures"]},
+        samples={row["control_id"]: row for row in figures["samples"]},
         sentences=summary(figures),
         pictures=_pictures(figures),
         queries={name: _repeatable(query, figures.run["run_id"]) for name, query in QUERIES.items()},
@@ -104,7 +122,13 @@ def _pictures(figures: Figures) -> dict[str, str]:
     """Every picture by name; empty where there is nothing to draw."""
     from expectations import pictures
 
-    drawn = {"quality_levels": pictures.quality_levels(figures["source_coverage"])}
+    drawn = {
+        "quality_levels": pictures.quality_levels(figures["source_coverage"]),
+        "dimensions": pictures.outcomes_by_dimension(figures["control_dimensions"]),
+        "survivorship": pictures.survivorship(figures["survivorship"]),
+        "strategies": pictures.strategies(figures["strategy_needs"]),
+        "match_weights": pictures.match_weights(figures["match_weights"]),
+    }
     states = [*STATES, "unplaced"]
     for population in POPULATIONS:
         shares = figures.shares_of(population)
