@@ -169,13 +169,16 @@ def survivorship(rows: Iterable[Row]) -> str:
 
 
 def strategies(rows: Iterable[Row]) -> str:
-    """Bars of one width per state: what its parties lack to reach state A."""
+    """Bars: how many parties lack what to reach state A, by their state."""
     parts = [
-        {"group": row["state_code"], "part": row["missing_information"] or "nothing", "value": row["party_count"]}
+        {"group": row["missing_information"], "part": row["state_code"], "value": row["party_count"]}
         for row in rows
+        if row["missing_information"]
     ]
-    kinds = list(dict.fromkeys(part["part"] for part in parts))
-    return _bars(parts, kinds, MANY_COLOURS, "What is missing by state", "Parties of each state by what they lack.")
+    states = [state for state in (*STATE_COLOURS, "unplaced") if state in {part["part"] for part in parts}]
+    colours = [STATE_COLOURS.get(state, QUIET_INK) for state in states]
+    description = "Parties by what they lack to reach state A, and by their state."
+    return _bars(parts, states, colours, "What is missing to reach state A", description, is_share=False)
 
 
 def match_weights(rows: Iterable[Row]) -> str:
@@ -197,8 +200,10 @@ def match_weights(rows: Iterable[Row]) -> str:
     return _svg(chart.properties(width=520, height=220), "Match weights", description)
 
 
-def _bars(parts: list[Row], order: list[str], colours: list[str], title: str, description: str) -> str:
-    """Horizontal bars of one width, each split by what its parts count."""
+def _bars(  # noqa: PLR0913  what a bar chart needs
+    parts: list[Row], order: list[str], colours: list[str], title: str, description: str, *, is_share: bool = True
+) -> str:
+    """Horizontal bars, each split by what its parts count; of one width where they show shares."""
     shown = [part for part in parts if part["value"]]
     if not shown:
         return ""
@@ -210,12 +215,13 @@ def _bars(parts: list[Row], order: list[str], colours: list[str], title: str, de
         scale=alt.Scale(domain=order, range=[colours[number % len(colours)] for number in range(len(order))]),
         legend=alt.Legend(title=None, orient="top", columns=5, labelLimit=220),
     )
+    axis = _share_axis() if is_share else alt.Axis(tickCount=5, ticks=False, domain=False)
     chart = (
         _chart(shown)
         .mark_bar(size=18, stroke="white", strokeWidth=1)
         .encode(
             y=alt.Y("group:N", sort=groups, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260)),
-            x=alt.X("value:Q", stack="normalize", title=None, axis=_share_axis()),
+            x=alt.X("value:Q", stack="normalize" if is_share else "zero", title=None, axis=axis),
             color=colour,
             order=alt.Order("rank:Q"),
         )

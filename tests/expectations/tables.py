@@ -188,8 +188,15 @@ MARTS = f"""
     select 'C' || n as party_id, 'customer' as party_type_code, 1 as entity_level, false as is_namesake
     from generate_series(1, 200) as n;
     create table intermediate.int_match_decisions as
-    select 'join' as decision_code, null as guard_code from generate_series(1, 30)
-    union all select 'review', 'household_only' from generate_series(1, 4);
+    select 'join' as decision_code, null as guard_code, n::double precision as match_weight
+    from generate_series(1, 30) as n
+    union all select 'review', 'household_only', null from generate_series(1, 4);
+    create table restricted.golden_record_provenance as
+    select
+        'C' || n as customer_id, 'email' as attribute_name, '{EMAIL}' as attribute_value,
+        case when n % 3 = 0 then 'app:' else 'loyalty:' end || n as source_record_id,
+        case when n = 7 then 1 end as correction_id, 'recency' as criterion_code
+    from generate_series(1, 200) as n;
     insert into quality.match_metrics
         (run_id, as_of_date, metric_code, bucket_code, bucket_rank, metric_value, recorded_at)
     values

@@ -1,6 +1,7 @@
 """The report: for a published run, a failed one, and one that made nothing; alone in its file, and without a person."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -9,10 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
+from expectations.catalogue import catalogue, keep
 from expectations.report_folders import MANIFEST, check, report_folder, versions
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
@@ -32,6 +35,7 @@ from tests.expectations.tables import (
 
 CHROMIUM = shutil.which("chromium")
 LINKS = {("a", "figures.json"), ("a", "csv/control_catalogue.csv")}
+PICTURES = 11
 TEXTS = {".csv", ".html", ".json"}
 SECTIONS = {
     "summary",
@@ -80,6 +84,8 @@ class Page(HTMLParser):
 def published(warehouse: str) -> str:
     execute(warehouse, PIPELINE, COMPLETENESS, STATES, CANDIDATE)
     complete_candidates(warehouse)
+    with psycopg.connect(warehouse) as connection:
+        keep(connection, RUN, catalogue(connection, None))
     for gate in ("raw", "quality_levels", "marts"):
         run_gate(gate, RUN)
     execute(warehouse, MARTS)
@@ -117,8 +123,8 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
 def test_every_picture_is_named_described_and_stands_beside_a_table(published: str) -> None:
     page = Page(html())
     pictures = [svg for svg in page.all("svg") if svg.get("role") == "img"]
-    assert len(pictures) == 7
-    assert len(page.all("svg")) == 7
+    assert len(pictures) == PICTURES
+    assert len(page.all("svg")) == PICTURES
     named = {attributes["id"] for tag in ("title", "desc") for attributes in page.all(tag) if "id" in attributes}
     assert all(set(svg["aria-labelledby"].split()) <= named for svg in pictures)
     assert len(page.all("table")) == len(page.all("caption"))
@@ -153,7 +159,7 @@ def test_a_browser_opens_it_from_disk_with_pictures_and_no_complaint(published: 
         timeout=120,
         check=True,
     )
-    assert shown.stdout.count('role="img"') == 7
+    assert shown.stdout.count('role="img"') == PICTURES
     assert "CONSOLE" not in shown.stderr
 
 
@@ -313,3 +319,60 @@ def test_stages_and_freshness_read_as_words(published: str) -> None:
     assert "Extract: app, customer records" in said
     assert "7 days" in said
     assert "168:00" not in said
+
+
+def test_failures_are_shown_with_their_age_the_query_that_finds_them_and_keys_alone(published: str) -> None:
+    execute(
+        published,
+        "update candidate.dim_parties set is_traceable = null where party_id in ('CB3', 'CB4')",
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        values ('before', '2026-06-30', '2026-06-30 02:00+00', 'failed')""",
+        """insert into quality.control_results (run_id, gate_code, control_id, status_code, failed_count, severity_code)
+        values ('before', 'marts', 'MARTS-DIM_PARTIES-IS_TRACEABLE', 'failed', 1, 'critical')""",
+    )
+    with pytest.raises(GateFailed):
+        run_gate("marts", RUN)
+    page = write_report(RUN)
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "party_id CB3 CB4 (2 of 2 failures; keys only, no value of a row)" in text
+    assert "2 runs in a row, first before ; the run before: 1 failed" in text
+    sample = json.loads((page.parent / "figures.json").read_text())["samples"][0]
+    found = rows(published, sample["query"].removesuffix(";"))
+    assert sorted(str(row[0]) for row in found) == ["CB3", "CB4"]
+
+
+def test_changes_of_the_controls_since_the_last_run_are_listed(published: str) -> None:
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code, git_commit)
+        values ('before', '2026-06-30', '2026-06-30 02:00+00', 'failed', 'c0ffee')""",
+    )
+    with psycopg.connect(published) as connection:
+        found = catalogue(connection, None)
+        lenient = dataclasses.replace(found[1], minimum_met_share=0.5, severity_code="info")
+        gone = dataclasses.replace(found[2], control_id="GONE")
+        keep(connection, "before", [lenient, *found[2:], gone])
+    page = write_report(RUN)
+    changes = json.loads((page.parent / "figures.json").read_text())["control_changes"]
+    assert [(change["control_id"], change["change_code"], change["changed_fields"]) for change in changes] == [
+        (found[0].control_id, "added", None),
+        (found[1].control_id, "changed", "minimum_met_share, severity_code"),
+        ("GONE", "removed", None),
+    ]
+    assert "Compared with run before , of commit c0ffee" in Page(page.read_text(encoding="utf-8")).text
+
+
+def test_rights_that_nobody_declared_are_found(published: str) -> None:
+    execute(published, "grant select on restricted.golden_record_provenance to sevenfold_bi_reader")
+    page = write_report(RUN)
+    grants = json.loads((page.parent / "figures.json").read_text())["grants"]
+    undeclared = [(one["grantee"], one["schema_name"]) for one in grants if one["verdict"] == "not declared"]
+    assert undeclared == [("sevenfold_bi_reader", "restricted")]
+
+
+def test_where_values_survived_from_and_who_signs_are_on_the_page(published: str) -> None:
+    text = Page(html()).text
+    assert "Email loyalty 133 66.5 %" in text
+    assert "Email steward 1 0.5 %" in text
+    assert "Prepared by" in text
+    assert "Reviewed by" in text
