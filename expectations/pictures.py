@@ -4,6 +4,7 @@ import datetime as dt
 import itertools
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 from math import exp
 from typing import Any
@@ -345,12 +346,18 @@ def _svg(chart: Any, title: str, description: str) -> str:
         labelColor=QUIET_INK, titleColor=QUIET_INK, labelFontSize=11.5, titleFontWeight="normal"
     )
     chart = chart.configure_legend(labelColor=INK, titleColor=QUIET_INK, titleFontWeight="normal", symbolType="square")
-    svg = vl_convert.vegalite_to_svg(chart.to_dict())
+    svg = _drawn(chart.to_json())
     name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", svg)
     head = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-description">{escape(description)}</desc>'
     opening = f'<svg role="img" aria-labelledby="{name}-title {name}-description" '
     return re.sub(r"<svg ([^>]*)>", lambda found: f"{opening}{found[1]}>{head}", svg, count=1)
+
+
+@lru_cache(maxsize=64)
+def _drawn(specification: str) -> str:
+    """A report that is written twice by one process draws a picture once."""
+    return str(vl_convert.vegalite_to_svg(specification))
 
 
 def _without_dates(rows: list[Row]) -> list[Row]:
