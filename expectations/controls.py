@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sevenfold.control_exceptions import ControlException
 from sevenfold.errors import SevenfoldError
 
-GateCode = Literal["raw", "quality_levels", "marts"]
+GateCode = Literal["raw", "quality_levels", "marts", "snapshot"]
 Severity = Literal["critical", "warning", "info"]
 Dimension = Literal["completeness", "validity", "uniqueness", "consistency", "timeliness", "accuracy"]
 Status = Literal["passed", "failed", "error"]
@@ -33,6 +33,7 @@ class Control:
         rationale: Why it is worth a control.
         what_to_do: What the reader does when it fails.
         owner: Who answers for it.
+        columns: Columns of the table that the rule is about, where it is not about the table as a whole.
         query: The rows that are judged, where they are not the whole table. Holds no per cent sign:
             the engine doubles it.
         note: Said in the result where the rule had nothing to compare with.
@@ -49,6 +50,7 @@ class Control:
     rationale: str
     what_to_do: str
     owner: str
+    columns: tuple[str, ...] = ()
     query: str | None = None
     note: str = ""
 

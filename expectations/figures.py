@@ -78,10 +78,144 @@ from quality.control_results as results
 left join ops.control_exceptions as exceptions on results.exception_id = exceptions.exception_id
 where results.run_id = %(run_id)s
 order by
-    array_position(array['raw', 'quality_levels', 'marts'], results.gate_code),
+    array_position(array['raw', 'quality_levels', 'marts', 'publication', 'snapshot', 'dbt'], results.gate_code),
     array_position(array['error', 'failed', 'passed'], results.status_code),
     array_position(array['critical', 'warning', 'info'], results.severity_code),
     results.control_id collate "C\"""",
+    "control_catalogue": """
+select
+    control_id, engine_code, gate_code, table_name, array_to_string(column_names, ', ') as column_names, dimension_code,
+    severity_code, critical_data_element, description, rule_sql, minimum_met_share, owner, rationale, what_to_do,
+    effective_date, status_code, tested_count, failed_count, definition_hash
+from quality.control_outcomes
+where run_id = %(run_id)s
+order by control_id collate "C\"""",
+    "control_dimensions": """
+select
+    dimension_code,
+    count(*) as control_count,
+    count(*) filter (where status_code = 'passed') as passed_count,
+    count(*) filter (where status_code = 'failed') as failed_count,
+    count(*) filter (where status_code = 'error') as error_count,
+    count(*) filter (where status_code = 'not_run') as not_run_count
+from quality.control_outcomes
+where run_id = %(run_id)s
+group by dimension_code
+order by dimension_code collate "C\"""",
+    "control_changes": """
+with before as (
+    select earlier.run_id, earlier.git_commit
+    from ops.pipeline_runs as earlier
+    inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
+    where
+        earlier.started_at < this_run.started_at
+        and exists (select from quality.run_controls where run_controls.run_id = earlier.run_id)
+    order by earlier.started_at desc
+    limit 1
+),
+
+earlier as (
+    select controls.*
+    from before
+    inner join quality.run_controls on before.run_id = run_controls.run_id
+    inner join quality.controls
+        on run_controls.control_id = controls.control_id and run_controls.definition_hash = controls.definition_hash
+),
+
+now as (
+    select controls.*
+    from quality.run_controls
+    inner join quality.controls
+        on run_controls.control_id = controls.control_id and run_controls.definition_hash = controls.definition_hash
+    where run_controls.run_id = %(run_id)s
+)
+
+select
+    coalesce(now.control_id, earlier.control_id) as control_id,
+    case
+        when earlier.control_id is null then 'added'
+        when now.control_id is null then 'removed'
+        else 'changed'
+    end as change_code,
+    (
+        select string_agg(fields.key, ', ' order by fields.key)
+        from jsonb_each(to_jsonb(now)) as fields
+        where
+            earlier.control_id is not null
+            and fields.key not in ('definition_hash', 'first_run_id', 'effective_date')
+            and fields.value <> to_jsonb(earlier) -> fields.key
+    ) as changed_fields,
+    (select run_id from before) as earlier_run_id,
+    (select git_commit from before) as earlier_commit
+from now
+full join earlier on now.control_id = earlier.control_id
+where
+    now.definition_hash is distinct from earlier.definition_hash
+    and exists (select from before)
+    and exists (select from quality.run_controls where run_id = %(run_id)s)
+order by 2, 1""",
+    "failures": """
+with runs as (
+    select run_id, started_at, row_number() over (order by started_at desc) as runs_ago
+    from ops.pipeline_runs
+    where started_at <= (select this_run.started_at from ops.pipeline_runs as this_run where run_id = %(run_id)s)
+),
+
+results as (
+    select results.control_id, results.status_code, results.failed_count, runs.run_id, runs.started_at, runs.runs_ago
+    from quality.control_results as results
+    inner join runs on results.run_id = runs.run_id
+),
+
+last_passed as (
+    select control_id, min(runs_ago) as runs_ago
+    from results
+    where status_code = 'passed'
+    group by control_id
+)
+
+select
+    this_run.control_id,
+    count(*) as failed_run_count,
+    min(results.started_at) as failing_since,
+    (array_agg(results.run_id order by results.started_at))[1] as first_failed_run_id,
+    max(results.failed_count) filter (where results.run_id = %(run_id)s) as failed_count,
+    (array_agg(results.failed_count order by results.started_at desc))[2] as failed_count_before
+from results as this_run
+inner join results on this_run.control_id = results.control_id
+left join last_passed on this_run.control_id = last_passed.control_id
+where
+    this_run.run_id = %(run_id)s
+    and this_run.status_code <> 'passed'
+    and (last_passed.runs_ago is null or results.runs_ago < last_passed.runs_ago)
+group by this_run.control_id
+order by this_run.control_id collate "C\"""",
+    "recent_runs": """
+select
+    runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.rows_published,
+    count(results.control_id) filter (where results.status_code = 'passed') as passed_count,
+    count(results.control_id) filter (where results.status_code = 'failed' and results.severity_code = 'critical')
+        as failed_critical_count,
+    count(results.control_id) filter (where results.status_code = 'failed' and results.severity_code <> 'critical')
+        as failed_warning_count,
+    count(results.control_id) filter (where results.status_code = 'error') as error_count,
+    (
+        select measured_value from quality.run_measures as measures
+        where measures.run_id = runs.run_id and measures.measure_code = 'customer_count'
+    ) as customer_count,
+    (
+        select measured_value from quality.run_measures as measures
+        where measures.run_id = runs.run_id and measures.measure_code = 'state_share' and measures.subject_code = 'A'
+    ) as state_a_share
+from (
+    select * from ops.pipeline_runs
+    where started_at <= (select this_run.started_at from ops.pipeline_runs as this_run where run_id = %(run_id)s)
+    order by started_at desc
+    limit 10
+) as runs
+left join quality.control_results as results on runs.run_id = results.run_id
+group by runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.rows_published
+order by runs.started_at""",
     "reconciliation": """
 select check_code, left_label, left_count, right_label, right_count, difference
 from quality.reconciliation
@@ -164,6 +298,65 @@ order by party_count desc, attribute_code collate "C", resolution_code collate "
 select value_kind_code, reason_code, value_count, carrier_count, largest_record_count, largest_given_name_count
 from marts.fct_demoted_values
 order by value_kind_code collate "C", reason_code collate "C\"""",
+    "identity_churn": """
+select *
+from marts.fct_identity_churn
+where run_id = %(run_id)s""",
+    "match_weights": """
+select
+    decision_code, least(greatest(floor(match_weight / 4) * 4, -20), 40) as weight_from, count(*) as pair_count
+from intermediate.int_match_decisions
+where match_weight is not null
+group by decision_code, least(greatest(floor(match_weight / 4) * 4, -20), 40)
+order by weight_from, decision_code collate "C\"""",
+    "survivorship": """
+select
+    attribute_name,
+    case when correction_id is null then split_part(source_record_id, ':', 1) else 'steward' end as source_code,
+    count(*) as value_count,
+    count(*)::double precision / sum(count(*)) over (partition by attribute_name) as value_share
+from restricted.golden_record_provenance
+where attribute_value is not null
+group by
+    attribute_name, case when correction_id is null then split_part(source_record_id, ':', 1) else 'steward' end
+order by 1, 3 desc, 2""",
+    "survivorship_criteria": """
+select criterion_code, count(*) as value_count
+from restricted.golden_record_provenance
+where attribute_value is not null
+group by criterion_code
+order by value_count desc, criterion_code collate "C\"""",
+    "grants": """
+select
+    case rights.grantee when 0 then 'everybody' else pg_get_userbyid(rights.grantee) end as grantee,
+    schemas.nspname as schema_name,
+    string_agg(distinct lower(rights.privilege_type), ', ') as privileges,
+    count(distinct relations.oid) as table_count
+from pg_class as relations
+inner join pg_namespace as schemas on relations.relnamespace = schemas.oid
+cross join lateral aclexplode(relations.relacl) as rights
+where
+    schemas.nspname in (
+        'raw', 'rules', 'staging', 'intermediate', 'mdm', 'candidate', 'marts', 'restricted', 'quality', 'ops', 'audit'
+    )
+    and rights.grantee <> relations.relowner
+group by rights.grantee, schemas.nspname
+order by 1, 2""",
+    "readers": """
+select groups.rolname as group_name, count(*) as login_count
+from pg_roles as groups
+inner join pg_auth_members as memberships on groups.oid = memberships.roleid
+inner join pg_roles as members on memberships.member = members.oid and members.rolcanlogin
+where
+    groups.rolname in ('sevenfold_bi_reader', 'sevenfold_pii_reader', 'sevenfold_auditor')
+    and members.oid <> (select nspowner from pg_namespace where nspname = 'ops')
+group by groups.rolname
+order by 1""",
+    "evidence": """
+select entry_number, event_code, recorded_by, recorded_at, entry_hash
+from audit.entries
+where run_id = %(run_id)s and event_code <> 'report'
+order by entry_number""",
     "entity_levels": """
 select party_type_code, entity_level, is_namesake, count(*) as party_count
 from marts.dim_parties

@@ -32,11 +32,15 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the controls of a door depend on beside the tables: the run, and the latest date that others published."""
+    """What the controls of a door depend on beside the tables: the run, and the latest date that others published.
+
+    For the catalogue it stands for any run, and every comparison has something to compare with.
+    """
 
     run_id: str
     as_of_date: dt.date
     published_as_of_date: dt.date | None
+    is_catalogue: bool = False
 
 
 def run_gate(gate_code: GateCode, run_id: str) -> GateResult:
@@ -61,12 +65,16 @@ def run_gate(gate_code: GateCode, run_id: str) -> GateResult:
 
 
 def _controls(gate_code: GateCode, run_id: str) -> list[Control]:
-    doors = _doors()
-    if gate_code not in doors:
-        raise SevenfoldError(f"There is no gate {gate_code!r}; the gates are {', '.join(doors)}.")
+    known = doors()
+    if gate_code not in known:
+        raise SevenfoldError(f"There is no gate {gate_code!r}; the gates are {', '.join(known)}.")
+    from expectations.drift import keep_measures
+
     try:
         with connect() as connection:
-            return doors[gate_code](_context(connection, run_id), connection)
+            context = _context(connection, run_id)
+            keep_measures(connection, gate_code, run_id)
+            return known[gate_code](context, connection)
     except psycopg.Error as error:
         raise SevenfoldError(
             f"Gate {gate_code} of run {run_id} could not read what its controls are made from: "
@@ -74,15 +82,17 @@ def _controls(gate_code: GateCode, run_id: str) -> list[Control]:
         ) from None
 
 
-def _doors() -> dict[str, Callable[[RunContext, Connection], list[Control]]]:
+def doors() -> dict[GateCode, Callable[[RunContext, Connection], list[Control]]]:
+    """What makes the controls of each gate."""
     # The import of Great Expectations writes some two hundred log lines and takes seconds: only when a gate runs.
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
-    from expectations import marts_door, quality_levels_door, raw_door
+    from expectations import marts_door, quality_levels_door, raw_door, snapshot_door
 
     return {
         "raw": raw_door.controls,
         "quality_levels": quality_levels_door.controls,
         "marts": marts_door.controls,
+        "snapshot": snapshot_door.controls,
     }
 
 

@@ -4,10 +4,13 @@ from functools import partial
 
 from great_expectations import expectations as gxe
 
+from expectations.column_controls import column_controls
 from expectations.controls import ENGINEER, STEWARD, Control
+from expectations.drift import drift_controls
 from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectMeasureToBeBetweenWherePresent
 from expectations.thresholds import threshold
+from sevenfold.publication import WITH_RUN
 
 # The candidate tables that are published in the restricted schema, or are no mart.
 MAY_HOLD_PERSONAL_DATA = (
@@ -136,8 +139,10 @@ def controls(context: RunContext, connection: Connection) -> list[Control]:
         *_state_share_controls(),
         *_customer_controls(),
         *_table_controls(),
-        *_comparison_controls(_why_incomparable(context, connection)),
+        *column_controls("marts", WITH_RUN),
+        *_comparison_controls("" if context.is_catalogue else _why_incomparable(context, connection)),
         *_drift_controls(*_recent_runs(context, connection)),
+        *drift_controls("marts", context, connection),
         *_reconciliation_controls(),
     ]
 
@@ -150,6 +155,7 @@ def _party_controls() -> list[Control]:
         *_key_controls(about, "MARTS-PARTIES", "party", "party_id"),
         about(
             control_id="MARTS-PARTIES-STATE-KNOWN",
+            columns=("state_code",),
             expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="is_known_state", value_set=[True]),
             dimension_code="validity",
             critical_data_element="customer state",
@@ -159,6 +165,7 @@ def _party_controls() -> list[Control]:
         ),
         about(
             control_id="MARTS-PARTIES-FLAGS-MATCH-STATE",
+            columns=("state_code", "is_identified", "is_contactable", "is_traceable"),
             expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="do_flags_match", value_set=[True]),
             dimension_code="consistency",
             critical_data_element="customer state",
@@ -183,6 +190,7 @@ def _state_share_controls() -> list[Control]:
     return [
         about(
             control_id="MARTS-PARTIES-X-SHARE",
+            columns=("state_code",),
             expectation=partial(
                 gxe.ExpectColumnValuesToNotBeInSet,
                 column="placed_state_code",
@@ -196,6 +204,7 @@ def _state_share_controls() -> list[Control]:
         ),
         about(
             control_id="MARTS-PARTIES-UNPLACED-SHARE",
+            columns=("state_code",),
             expectation=partial(
                 gxe.ExpectColumnValuesToBeInSet, column="is_placed", value_set=[True], mostly=1 - unplaced
             ),
@@ -221,6 +230,7 @@ def _customer_controls() -> list[Control]:
         *_key_controls(about, "MARTS-CUSTOMERS", "customer", "customer_id"),
         about(
             control_id="MARTS-CUSTOMERS-STATE-KNOWN",
+            columns=("state_code",),
             expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="is_in_a_state", value_set=[True]),
             dimension_code="validity",
             critical_data_element="customer state",
@@ -248,6 +258,7 @@ def _key_controls(about: "partial[Control]", code: str, words: str, column: str)
     return [
         about(
             control_id=f"{code}-KEY-FILLED",
+            columns=(column,),
             expectation=partial(gxe.ExpectColumnValuesToNotBeNull, column=column),
             dimension_code="completeness",
             critical_data_element=column.replace("_", " "),
@@ -257,6 +268,7 @@ def _key_controls(about: "partial[Control]", code: str, words: str, column: str)
         ),
         about(
             control_id=f"{code}-KEY-UNIQUE",
+            columns=(column,),
             expectation=partial(gxe.ExpectColumnValuesToBeUnique, column=column),
             dimension_code="uniqueness",
             critical_data_element=column.replace("_", " "),
@@ -313,6 +325,7 @@ def _comparison_controls(why_incomparable: str) -> list[Control]:
     return [
         about(
             control_id="MARTS-CUSTOMERS-NOT-FALLING",
+            columns=("customer_id",),
             table="candidate.dim_customers",
             query=nothing if why_incomparable else CUSTOMER_COUNTS,
             expectation=partial(ExpectMeasureToBeBetweenWherePresent, column="customer_count_ratio", min_value=kept),
@@ -324,6 +337,7 @@ def _comparison_controls(why_incomparable: str) -> list[Control]:
         ),
         about(
             control_id="MARTS-PARTIES-STATE-JUMP",
+            columns=("state_code",),
             table="candidate.dim_parties",
             query=nothing if why_incomparable else STATE_SHARES,
             expectation=partial(ExpectMeasureToBeBetweenWherePresent, column="largest_jump", max_value=jump),
@@ -399,6 +413,8 @@ def _drift_query(runs: list[str], metrics: tuple[str, ...]) -> str:
 
 def _recent_runs(context: RunContext, connection: Connection) -> tuple[list[str], str]:
     """The runs that matching is compared with; or none, and why."""
+    if context.is_catalogue:
+        return [context.run_id], ""
     row = connection.execute("select to_regclass('candidate.match_metrics_proposed') is not null").fetchone()
     if row != (True,):
         return [], "this run has no figures"

@@ -4,6 +4,7 @@ import datetime as dt
 import itertools
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 from math import exp
 from typing import Any
@@ -25,6 +26,10 @@ STATE_COLOURS = {
     "X": "#c9c7c1",
 }
 LIGHT_STATES = {"C", "Z", "Y", "X"}
+MANY_COLOURS = [
+    *("#0f6b4f", "#3f9a78", "#8cc7ac", "#2f6db5", "#7fa9d8", "#c98a12", "#e5c07a", "#8a5a9e", "#c3a3cf", "#a32a1c"),
+    *("#d98e84", "#5d6763", "#c9c7c1"),
+]
 INK = "#1d2522"
 QUIET_INK = "#5d6763"
 LINE = "#0f6b4f"
@@ -193,6 +198,98 @@ def quality_levels(rows: Iterable[Row]) -> str:
     return _svg(chart, "Identity quality levels by source", "Share of each source's records at quality levels 1 to 4.")
 
 
+def outcomes_by_dimension(rows: Iterable[Row]) -> str:
+    """Bars of one width per dimension of quality: how its controls ended."""
+    words = {"passed": "Passed", "failed": "Failed", "error": "Could not run", "not_run": "Not run"}
+    parts = [
+        {"group": row["dimension_code"].capitalize(), "part": word, "value": row[f"{code}_count"]}
+        for row in rows
+        for code, word in words.items()
+    ]
+    colours = ["#3f9a78", "#a32a1c", "#c98a12", "#c9c7c1"]
+    return _bars(
+        parts, list(words.values()), colours, "Controls by dimension", "How many controls of each dimension ended how."
+    )
+
+
+def survivorship(rows: Iterable[Row]) -> str:
+    """Bars of one width per attribute: from which sources the surviving values came."""
+    parts = [
+        {
+            "group": row["attribute_name"].replace("_", " "),
+            "part": _words(row["source_code"]),
+            "value": row["value_count"],
+        }
+        for row in rows
+    ]
+    sources = sorted({part["part"] for part in parts})
+    return _bars(
+        parts, sources, MANY_COLOURS, "Surviving values by source", "Share of each attribute's values by source."
+    )
+
+
+def strategies(rows: Iterable[Row]) -> str:
+    """Bars: how many parties lack what to reach state A, by their state."""
+    parts = [
+        {"group": row["missing_information"], "part": row["state_code"], "value": row["party_count"]}
+        for row in rows
+        if row["missing_information"]
+    ]
+    states = [state for state in (*STATE_COLOURS, "unplaced") if state in {part["part"] for part in parts}]
+    colours = [STATE_COLOURS.get(state, QUIET_INK) for state in states]
+    description = "Parties by what they lack to reach state A, and by their state."
+    return _bars(parts, states, colours, "What is missing to reach state A", description, is_share=False)
+
+
+def match_weights(rows: Iterable[Row]) -> str:
+    """Columns: how many pairs have which weight of evidence, by what was decided."""
+    values = [row for row in rows if row["pair_count"]]
+    if not values:
+        return ""
+    colours = alt.Scale(domain=["join", "review", "apart"], range=["#3f9a78", "#c98a12", "#c9c7c1"])
+    chart = (
+        _chart(values)
+        .mark_bar()
+        .encode(
+            x=alt.X("weight_from:O", title="match weight, from (bits)", axis=alt.Axis(labelAngle=0, ticks=False)),
+            y=alt.Y("pair_count:Q", title="pairs", axis=alt.Axis(tickCount=5, ticks=False, domain=False)),
+            color=alt.Color("decision_code:N", scale=colours, legend=alt.Legend(title="Decision", orient="top")),
+        )
+    )
+    description = "Scored pairs by the weight of their evidence; the more joins stand apart from the rest, the better."
+    return _svg(chart.properties(width=520, height=220), "Match weights", description)
+
+
+def _bars(  # noqa: PLR0913  what a bar chart needs
+    parts: list[Row], order: list[str], colours: list[str], title: str, description: str, *, is_share: bool = True
+) -> str:
+    """Horizontal bars, each split by what its parts count; of one width where they show shares."""
+    shown = [part for part in parts if part["value"]]
+    if not shown:
+        return ""
+    groups = list(dict.fromkeys(part["group"] for part in shown))
+    # The order of the parts of a bar is that of the legend.
+    shown = [part | {"rank": order.index(part["part"])} for part in shown]
+    colour = alt.Color(
+        "part:N",
+        scale=alt.Scale(domain=order, range=[colours[number % len(colours)] for number in range(len(order))]),
+        legend=alt.Legend(title=None, orient="top", columns=5, labelLimit=220),
+    )
+    axis = _share_axis() if is_share else alt.Axis(tickCount=5, ticks=False, domain=False)
+    chart = (
+        _chart(shown)
+        .mark_bar(size=18, stroke="white", strokeWidth=1)
+        .encode(
+            y=alt.Y("group:N", sort=groups, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260)),
+            x=alt.X("value:Q", stack="normalize" if is_share else "zero", title=None, axis=axis),
+            color=colour,
+            order=alt.Order("rank:Q"),
+        )
+    )
+    chart = chart.properties(width=560, height=26 * len(groups), padding={"left": 40, "right": 10})
+    return _svg(chart, title, description)
+
+
 def _stacked(rows: list[Row]) -> list[Row]:
     order = list(STATE_COLOURS)
     rows = [row for row in rows if row["state_code"] in order and row["party_share"] is not None]
@@ -308,12 +405,18 @@ def _svg(chart: Any, title: str, description: str) -> str:
         labelColor=QUIET_INK, titleColor=QUIET_INK, labelFontSize=11.5, titleFontWeight="normal"
     )
     chart = chart.configure_legend(labelColor=INK, titleColor=QUIET_INK, titleFontWeight="normal", symbolType="square")
-    svg = vl_convert.vegalite_to_svg(chart.to_dict())
+    svg = _drawn(chart.to_json())
     name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", svg)
     head = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-description">{escape(description)}</desc>'
     opening = f'<svg role="img" aria-labelledby="{name}-title {name}-description" '
     return re.sub(r"<svg ([^>]*)>", lambda found: f"{opening}{found[1]}>{head}", svg, count=1)
+
+
+@lru_cache(maxsize=64)
+def _drawn(specification: str) -> str:
+    """A report that is written twice by one process draws a picture once."""
+    return str(vl_convert.vegalite_to_svg(specification))
 
 
 def _without_dates(rows: list[Row]) -> list[Row]:

@@ -7,6 +7,7 @@ from great_expectations import expectations as gxe
 from great_expectations.expectations.row_conditions import Column
 
 from expectations.controls import ENGINEER, STEWARD, Control
+from expectations.drift import drift_controls
 from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectMeasureToBeBetweenWherePresent
 from expectations.thresholds import threshold
@@ -90,9 +91,11 @@ def controls(context: RunContext, connection: Connection) -> list[Control]:
     ).fetchall()
     contracts = [(str(source), str(entity), str(owner)) for source, entity, owner, _ in rows]
     are_records_promised = any(entity == "customer_records" and minimum for _, entity, _, minimum in rows)
-    return [control for contract in contracts for control in _account_controls(*contract)] + _record_controls(
-        context, are_records_promised
-    )
+    return [
+        *(control for contract in contracts for control in _account_controls(*contract)),
+        *_record_controls(context, are_records_promised),
+        *drift_controls("quality_levels", context, connection),
+    ]
 
 
 def _account_controls(source_code: str, entity_code: str, owner: str) -> list[Control]:

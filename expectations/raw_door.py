@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from expectations.controls import Control
+from expectations.drift import drift_controls
 from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectMeasureToBeBetweenWherePresent
 from expectations.thresholds import threshold
@@ -52,12 +53,14 @@ class Contract:
 
 
 def controls(context: RunContext, connection: Connection) -> list[Control]:
-    """The controls of every active contract."""
-    return [
+    """The controls of every active contract, and of the volumes of all together."""
+    contracts = _contracts(connection)
+    found = [
         control
-        for contract in _contracts(connection)
+        for contract in contracts
         for control in [*_delivery_controls(contract, context, connection), *_row_controls(contract, connection)]
     ]
+    return [*found, *drift_controls("raw", context, connection)] if contracts else []
 
 
 def _contracts(connection: Connection) -> list[Contract]:

@@ -1,37 +1,41 @@
-"""The report of a run: one self-contained page and its figures as JSON, for runs that passed and runs that did not."""
+"""The report of a run, passed or not: one self-contained page, and its figures as JSON and CSV."""
 
+import csv
 import datetime as dt
-import hashlib
+import io
 import json
-import re
+from dataclasses import replace
 from pathlib import Path
 
+from expectations.access import judge
+from expectations.coverage import coverage
 from expectations.figures import QUERIES, Figures, Row, as_json, read_figures
+from expectations.gates import Connection
+from expectations.report_folders import manifest_hash, write
+from expectations.samples import samples
 from expectations.summary import gate_verdicts, summary
 from expectations.words import FILTERS
+from sevenfold import audit
 from sevenfold.saturation import SaturationFit, fit_saturation
-from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 
+PAGE = "index.html"
 TEMPLATES = Path(__file__).parent / "templates"
 POPULATIONS = ("everyone", "closed_cohort")
 STATES = ("A", "B", "C", "Z", "D", "Y", "X")
-STATUS_WORDS = {"passed": "Passed", "failed": "Failed", "error": "Could not run"}
+STATUS_WORDS = {"passed": "Passed", "failed": "Failed", "error": "Could not run", "not_run": "Not run"}
 RUN_WORDS = {"published": "Published", "failed": "Failed", "nothing_new": "Nothing new", "running": "Still running"}
 
 
-def report_folder(run_id: str) -> Path:
-    """The folder of a run's report; its name is the run's, made safe for a file system and still unique."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", run_id)[:120].strip(".") or "run"
-    if safe != run_id:
-        safe += "_" + hashlib.sha256(run_id.encode()).hexdigest()[:8]
-    return get_settings().home / "reports" / safe
+def write_report(run_id: str, truth: Row | None = None) -> Path:
+    """Write the report of a run into a folder of its own, and put its manifest on record.
 
+    A report that says the same as the one that is there is not written again; one that says something else never
+    overwrites it.
 
-def write_report(run_id: str) -> Path:
-    """Write ``index.html`` and ``figures.json`` of a run into its report folder, in place of earlier ones.
-
-    Where ``truth_comparison.json`` lies in the folder (a demo knows the truth), the page shows it.
+    Args:
+        run_id: The run.
+        truth: The comparison with the truth, where it is known: of a demo.
 
     Returns:
         The path of the page.
@@ -40,14 +44,46 @@ def write_report(run_id: str) -> Path:
         SevenfoldError: There is no such run.
     """
     with connect() as connection:
-        figures = read_figures(connection, run_id)
-    folder = report_folder(run_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    truth = _truth_comparison(folder / "truth_comparison.json")
-    page = folder / "index.html"
-    _write(page, render(figures, truth))
-    _write(folder / "figures.json", json.dumps(_all_figures(figures, truth), indent=2, default=as_json))
-    return page
+        figures = _completed(connection, read_figures(connection, run_id))
+    folder, is_new = write(run_id, _files(figures, truth), audit.last_hash_of(run_id))
+    if is_new:
+        audit.record_report(run_id, {"folder": folder.name, "manifest_sha256": manifest_hash(folder)})
+    return folder / PAGE
+
+
+def _completed(connection: Connection, figures: Figures) -> Figures:
+    """The figures with what is no plain query: samples of failures, coverage, and a verdict on every grant."""
+    catalogue = figures["control_catalogue"]
+    added = {
+        "samples": samples(connection, figures.run, catalogue),
+        "coverage": coverage(catalogue),
+        "grants": judge(figures["grants"]),
+    }
+    return replace(figures, tables={**figures.tables, **added})
+
+
+def _files(figures: Figures, truth: Row | None) -> dict[str, bytes]:
+    """Every file of a report by name: the page, all its figures as JSON, and each table as CSV."""
+    files = {
+        PAGE: render(figures, truth).encode(),
+        "figures.json": as_text(_all_figures(figures, truth)),
+        **{f"csv/{name}.csv": as_csv(rows) for name, rows in figures.tables.items() if rows},
+    }
+    return files if truth is None else files | {"truth_comparison.json": as_text(truth)}
+
+
+def as_text(value: object) -> bytes:
+    """A value as JSON."""
+    return json.dumps(value, indent=2, default=as_json).encode() + b"\n"
+
+
+def as_csv(rows: list[Row]) -> bytes:
+    """Rows as CSV, with the names of their columns."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def render(figures: Figures, truth: Row | None = None) -> str:
@@ -67,6 +103,8 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         figures=figures,
         truth=truth,
         verdicts=gate_verdicts(figures["controls"]),
+        failures={row["control_id"]: row for row in figures["failures"]},
+        samples={row["control_id"]: row for row in figures["samples"]},
         sentences=summary(figures),
         pictures=_pictures(figures),
         queries={name: _repeatable(query, figures.run["run_id"]) for name, query in QUERIES.items()},
@@ -84,7 +122,13 @@ def _pictures(figures: Figures) -> dict[str, str]:
     """Every picture by name; empty where there is nothing to draw."""
     from expectations import pictures
 
-    drawn = {"quality_levels": pictures.quality_levels(figures["source_coverage"])}
+    drawn = {
+        "quality_levels": pictures.quality_levels(figures["source_coverage"]),
+        "dimensions": pictures.outcomes_by_dimension(figures["control_dimensions"]),
+        "survivorship": pictures.survivorship(figures["survivorship"]),
+        "strategies": pictures.strategies(figures["strategy_needs"]),
+        "match_weights": pictures.match_weights(figures["match_weights"]),
+    }
     states = [*STATES, "unplaced"]
     for population in POPULATIONS:
         shares = figures.shares_of(population)
@@ -138,20 +182,6 @@ def _repeatable(query: str, run_id: str) -> str:
     return query.strip().replace("%(run_id)s", literal).replace("%%", "%") + ";"
 
 
-def _truth_comparison(path: Path) -> Row | None:
-    if not path.is_file():
-        return None
-    comparison: Row = json.loads(path.read_text(encoding="utf-8"))
-    return comparison
-
-
 def _all_figures(figures: Figures, truth: Row | None) -> Row:
     everything: Row = {"run": figures.run, **figures.tables, "unread": dict(figures.unread)}
     return everything if truth is None else everything | {"truth_comparison": truth}
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a reader never meets half a page."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

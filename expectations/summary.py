@@ -8,6 +8,7 @@ from expectations.figures import Figures, Row
 from expectations.words import count, date, share, words
 
 GATES = ("raw", "quality_levels", "marts")
+ALL_CHECKS = (*GATES, "publication", "snapshot", "dbt")  # in the order in which a page shows them
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ def gate_verdicts(controls: Iterable[Row]) -> list[Verdict]:
     by_gate: dict[str, list[Row]] = {gate: [] for gate in GATES}
     for control in controls:
         by_gate.setdefault(control["gate_code"], []).append(control)
-    return [_verdict(gate, rows) for gate, rows in by_gate.items()]
+    order = {gate: place for place, gate in enumerate(ALL_CHECKS)}
+    return [_verdict(gate, by_gate[gate]) for gate in sorted(by_gate, key=lambda gate: order.get(gate, len(order)))]
 
 
 def _verdict(gate_code: str, controls: list[Row]) -> Verdict:

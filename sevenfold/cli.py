@@ -14,7 +14,16 @@ from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 from rich.table import Table
 
-from sevenfold import evaluate, exception_commands, explain, golden_commands, link, quarantine_commands
+from sevenfold import (
+    audit_commands,
+    control_commands,
+    evaluate,
+    exception_commands,
+    explain,
+    golden_commands,
+    link,
+    quarantine_commands,
+)
 from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
@@ -39,6 +48,8 @@ app.add_typer(evaluate.app, name="evaluate")
 app.command("link")(link.command)
 app.command("explain")(explain.explain)
 app.add_typer(golden_commands.app, name="golden")
+app.command("controls")(control_commands.controls)
+app.add_typer(audit_commands.app, name="audit")
 app.add_typer(review_app, name="review")
 app.add_typer(identity_app, name="identity")
 app.add_typer(model_app, name="model")
@@ -196,12 +207,18 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
 
 
 @app.command()
-def report(run_id: Annotated[str | None, typer.Argument(help="Default: the last run.")] = None) -> None:
-    """Say where a run's report is; write it again when it is missing."""
+def report(
+    run_id: Annotated[str | None, typer.Argument(help="Default: the last run; with --verify, every report.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Prove that the reports are as they were written.")] = False,
+) -> None:
+    """Say where a run's report is, and write it when it is missing; or prove that reports are as they were written."""
     from expectations import write_report
     from sevenfold import runs
     from sevenfold.pipeline import report_path
 
+    if verify:
+        console.print(audit_commands.verify_reports(run_id))
+        return
     found = [runs.read_run(run_id)] if run_id else runs.find_runs("order by started_at desc limit 1")
     if not found:
         raise SevenfoldError("No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one.")

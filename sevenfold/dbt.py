@@ -22,21 +22,36 @@ PROJECT = REPOSITORY / "dbt_project"
 FAILED = {"error", "fail", "runtime error", "partial success"}
 WORTH_LOGGING = {"info", "warn", "error"}
 SHOWN_FAILURES = 5
+SEEDS = "resource_type:seed"  # the selection of the rules, with their tests
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DataTest:
+    """What came of one data test: ``pass``, ``warn``, ``fail``, ``error`` or ``skipped``, and the rows that failed."""
+
+    node_id: str
+    status: str
+    failures: int
 
 
 class DbtError(SevenfoldError):
     """dbt could not do what it was asked; the message names the nodes."""
 
+    def __init__(self, message: str, tests: tuple[DataTest, ...] = ()) -> None:
+        super().__init__(message)
+        self.tests = tests
+
 
 @dataclass(frozen=True)
 class DbtResult:
-    """What a call did: nodes that ran, rows that models wrote, tests that only warn."""
+    """What a call did: nodes that ran, rows that models wrote, tests that only warn, and what came of every test."""
 
     node_count: int
     row_count: int
     warnings: tuple[str, ...]
+    tests: tuple[DataTest, ...] = ()
 
 
 def dbt(
@@ -121,6 +136,19 @@ def read_manifest() -> dict[str, Any]:
     return manifest
 
 
+def parse_project(variables: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """Read the project as it is now, without a warehouse; a later call with the same variables need not read it again.
+
+    Raises:
+        DbtError: It cannot be read.
+    """
+    arguments = ["parse", *_project_options()]
+    if variables:
+        arguments += ["--vars", json.dumps(dict(variables), default=str)]
+    _result("parse", invoke(arguments, with_warehouse=False))
+    return read_manifest()
+
+
 def invoke(arguments: Sequence[str], with_warehouse: bool = True) -> "dbtRunnerResult":
     """Call dbt with the warehouse's address in its environment; what it says goes to the log, without values."""
     # Five seconds of imports: only where a task really runs dbt.
@@ -174,15 +202,21 @@ def _first_lines(message: str) -> str:
 def _result(what: str, answer: "dbtRunnerResult") -> DbtResult:
     results = list(getattr(answer.result, "results", None) or [])
     failures = [_failure(result) for result in results if str(result.status) in FAILED]
+    tests = tuple(_outcome(result) for result in results if str(result.node.resource_type) == "test")
     if not answer.success:
         said = failures[:SHOWN_FAILURES] or [_first_lines(str(answer.exception or "it gave no reason"))]
         more = f" (and {len(failures) - SHOWN_FAILURES} more)" if len(failures) > SHOWN_FAILURES else ""
-        raise DbtError(f"dbt {what} failed: {'; '.join(said)}{more}")
+        raise DbtError(f"dbt {what} failed: {'; '.join(said)}{more}", tests)
     return DbtResult(
         node_count=len(results),
         row_count=sum(_rows(result) for result in results),
         warnings=tuple(_failure(result) for result in results if str(result.status) == "warn"),
+        tests=tests,
     )
+
+
+def _outcome(result: Any) -> DataTest:
+    return DataTest(result.node.unique_id, str(result.status), int(result.failures or 0))
 
 
 def _failure(result: Any) -> str:

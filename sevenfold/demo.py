@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,10 @@ def run_demo(request: DemoRequest, console: Console) -> Outcome:
     _make_retailer(request, folder, console)
     conf = {"as_of": request.as_of.isoformat(), "contracts": str(REPOSITORY / "sources" / "contracts")}
     outcome = run_pipeline(conf, console, trigger=runs.DEMO)
-    comparison = _compare(folder, outcome) if outcome.run.status_code != "failed" else None
+    comparison = None
+    if outcome.run.status_code != "failed":
+        comparison, report = _compare(folder, outcome)
+        outcome = replace(outcome, report=report)
     _show(outcome, comparison, console)
     console.print(f"\nThe demo took {time.perf_counter() - began:.0f} s.")
     return outcome
@@ -90,17 +93,14 @@ def _make_retailer(request: DemoRequest, folder: Path, console: Console) -> None
     console.print(f"  {summary.total_rows:,} rows in its source systems {time.perf_counter() - start:26.1f} s")
 
 
-def _compare(folder: Path, outcome: Outcome) -> "TruthComparison":
-    """Compare with the truth, and put the figures into the report."""
+def _compare(folder: Path, outcome: Outcome) -> "tuple[TruthComparison, Path]":
+    """Compare with the truth, and write a report with these figures beside the run's own."""
     from expectations import write_report
     from sources.retailer.truth import compare
 
     with connect() as connection:
         comparison = compare(folder / "truth", connection)
-    figures = json.dumps(comparison.as_dict(), indent=2)
-    (outcome.report.parent / "truth_comparison.json").write_text(figures + "\n", encoding="utf-8")
-    write_report(outcome.run.run_id)
-    return comparison
+    return comparison, write_report(outcome.run.run_id, truth=comparison.as_dict())
 
 
 def _show(outcome: Outcome, comparison: "TruthComparison | None", console: Console) -> None:

@@ -56,8 +56,8 @@ def prepare_warehouse() -> list[str]:
 
 
 def report_path(run_id: str) -> Path:
-    """Give the report of a run."""
-    from expectations.report import report_folder
+    """Give the report of a run, the latest where it was written more than once."""
+    from expectations.report_folders import report_folder
 
     return report_folder(run_id) / "index.html"
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sevenfold import corrections, fingerprint, publication, snapshot
-from sevenfold.dbt import dbt, read_manifest
+from sevenfold import audit, corrections, fingerprint, publication, snapshot
+from sevenfold.dbt import SEEDS, DbtError, dbt, parse_project, read_manifest
 from sevenfold.errors import SevenfoldError
 from sevenfold.runs import (
     Run,
@@ -107,7 +107,7 @@ def is_anything_new(run_id: str) -> bool:
 
 
 def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
-    """Close a run, however it went, and write its report.
+    """Close a run, however it went, put it on record, and write its report.
 
     Raises:
         RunFailed: A task failed; the message is the one that the run's row and report show.
@@ -115,6 +115,7 @@ def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
     from expectations import write_report
 
     run = close_run(run_id, failed_tasks)
+    audit.record(run_id)
     write_report(run_id)
     if failed_tasks or run.failed_task:
         raise RunFailed(f"{run.failed_task}: {run.message}")
@@ -170,13 +171,17 @@ def _contracts(parameters: dict[str, Any]) -> "list[Contract]":
 
 
 def _load_rules(run: Run) -> int | None:
-    """Load the rules (dbt seeds), unless the warehouse has these very ones."""
+    """Load the rules (dbt seeds) and test them, unless the warehouse has these very ones."""
+    from expectations.outcomes import keep_unchanged_outcomes
+
     digest = fingerprint.seeds_hash()
     with connect() as connection:
         has_rules = connection.execute("select to_regclass('rules.customer_states') is not null").fetchone() == (True,)
     rows = 0
     if not (has_rules and _last_remembered("rules_loaded") == digest):
-        rows = dbt("seed", variables=_variables(run)).row_count
+        rows = _build_and_keep(run, SEEDS, full_refresh=True)
+    else:
+        keep_unchanged_outcomes(run.run_id)
     remember(run.run_id, rules_loaded=digest)
     return rows
 
@@ -189,9 +194,23 @@ def _last_remembered(name: str) -> object:
 
 def _build(selector: str) -> Stage:
     def build(run: Run) -> int | None:
-        return dbt("build", select=f"tag:{selector}", variables=_variables(run)).row_count
+        return _build_and_keep(run, f"tag:{selector}")
 
     return build
+
+
+def _build_and_keep(run: Run, select: str, full_refresh: bool = False) -> int:
+    """Build one selection, and keep what its tests found, however it ends."""
+    from expectations.dbt_tests import data_test_outcomes
+    from expectations.outcomes import keep_outcomes
+
+    try:
+        result = dbt("build", select, _variables(run), full_refresh=full_refresh)
+    except DbtError as error:
+        keep_outcomes(run.run_id, data_test_outcomes(read_manifest(), error.tests))
+        raise
+    keep_outcomes(run.run_id, data_test_outcomes(read_manifest(), result.tests))
+    return result.row_count
 
 
 def _variables(run: Run) -> dict[str, object]:
@@ -208,8 +227,10 @@ def _variables(run: Run) -> dict[str, object]:
 
 def _gate(gate_code: "GateCode") -> Stage:
     def gate(run: Run) -> int | None:
-        from expectations import run_gate
+        from expectations import keep_catalogue, run_gate
 
+        if gate_code == "raw":  # the first of a run: from here on it is known what it will be asked
+            keep_catalogue(run.run_id, parse_project(_variables(run)))
         return run_gate(gate_code, run.run_id).controls
 
     return gate
@@ -232,7 +253,7 @@ def _decide(run: Run) -> int | None:
     """Decide the pairs of touched records; all pairs, when something else decides than did last time."""
     digest = _decision_fingerprint()
     is_new = run.is_full_refresh or _last_remembered("decided_under") != digest
-    rows = dbt("build", "tag:matching_decisions", _variables(run), full_refresh=is_new).row_count
+    rows = _build_and_keep(run, "tag:matching_decisions", full_refresh=is_new)
     remember(run.run_id, decided_under=digest)
     return rows
 
@@ -259,17 +280,29 @@ def _publish(run: Run) -> int | None:
     """A run that looks back replaces nothing that readers see: its quarter comes with the snapshot."""
     looks_back = is_past(run)
     tables = [] if looks_back else _published_tables(publication.WITH_RUN)
-    return publication.publish(run, tables, with_ledger=not looks_back)
+    return _publish_tables(run, tables, with_ledger=not looks_back)
+
+
+def _publish_tables(run: Run, tables: list[publication.PublishedTable], with_ledger: bool) -> int:
+    from expectations.catalogue import key_outcomes
+    from expectations.outcomes import keep_outcomes
+
+    rows = publication.publish(run, tables, with_ledger=with_ledger)
+    keep_outcomes(run.run_id, key_outcomes(tables))
+    return rows
 
 
 def _take_snapshot(run: Run) -> int | None:
     """Add the quarters that are due, with the curve fitted to them; None when none is."""
     if not snapshot.is_due():
         return None
-    dbt("build", select="tag:snapshot", variables=_variables(run))
+    from expectations import run_gate
+
+    _build_and_keep(run, "tag:snapshot")
     snapshot.fit_curves()
+    run_gate("snapshot", run.run_id)
     tables = [*_published_tables(publication.WITH_SNAPSHOT), snapshot.SATURATION_FITS]
-    return publication.publish(run, tables, with_ledger=False)
+    return _publish_tables(run, tables, with_ledger=False)
 
 
 def _published_tables(publish_with: str) -> list[publication.PublishedTable]:

@@ -17,6 +17,7 @@ from tests.expectations.tables import (
     PUBLISHED,
     RUN,
     STATES,
+    complete_candidates,
     execute,
     rows,
 )
@@ -28,6 +29,7 @@ KEY = "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-KEY"
 def filled(warehouse: str) -> str:
     """A warehouse whose three doors pass."""
     execute(warehouse, PIPELINE, COMPLETENESS, STATES, CANDIDATE)
+    complete_candidates(warehouse)
     return warehouse
 
 
@@ -222,7 +224,7 @@ def test_volume_is_compared_with_the_previous_read_of_the_same_kind(filled: str)
 def test_a_missing_table_is_an_error_and_stops(filled: str) -> None:
     execute(filled, "drop table raw.point_of_sale__customer_records")
     result, message = failed_controls("raw")
-    assert result.errors == result.controls
+    assert result.errors == result.controls - 1  # the drift of volumes reads the batches
     assert "could not run (the table does not exist) on raw.point_of_sale__customer_records" in message
 
 

@@ -1,5 +1,7 @@
 """The report: for a published run, a failed one, and one that made nothing; alone in its file, and without a person."""
 
+import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -8,10 +10,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
-from expectations.report import report_folder
+from expectations.catalogue import catalogue, keep
+from expectations.report_folders import MANIFEST, check, report_folder, versions
+from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
 from tests.expectations.tables import (
     CANDIDATE,
@@ -22,13 +28,20 @@ from tests.expectations.tables import (
     PIPELINE,
     RUN,
     STATES,
+    complete_candidates,
     execute,
+    rows,
 )
 
 CHROMIUM = shutil.which("chromium")
+LINKS = {("a", "figures.json"), ("a", "csv/control_catalogue.csv")}
+PICTURES = 11
+TEXTS = {".csv", ".html", ".json"}
 SECTIONS = {
     "summary",
     "gates",
+    "controls",
+    "trend",
     "reconciliation",
     "states",
     "flows",
@@ -36,8 +49,11 @@ SECTIONS = {
     "needs",
     "sources",
     "matching",
+    "survivorship",
     "inputs",
+    "access",
     "run",
+    "signature",
 }
 
 
@@ -67,10 +83,17 @@ class Page(HTMLParser):
 @pytest.fixture
 def published(warehouse: str) -> str:
     execute(warehouse, PIPELINE, COMPLETENESS, STATES, CANDIDATE)
+    complete_candidates(warehouse)
+    with psycopg.connect(warehouse) as connection:
+        keep(connection, RUN, catalogue(connection, None))
     for gate in ("raw", "quality_levels", "marts"):
         run_gate(gate, RUN)
     execute(warehouse, MARTS)
     return warehouse
+
+
+def count_of_controls(url: str) -> int:
+    return int(str(rows(url, "select count(*) from quality.control_results")[0][0]))
 
 
 def html() -> str:
@@ -82,7 +105,7 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
     assert {section["id"] for section in page.all("section")} == SECTIONS
     for words in (
         "The run was published for 1 July 2026: 123,456 rows",
-        "43 of 43 controls passed",
+        f"{count_of_controls(published)} of {count_of_controls(published)} controls passed",
         "1 of 1 control totals balance",
         "31.4 % of all placed parties are in state A, from 16.5 % on 1 April 2025",
         "levels off at 33.5 % (95 % interval 30.3 % to 36.7 %)",
@@ -100,8 +123,8 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
 def test_every_picture_is_named_described_and_stands_beside_a_table(published: str) -> None:
     page = Page(html())
     pictures = [svg for svg in page.all("svg") if svg.get("role") == "img"]
-    assert len(pictures) == 7
-    assert len(page.all("svg")) == 7
+    assert len(pictures) == PICTURES
+    assert len(page.all("svg")) == PICTURES
     named = {attributes["id"] for tag in ("title", "desc") for attributes in page.all(tag) if "id" in attributes}
     assert all(set(svg["aria-labelledby"].split()) <= named for svg in pictures)
     assert len(page.all("table")) == len(page.all("caption"))
@@ -116,7 +139,7 @@ def test_the_page_asks_for_nothing_outside_itself(published: str) -> None:
     for tag, attributes in page.tags:
         for name in ("src", "href", "xlink:href", "data", "poster", "srcset", "action"):
             target = attributes.get(name, "")
-            assert target == "" or target.startswith(("#", "data:")) or (tag, target) == ("a", "figures.json")
+            assert target == "" or target.startswith(("#", "data:")) or (tag, target) in LINKS
     assert all(target.startswith(("#", "'#", '"#')) for target in re.findall(r"url\(([^)]*)\)", source))
     assert "@import" not in source
     assert not page.all("script")
@@ -136,7 +159,7 @@ def test_a_browser_opens_it_from_disk_with_pictures_and_no_complaint(published: 
         timeout=120,
         check=True,
     )
-    assert shown.stdout.count('role="img"') == 7
+    assert shown.stdout.count('role="img"') == PICTURES
     assert "CONSOLE" not in shown.stderr
 
 
@@ -145,30 +168,76 @@ def test_all_figures_are_beside_the_page_as_json(published: str) -> None:
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert figures["run"]["run_id"] == RUN
     assert [stage["seconds"] for stage in figures["stages"]] == [12.5, 31.25]
-    assert len(figures["controls"]) == 43
+    assert len(figures["controls"]) == count_of_controls(published)
     assert len(figures["state_shares"]) == 84
     assert figures["unread"] == {}
-    assert sorted(path.name for path in folder.iterdir()) == ["figures.json", "index.html"]
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"csv", "figures.json", "index.html", "manifest.json"}
+    with (folder / "csv" / "state_shares.csv").open(encoding="utf-8", newline="") as file:
+        shares = list(csv.DictReader(file))
+    assert [float(row["party_share"]) for row in shares] == [row["party_share"] for row in figures["state_shares"]]
 
 
 def test_the_same_run_gives_the_same_bytes(published: str) -> None:
     assert html() == html()
 
 
-def test_a_demo_s_truth_is_shown_where_it_lies(published: str) -> None:
-    folder = report_folder(RUN)
-    folder.mkdir(parents=True)
+def test_a_demo_s_truth_is_shown_in_a_report_of_its_own(published: str) -> None:
     share = {"snapshot_date": "2026-07-01", "population_code": "everyone", "state_code": "A"}
     truth = {
         "identity": {"records": 61234, "pair_precision": 0.9931, "b_cubed_f1": None},
         "state_shares": [share | {"true_share": 0.3137, "pipeline_share": None, "difference": None}],
         "largest_share_difference": 0.0016,
     }
-    (folder / "truth_comparison.json").write_text(json.dumps(truth))
-    text = Page(html()).text
+    first = write_report(RUN)
+    page = write_report(RUN, truth)
+    text = Page(page.read_text(encoding="utf-8")).text
     assert "Pair precision 0.9931" in text
     assert "0.16 percentage points" in text
-    assert json.loads((folder / "figures.json").read_text())["truth_comparison"] == truth
+    assert json.loads((page.parent / "figures.json").read_text())["truth_comparison"] == truth
+    assert "Pair precision" not in first.read_text(encoding="utf-8")
+    assert versions(RUN) == [first.parent, page.parent]
+    assert report_folder(RUN) == page.parent
+
+
+def test_a_report_is_never_overwritten_and_one_that_says_the_same_is_not_written_again(published: str) -> None:
+    first = write_report(RUN).parent
+    assert write_report(RUN).parent == first
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    execute(published, "update marts.fct_snapshot_totals set customer_count = 1")
+    second = write_report(RUN).parent
+    assert second != first
+    assert before == {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    assert json.loads((second / MANIFEST).read_text())["previous"]["folder"] == first.name
+    assert check(first) == check(second) == []
+    kept = rows(published, "select content ->> 'folder' from audit.entries where event_code = 'report' order by 1")
+    assert kept == [(first.name,), (second.name,)]
+
+
+def test_a_changed_report_is_found(published: str) -> None:
+    first = write_report(RUN).parent
+    second = write_report(RUN, {"identity": {}, "state_shares": []}).parent
+    for folder, name, change in (
+        (second, "figures.json", b" "),
+        (second, "csv/added.csv", b"1"),
+        (first, MANIFEST, b" "),
+    ):
+        path = folder / name
+        before = path.read_bytes() if path.exists() else None
+        path.unlink(missing_ok=True)
+        path.write_bytes((before or b"") + change)
+        assert len(check(second)) == 1, name
+        answer = CliRunner().invoke(app, ["report", "--verify"])
+        assert isinstance(answer.exception, SevenfoldError)
+        assert "not as it was written" in str(answer.exception)
+        path.unlink()
+        if before is not None:
+            path.write_bytes(before)
+    answer = CliRunner().invoke(app, ["report", "--verify"])
+    assert answer.exit_code == 0, answer.output
+    assert "2 reports are as they were written" in " ".join(answer.output.split())
+    (second / "index.html").unlink()
+    assert [problem.words for problem in check(second)] == ["index.html is missing"]
 
 
 def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(published: str) -> None:
@@ -213,7 +282,7 @@ def test_a_run_that_got_nowhere_has_a_report_too(warehouse: str) -> None:
 
 def test_no_person_is_in_the_report(published: str) -> None:
     folder = write_report(RUN).parent
-    everything = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
+    everything = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.suffix in TEXTS)
     for value in (PERSON, "Quetzal", EMAIL, "somebody", "+5255"):
         assert value not in everything
         assert value not in unquote(everything)
@@ -250,3 +319,60 @@ def test_stages_and_freshness_read_as_words(published: str) -> None:
     assert "Extract: app, customer records" in said
     assert "7 days" in said
     assert "168:00" not in said
+
+
+def test_failures_are_shown_with_their_age_the_query_that_finds_them_and_keys_alone(published: str) -> None:
+    execute(
+        published,
+        "update candidate.dim_parties set is_traceable = null where party_id in ('CB3', 'CB4')",
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        values ('before', '2026-06-30', '2026-06-30 02:00+00', 'failed')""",
+        """insert into quality.control_results (run_id, gate_code, control_id, status_code, failed_count, severity_code)
+        values ('before', 'marts', 'MARTS-DIM_PARTIES-IS_TRACEABLE', 'failed', 1, 'critical')""",
+    )
+    with pytest.raises(GateFailed):
+        run_gate("marts", RUN)
+    page = write_report(RUN)
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "party_id CB3 CB4 (2 of 2 failures; keys only, no value of a row)" in text
+    assert "2 runs in a row, first before ; the run before: 1 failed" in text
+    sample = json.loads((page.parent / "figures.json").read_text())["samples"][0]
+    found = rows(published, sample["query"].removesuffix(";"))
+    assert sorted(str(row[0]) for row in found) == ["CB3", "CB4"]
+
+
+def test_changes_of_the_controls_since_the_last_run_are_listed(published: str) -> None:
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code, git_commit)
+        values ('before', '2026-06-30', '2026-06-30 02:00+00', 'failed', 'c0ffee')""",
+    )
+    with psycopg.connect(published) as connection:
+        found = catalogue(connection, None)
+        lenient = dataclasses.replace(found[1], minimum_met_share=0.5, severity_code="info")
+        gone = dataclasses.replace(found[2], control_id="GONE")
+        keep(connection, "before", [lenient, *found[2:], gone])
+    page = write_report(RUN)
+    changes = json.loads((page.parent / "figures.json").read_text())["control_changes"]
+    assert [(change["control_id"], change["change_code"], change["changed_fields"]) for change in changes] == [
+        (found[0].control_id, "added", None),
+        (found[1].control_id, "changed", "minimum_met_share, severity_code"),
+        ("GONE", "removed", None),
+    ]
+    assert "Compared with run before , of commit c0ffee" in Page(page.read_text(encoding="utf-8")).text
+
+
+def test_rights_that_nobody_declared_are_found(published: str) -> None:
+    execute(published, "grant select on restricted.golden_record_provenance to sevenfold_bi_reader")
+    page = write_report(RUN)
+    grants = json.loads((page.parent / "figures.json").read_text())["grants"]
+    undeclared = [(one["grantee"], one["schema_name"]) for one in grants if one["verdict"] == "not declared"]
+    assert undeclared == [("sevenfold_bi_reader", "restricted")]
+
+
+def test_where_values_survived_from_and_who_signs_are_on_the_page(published: str) -> None:
+    text = Page(html()).text
+    assert "Email loyalty 133 66.5 %" in text
+    assert "Email steward 1 0.5 %" in text
+    assert "Prepared by" in text
+    assert "Reviewed by" in text

@@ -10,7 +10,7 @@ from expectations import GateFailed, run_gate, thresholds
 from sevenfold.settings import REPOSITORY
 from tests.expectations.tables import PIPELINE, RUN, execute
 
-UNITS = {"share", "ratio", "rows", "runs"}
+UNITS = {"share", "ratio", "rows", "runs", "deviations"}
 
 
 def seed_rows() -> list[dict[str, str]]:
@@ -31,7 +31,8 @@ def asked_for(module: Path) -> set[str]:
 
 def test_every_limit_asked_for_is_in_the_seed_and_every_row_is_asked_for_by_its_gate() -> None:
     doors = {path.stem.removesuffix("_door"): path for path in (REPOSITORY / "expectations").glob("*_door.py")}
-    assert set(doors) == {"raw", "quality_levels", "marts"}
+    assert set(doors) == {"raw", "quality_levels", "marts", "snapshot"}
+    doors["all"] = REPOSITORY / "expectations" / "drift.py"
     asked = {(gate, code) for gate, door in doors.items() for code in asked_for(door)}
     assert len(asked) > 10
     assert asked == {(row["gate_code"], row["threshold_code"]) for row in seed_rows()}

@@ -1,0 +1,155 @@
+"""Evidence: what a run did, written into the chain `audit.entries` when it ends, and the proof that the chain is whole.
+
+The database chains the entries itself (migration 0015): whoever writes says what happened, and nothing of number, time,
+writer and hash. An entry is never changed or removed; who disables that, as the owner of a database can, breaks the
+chain or ends it short of the hash that a report's manifest names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from psycopg.types.json import Jsonb
+
+from sevenfold.warehouse import connect
+
+# What is on record of every run, by event: one JSON value each, or none where there is nothing to say.
+EVENTS: dict[str, LiteralString] = {
+    "run": "select to_jsonb(runs) from ops.pipeline_runs as runs where run_id = %(run_id)s",
+    "inputs": """
+        select jsonb_agg(
+            jsonb_build_object(
+                'batch_id', batch_id, 'source_code', source_code, 'entity_code', entity_code,
+                'status_code', status_code, 'content_sha256', content_sha256, 'size_bytes', size_bytes,
+                'rows_read', rows_read, 'rows_landed', rows_landed
+            ) order by batch_id
+        )
+        from ops.extract_batches
+        where run_id = %(run_id)s
+    """,
+    "controls": """
+        select jsonb_agg(
+            jsonb_build_object(
+                'control_id', control_id, 'definition_hash', definition_hash, 'status_code', status_code,
+                'tested_count', tested_count, 'failed_count', failed_count
+            ) order by control_id collate "C"
+        )
+        from quality.control_outcomes
+        where run_id = %(run_id)s
+    """,
+    "totals": """
+        select jsonb_agg(to_jsonb(totals) order by check_code collate "C")
+        from quality.reconciliation as totals
+        where exists (select from quality.control_results where run_id = %(run_id)s and gate_code = 'marts')
+    """,
+    "publication": """
+        select jsonb_build_object(
+            'rows_written', runs.rows_published,
+            'tables', (
+                select jsonb_object_agg(table_name, tested_count)
+                from quality.control_results
+                where run_id = %(run_id)s and gate_code = 'publication' and dimension_code = 'uniqueness'
+            )
+        )
+        from ops.pipeline_runs as runs
+        where run_id = %(run_id)s and status_code = 'published'
+    """,
+}
+INSERT = "insert into audit.entries (run_id, event_code, content) values (%s, %s, %s)"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The state of the chain.
+
+    Attributes:
+        entry_count: Entries there are.
+        last_hash: Hash of the last one; 64 zeros where there is none.
+        broken_entry: Number of the first entry with a problem; None when the chain is whole.
+        problem: What is wrong with it.
+    """
+
+    entry_count: int
+    last_hash: str
+    broken_entry: int | None
+    problem: str | None
+
+
+def record(run_id: str) -> None:
+    """Put on record what a run did: identity, inputs, controls, control totals and publication, as far as it got."""
+    with connect("publisher") as connection:
+        for event_code, query in EVENTS.items():
+            if event_code == "totals" and not _is_there(connection, "quality.reconciliation"):
+                continue
+            row = connection.execute(query, {"run_id": run_id}).fetchone()
+            if row is not None and row[0] is not None:
+                connection.execute(INSERT, (run_id, event_code, Jsonb(row[0])))
+
+
+def record_report(run_id: str, content: Mapping[str, str]) -> None:
+    """Put on record which report was written for a run: its folder and the hash of its manifest."""
+    with connect("publisher") as connection:
+        connection.execute(INSERT, (run_id, "report", Jsonb(dict(content))))
+
+
+def verify() -> Chain:
+    """Recompute the hash of every entry, and find the first that is not as it was recorded."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select
+                (select count(*) from audit.entries),
+                coalesce(
+                    (select entry_hash from audit.entries order by entry_number desc limit 1), repeat('0', 64)
+                ),
+                broken.entry_number,
+                broken.problem
+            from (values (1)) as one_row (is_one)
+            left join lateral (
+                select entry_number, problem from audit.chain_check
+                where problem is not null
+                order by entry_number
+                limit 1
+            ) as broken on true
+            """
+        ).fetchone()
+    assert row is not None
+    return Chain(*row)
+
+
+def last_hash_of(run_id: str) -> str | None:
+    """Give the hash of the last entry on what a run did: what its report refers to."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select entry_hash from audit.entries
+            where run_id = %s and event_code <> 'report'
+            order by entry_number desc
+            limit 1
+            """,
+            (run_id,),
+        ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def recorded_manifests() -> dict[str, str]:
+    """Give the hash of the manifest of every report on record, by folder."""
+    with connect() as connection:
+        rows = connection.execute(
+            "select content ->> 'folder', content ->> 'manifest_sha256' from audit.entries where event_code = 'report'"
+        ).fetchall()
+    return {str(folder): str(manifest_sha256) for folder, manifest_sha256 in rows}
+
+
+def missing_hashes(hashes: Mapping[str, str]) -> list[str]:
+    """Give the names whose hash the chain does not have: the chain was cut or written anew since."""
+    with connect() as connection:
+        rows = connection.execute(
+            "select entry_hash from audit.entries where entry_hash = any(%s)", (list(hashes.values()),)
+        )
+        known = {str(entry_hash) for (entry_hash,) in rows}
+    return [name for name, entry_hash in hashes.items() if entry_hash not in known]
+
+
+def _is_there(connection: Any, table: str) -> bool:
+    return bool(connection.execute("select to_regclass(%s) is not null", (table,)).fetchone() == (True,))

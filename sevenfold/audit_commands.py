@@ -1,0 +1,78 @@
+"""The commands under `sevenfold audit`: the evidence of what runs did, and the proof that nobody changed it."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sevenfold.errors import SevenfoldError
+
+app = typer.Typer(no_args_is_help=True, help="The evidence of what each run did, and the proof that it is as recorded.")
+console = Console(highlight=False)
+
+
+@app.command("verify")
+def verify() -> None:
+    """Prove the chain of evidence, and that the reports on this machine still find in it what they refer to."""
+    from expectations.report_folders import audit_hashes
+    from sevenfold import audit
+
+    chain = audit.verify()
+    if chain.broken_entry is not None:
+        raise SevenfoldError(
+            f"The chain of evidence breaks at entry {chain.broken_entry} of {chain.entry_count}: {chain.problem}. "
+            "From there on it proves nothing. Compare with a backup, and with the manifests of the reports."
+        )
+    if missing := audit.missing_hashes(audit_hashes()):
+        raise SevenfoldError(
+            f"The chain of evidence is whole in itself, but not the one that the report in {missing[0]} refers to: "
+            "entries were removed at its end, or all of it was written anew. Compare with a backup."
+        )
+    console.print(f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}")
+
+
+@app.command("list")
+def list_entries(last: Annotated[int, typer.Option(min=1, help="How many entries.")] = 20) -> None:
+    """List the last entries: what is on record of which run, by whom and when."""
+    from sevenfold.warehouse import connect
+
+    table = Table(box=None)
+    for heading in ("Entry", "Run", "On record", "By", "At (UTC)", "Hash"):
+        table.add_column(heading, overflow="fold")
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select entry_number, run_id, event_code, recorded_by, recorded_at, left(entry_hash, 16)
+            from audit.entries order by entry_number desc limit %s
+            """,
+            (last,),
+        ).fetchall()
+    for number, run_id, event_code, recorded_by, recorded_at, entry_hash in rows:
+        table.add_row(str(number), run_id, event_code, recorded_by, f"{recorded_at:%Y-%m-%d %H:%M:%S}", entry_hash)
+    console.print(table if rows else "Nothing is on record yet.")
+
+
+def verify_reports(run_id: str | None) -> str:
+    """Compare the reports, those of one run or all, with their manifests, and these with the evidence.
+
+    Raises:
+        SevenfoldError: Something is not as it was written, or there is no report.
+    """
+    from expectations import report_folders
+    from sevenfold import audit
+
+    folders = report_folders.versions(run_id) if run_id else report_folders.all_folders()
+    if not folders:
+        raise SevenfoldError("There is no report to verify.")
+    problems = [problem for folder in folders for problem in report_folders.check(folder)]
+    recorded = audit.recorded_manifests()
+    problems += [
+        report_folders.Problem(folder.name, "its manifest is not the one on record in the warehouse")
+        for folder in folders
+        if not problems and recorded.get(folder.name) != report_folders.manifest_hash(folder)
+    ]
+    if problems:
+        said = "\n".join(f"- {problem.folder}: {problem.words}." for problem in problems)
+        raise SevenfoldError(f"A report is not as it was written:\n{said}\nCompare with a copy kept elsewhere.")
+    return f"{len(folders)} reports are as they were written, and on record in the warehouse."

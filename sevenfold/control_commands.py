@@ -1,0 +1,85 @@
+"""The command `sevenfold controls`: the catalogue of everything that checks the pipeline."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from expectations.catalogue import Definition
+
+console = Console(highlight=False)
+
+HISTORY = """
+    select outcomes.control_id, outcomes.definition_hash, outcomes.effective_date, outcomes.status_code, outcomes.run_id
+    from quality.control_outcomes as outcomes
+    where outcomes.run_id = (
+        select run_controls.run_id
+        from quality.run_controls
+        inner join ops.pipeline_runs on run_controls.run_id = pipeline_runs.run_id
+        order by pipeline_runs.started_at desc, run_controls.run_id
+        limit 1
+    )
+"""
+
+
+def controls(
+    gate: Annotated[str, typer.Option(help="Those of one gate: raw, quality_levels, marts, snapshot, dbt, ...")] = "",
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write all of every control to this CSV file.")
+    ] = None,
+) -> None:
+    """List every control: what it asks, of what, how bad it is, and what came of it in the last run that had it."""
+    rows = [row for row in _rows() if not gate or row["gate_code"] == gate]
+    if output is not None:
+        _write(output, rows)
+        console.print(f"{len(rows)} controls: {output}", soft_wrap=True)
+        return
+    table = Table(box=None)
+    for heading in ("Control", "Dimension", "Severity", "Rule", "Owner", "Since", "Last run"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        shown = (row["dimension_code"], row["severity_code"], row["description"], row["owner"])
+        table.add_row(row["control_id"], *shown, row["effective_date"], row["last_status"])
+    console.print(table)
+    counts = Counter(row["engine_code"] for row in rows)
+    console.print(f"{len(rows)} controls: {', '.join(f'{count} {name}' for name, count in sorted(counts.items()))}")
+
+
+def _rows() -> list[dict[str, Any]]:
+    """The definitions of the code, each with since when it is in force and what came of it last."""
+    from expectations.catalogue import catalogue
+    from sevenfold.dbt import parse_project
+    from sevenfold.warehouse import connect
+
+    manifest = parse_project()
+    with connect() as connection:
+        definitions = catalogue(connection, manifest)
+        known = {(str(row[0]), str(row[1])): (str(row[2]), str(row[3])) for row in connection.execute(HISTORY)}
+    return [_row(definition, known) for definition in definitions]
+
+
+def _row(definition: "Definition", known: dict[tuple[str, str], tuple[str, str]]) -> dict[str, Any]:
+    from expectations.catalogue import FIELDS
+
+    since, status = known.get((definition.control_id, definition.definition_hash), ("next run", ""))
+    values = {name: getattr(definition, name) for name in FIELDS}
+    return values | {
+        "column_names": ", ".join(definition.column_names),
+        "effective_date": since,
+        "last_status": status.replace("_", " "),
+    }
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    from expectations.catalogue import FIELDS
+
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*FIELDS, "effective_date", "last_status"])
+        writer.writeheader()
+        writer.writerows(rows)

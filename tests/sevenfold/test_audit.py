@@ -1,0 +1,155 @@
+"""The evidence: nobody of the pipeline can change it, and who can does not go unseen."""
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from infra import embedded
+from sevenfold import audit
+from sevenfold.cli import app
+from sevenfold.errors import SevenfoldError
+from sevenfold.warehouse import connect
+
+RUN = "manual__2026-07-01"
+
+
+@pytest.fixture
+def recorded(warehouse: str) -> str:
+    """Two runs on record; the first landed a batch, the second published."""
+    with psycopg.connect(warehouse) as connection:
+        connection.execute(
+            f"""
+            insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code, rows_published)
+            values ('earlier', '2026-06-01', '2026-06-01 02:00+00', 'failed', null),
+                ('{RUN}', '2026-07-01', '2026-07-01 02:00+00', 'published', 12);
+            insert into ops.extract_batches (run_id, source_code, entity_code, status_code, content_sha256)
+            values ('earlier', 'app', 'customer_records', 'landed', 'abc');
+            insert into quality.control_results (run_id, gate_code, control_id, status_code)
+            values ('{RUN}', 'marts', 'MARTS-X', 'passed');
+            create table quality.reconciliation as select 'all' as check_code, 1 as left_count, 0 as difference;
+            grant select on quality.reconciliation to sevenfold_publisher;
+            """
+        )
+    audit.record("earlier")
+    audit.record(RUN)
+    audit.record_report(RUN, {"folder": RUN, "manifest_sha256": "0" * 64})
+    return warehouse
+
+
+def superuser(server: embedded.Server, url: str) -> "psycopg.Connection[tuple[object, ...]]":
+    with psycopg.connect(url) as connection:
+        name = connection.info.dbname
+    return psycopg.connect(server.url_for(name, "postgres"), autocommit=True)
+
+
+def test_a_run_is_on_record_as_far_as_it_got(recorded: str) -> None:
+    with connect() as connection:
+        reads = "has_table_privilege('sevenfold_auditor', 'audit.entries', 'select')"
+        assert connection.execute(f"select {reads}").fetchone() == (True,)
+        found = connection.execute("select run_id, event_code from audit.entries order by entry_number").fetchall()
+        assert found == [
+            *(("earlier", event) for event in ("run", "inputs")),
+            *((RUN, event) for event in ("run", "totals", "publication", "report")),
+        ]
+        hashes = connection.execute(
+            "select content -> 0 ->> 'content_sha256' from audit.entries where entry_number = 2"
+        )
+        assert hashes.fetchone() == ("abc",)
+    chain = audit.verify()
+    assert (chain.entry_count, chain.broken_entry, chain.problem) == (6, None, None)
+
+
+STATEMENTS = (
+    "update audit.entries set content = '{}'",
+    "update audit.entries set content = '{}' where false",
+    "delete from audit.entries where entry_number = 1",
+    "truncate audit.entries",
+)
+
+
+def test_no_role_of_the_pipeline_and_not_the_owner_changes_an_entry(recorded: str) -> None:
+    for role in ("publisher", "transformer", "loader", None):
+        for statement in STATEMENTS:
+            with connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+    assert audit.verify().entry_count == 6
+
+
+def test_who_writes_says_what_happened_and_nothing_of_number_hash_and_writer(recorded: str) -> None:
+    with connect("publisher") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(
+            "insert into audit.entries (run_id, event_code, content, recorded_by) values ('x', 'run', '{}', 'nobody')"
+        )
+    with connect() as connection:  # the owner may name them, and it does not count
+        connection.execute(
+            """
+            insert into audit.entries values
+                (99, 'x', 'run', '{}', 'nobody', '2001-01-01', repeat('f', 64), repeat('f', 64))
+            """
+        )
+        row = connection.execute(
+            "select entry_number, recorded_by = session_user, recorded_at > '2026-01-01' from audit.entries "
+            "order by entry_number desc limit 1"
+        ).fetchone()
+    assert row == (7, True, True)
+    assert audit.verify().broken_entry is None
+
+
+@pytest.mark.parametrize(
+    ("tampering", "broken_entry", "problem"),
+    [
+        (
+            "update audit.entries set content = content || '{\"rows_published\": 13}' where entry_number = 3",
+            3,
+            "its content is not what was recorded",
+        ),
+        ("update audit.entries set recorded_by = 'else' where entry_number = 1", 1, "its content is not"),
+        (
+            "update audit.entries set recorded_at = recorded_at + interval '1 us' where entry_number = 6",
+            6,
+            "its content",
+        ),
+        ("delete from audit.entries where entry_number = 2", 3, "an entry before it is missing"),
+        ("delete from audit.entries where entry_number = 1", 2, "an entry before it is missing"),
+        (
+            """
+            update audit.entries set content = '{}' where entry_number = 4;
+            update audit.entries set entry_hash = audit.entry_hash(entries) where entry_number = 4
+            """,
+            5,
+            "it does not follow the entry before it",
+        ),
+    ],
+)
+def test_what_a_superuser_changes_is_found(
+    recorded: str, warehouse_server: embedded.Server, tampering: str, broken_entry: int, problem: str
+) -> None:
+    with superuser(warehouse_server, recorded) as connection:
+        connection.execute("alter table audit.entries disable trigger all")
+        connection.execute(tampering)
+        connection.execute("alter table audit.entries enable trigger all")
+    chain = audit.verify()
+    assert chain.broken_entry == broken_entry
+    assert problem in str(chain.problem)
+    answer = CliRunner().invoke(app, ["audit", "verify"])
+    assert isinstance(answer.exception, SevenfoldError)
+    assert f"breaks at entry {broken_entry}" in str(answer.exception)
+
+
+def test_a_chain_cut_at_its_end_lacks_what_a_report_refers_to(recorded: str, warehouse_server: embedded.Server) -> None:
+    anchor = audit.last_hash_of(RUN)
+    assert anchor is not None
+    assert audit.missing_hashes({"here": anchor}) == []
+    with superuser(warehouse_server, recorded) as connection:
+        connection.execute("alter table audit.entries disable trigger all")
+        connection.execute("delete from audit.entries where entry_number > 3")
+    assert audit.verify().broken_entry is None  # whole in itself
+    assert audit.missing_hashes({"here": anchor}) == ["here"]
+
+
+def test_the_same_entry_has_the_same_hash_wherever_a_session_says_it_is(recorded: str) -> None:
+    with connect() as connection:
+        connection.execute("set timezone = 'Asia/Kathmandu'")
+        connection.execute("set datestyle = 'German'")
+        rows = connection.execute("select count(*) from audit.chain_check where problem is not null").fetchone()
+    assert rows == (0,)
