@@ -385,7 +385,7 @@ def test_strategies_contribute_as_in_the_paper(replayed: Path) -> None:
 def test_customers_share_mobiles_and_have_several_emails_as_in_the_paper(replayed: Path) -> None:
     versions = truth(replayed, "record_versions")  # read by name below
     assert versions.num_rows > 10_000
-    sharing, several = duckdb.sql(
+    sharing, several = duckdb.execute(
         """
         with customers as (select distinct person_id from versions where has_names),
         phones as (select distinct person_id, phone from versions semi join customers using (person_id)),
