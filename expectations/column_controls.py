@@ -18,6 +18,7 @@ from sevenfold.settings import REPOSITORY
 SEEDS = REPOSITORY / "dbt_project" / "seeds"
 # Where the codes and levels of a column are listed: a seed, and its column. What is not here has no list.
 LISTS = {
+    "attribute_code": ("rules/namesake_resolutions", "attribute_code"),
     "action_mode_code": ("rules/customer_states", "action_mode_code"),
     "contact_level": ("rules/contact_levels", "contact_level"),
     "country_code": ("reference/countries", "country_code"),
@@ -31,7 +32,14 @@ LISTS = {
     "touchpoint_code": ("rules/touchpoints", "touchpoint_code"),
     "traceability_level": ("rules/traceability_levels", "traceability_level"),
 }
-SIDES = ("left_", "right_", "lost_by_")  # what a column's name may say before what it is
+SIDES = (
+    "left_",
+    "right_",
+    "lost_by_",
+    "settling_",
+    "separating_",
+    "joining_",
+)  # what a column's name may say before what it is
 # A share that may be less than nothing: of a fit that is worse than the mean, of a gap that widens.
 MAY_BE_NEGATIVE = {"r_squared", "amplitude_share"}
 
@@ -92,7 +100,7 @@ def _filled(name: str) -> Rule:
 def _of_list(name: str) -> Rule:
     """A code or level of its seed, or nothing; where no seed lists the codes, it is filled."""
     plain = next((name.removeprefix(side) for side in SIDES if name.startswith(side)), name)
-    if plain.endswith("_codes"):
+    if plain.endswith("_codes") and plain.removesuffix("s") in LISTS:
         return _joined(name, plain.removesuffix("s"))
     if plain not in LISTS:
         return _filled(name)
@@ -101,9 +109,9 @@ def _of_list(name: str) -> Rule:
 
 
 def _joined(name: str, code: str) -> Rule:
-    """Several codes of a seed, joined by a plus."""
+    """Several codes of a seed, joined by a plus or a bar."""
     one = "|".join(map(str, _listed(code)))
-    expectation = partial(gxe.ExpectColumnValuesToMatchRegex, column=name, regex=rf"^({one})([+]({one}))*$")
+    expectation = partial(gxe.ExpectColumnValuesToMatchRegex, column=name, regex=rf"^({one})([+|]({one}))*$")
     return Rule(expectation, "validity", f"{name} holds codes of the seed {_seed(code)}, or nothing", (name,))
 
 
