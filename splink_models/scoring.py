@@ -407,8 +407,8 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
         (
             "insert into intermediate.match_touched_records (source_record_id) "
             "select unnest(array[left_record_id, right_record_id]) from arriving_pairs as pairs "
-            "where not exists (select from touched_records "
-            "where source_record_id in (pairs.left_record_id, pairs.right_record_id))",
+            "where not exists (select from touched_records where source_record_id = pairs.left_record_id) "
+            "and not exists (select from touched_records where source_record_id = pairs.right_record_id)",
             None,
         ),
         (
