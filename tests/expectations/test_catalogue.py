@@ -116,7 +116,8 @@ def test_the_sql_of_a_rule_finds_the_rows_that_the_engine_finds(filled: str) -> 
     compared = failing = 0
     with psycopg.connect(filled) as connection:
         for definition in catalogue(connection, None):
-            if definition.control_id not in results:
+            if definition.control_id not in results or definition.table_name == "candidate.match_metrics_proposed":
+                results.pop(definition.control_id, None)  # these name the runs that each run is compared with
                 continue
             query = definition.rule_sql.replace(":'run_id'", f"'{RUN}'").replace(":'as_of_date'", f"'{AS_OF}'")
             found = connection.execute(query).fetchall()
