@@ -117,6 +117,9 @@ ROWS: dict[str, Callable[[Arguments, sql.Composed], sql.Composed]] = {
     "ExpectColumnValuesToMatchRegex": lambda rule, _: sql.SQL("{} !~ {}").format(
         _column(rule["column"]), sql.Literal(rule["regex"])
     ),
+    "ExpectColumnValuesToNotMatchRegex": lambda rule, _: sql.SQL("{} ~ {}").format(
+        _column(rule["column"]), sql.Literal(rule["regex"])
+    ),
     "ExpectColumnValuesToBeUnique": _twice,
     "ExpectColumnPairValuesToBeEqual": lambda rule, _: _pair(rule, "is distinct from"),
     "ExpectColumnPairValuesAToBeGreaterThanB": lambda rule, _: _pair(rule, "<"),
