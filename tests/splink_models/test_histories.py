@@ -44,16 +44,16 @@ class History:
             )
             for number, row in enumerate(everyone)
         }
-        self.held = {key: self.everyone[key] for key in self.chance.sample(sorted(self.everyone), 330)}
+        self.held = {key: self.everyone[key] for key in self.chance.sample(sorted(self.everyone), 230)}
 
     def happen(self, coming: int, going: int) -> None:
         """Some records come, come again, come back as they were, change, or go; persons judge."""
         for key in self.chance.sample(sorted(self.held), 6):
             self.held[key] = changed(self.chance, self.held[key])
-        for key in self.chance.sample(sorted(self.held), 4):
+        for key in self.chance.sample(sorted(self.held), going):
             del self.held[key]
         for key in self.chance.sample(
-            sorted(self.everyone), 12
+            sorted(self.everyone), coming
         ):  # new, re-sent, or late: what was true before a change
             self.held[key] = self.everyone[key]
         load(self.held)
@@ -114,9 +114,9 @@ def tables() -> dict[str, list[str]]:
 
 
 def with_few_per_key() -> Model:
-    """The shipped model with keys that are crowded from nine records on, so that in a small world some turn."""
+    """The shipped model with keys that are crowded from five records on, so that in a small world some turn."""
     model = load_model(SHIPPED_MODELS / DEFAULT_MODEL)
-    return replace(model, blocking_rules=tuple(replace(rule, crowded_key_limit=8) for rule in model.blocking_rules))
+    return replace(model, blocking_rules=tuple(replace(rule, crowded_key_limit=4) for rule in model.blocking_rules))
 
 
 @pytest.mark.usefixtures("warehouse")
@@ -129,7 +129,7 @@ def test_any_history_ends_as_one_full_run(monkeypatch: pytest.MonkeyPatch) -> No
     dbt("run", DECISIONS, full_refresh=True)
     everything = resolve_components(everything=True).records
     crowded = [rows(COMPARED["crowded keys"])]
-    for coming, going in ((60, 2), (12, 8), (4, 40)):
+    for coming, going in ((120, 2), (12, 8), (4, 70)):
         history.happen(coming, going)
         assert 5 < score_records(f"{going} went").new_records < everything * 0.6
         dbt("run", DECISIONS)
