@@ -267,7 +267,7 @@ def execute(url: str, *statements: str) -> None:
             connection.execute(statement)
 
 
-def rows(url: str, query: str) -> list[tuple[object, ...]]:
+def rows(url: str, query: str, *parameters: object) -> list[tuple[object, ...]]:
     """Read."""
     with psycopg.connect(url) as connection:
-        return connection.execute(query).fetchall()
+        return connection.execute(query, parameters or None).fetchall()
