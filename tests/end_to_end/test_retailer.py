@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import stat
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -172,7 +173,9 @@ def test_nothing_personal_is_where_it_may_not_be(retailer: Retailer) -> None:
     people = People(retailer.input_folder / "truth")
     assert len(people.values) > 5 * PEOPLE
     assert len(people.names) > PEOPLE / 2
-    folders = {path.name for path in retailer.home.iterdir() if path.is_dir()} - {"input"}
+    # Scoring's own copy of the records is for nobody but who runs it.
+    assert stat.S_IMODE((retailer.home / "matching").stat().st_mode) == 0o700
+    folders = {path.name for path in retailer.home.iterdir() if path.is_dir()} - {"input", "matching"}
     assert folders >= {"airflow", "dbt", "logs", "reports", "scratch"}
     assert [leak for folder in folders for leak in people.found_in_files(retailer.home / folder)] == []
     with psycopg.connect(retailer.url) as connection:
