@@ -20,29 +20,8 @@ AS_OF = dt.date(2026, 7, 1)
 ENGINES = ("dbt.cli.main", "great_expectations", "splink", "expectations.report", "sevenfold.stages", "sources.extract")
 
 
-def _kill_this_process() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _kill_a_server_process() -> None:
-    """The server ends all its other processes then, and recovers as after a power cut."""
-    from sevenfold.warehouse import connect
-
-    with connect() as connection:
-        row = connection.execute(
-            "select pid from pg_stat_activity "
-            "where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
-        ).fetchone()
-        assert row is not None
-        os.kill(row[0], signal.SIGKILL)
-
-
 def run_once(
-    run_id: str,
-    kill_in: str | None = None,
-    after_seconds: float = 0,
-    as_of: dt.date = AS_OF,
-    kill: Callable[[], None] = _kill_this_process,
+    run_id: str, kill_in: str | None = None, after_seconds: float = 0, as_of: dt.date = AS_OF
 ) -> dict[str, float]:
     """Run every stage here and now; die in the middle of one of them, if asked.
 
@@ -56,7 +35,7 @@ def run_once(
     def listener(_: str, stage_code: str, state: str, duration: float) -> None:
         seconds[stage_code] = duration
         if stage_code == kill_in and state == "started":
-            threading.Timer(after_seconds, kill).start()
+            threading.Thread(target=_die, args=(after_seconds,), daemon=True).start()
 
     runs.listeners.append(listener)
     request = runs.RunRequest(run_id, "customer_states", as_of, runs.COMMAND_LINE, {})
@@ -67,6 +46,11 @@ def run_once(
             stages.run_stage(run_id, stage_code)
     stages.finish(run_id, [])
     return seconds
+
+
+def _die(after_seconds: float) -> None:
+    time.sleep(after_seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def in_child(work: Callable[[], object]) -> int:
@@ -96,25 +80,9 @@ def undisturbed() -> dict[str, float]:
     return took
 
 
-def _wait_for_the_server() -> None:
-    from sevenfold.errors import WarehouseError
-    from sevenfold.warehouse import connect
-
-    while True:
-        try:
-            return connect().close()
-        except WarehouseError:
-            time.sleep(0.2)
-
-
 def killed(took: dict[str, float]) -> dict[str, int]:
-    """Run once while the server is killed, once per stage, killed half way through it, and once to the end.
-
-    Returns:
-        The exit codes.
-    """
-    codes = {"the server": in_child(lambda: run_once("no-server", "marts", 0.5, kill=_kill_a_server_process))}
-    in_child(_wait_for_the_server)
+    """Run once per stage, killed half way through it, and once to the end; gives the exit codes."""
+    codes = {}
     for number, (stage_code, seconds) in enumerate(took.items()):
         codes[stage_code] = in_child(lambda: run_once(f"killed-{number}", stage_code, seconds / 2))  # noqa: B023
     codes["to the end"] = in_child(lambda: run_once("last"))

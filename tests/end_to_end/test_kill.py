@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of each stage, and of the server, then run again: the tables of an undisturbed run."""
+"""`kill -9` in the middle of each stage, then run again: the tables of an undisturbed run."""
 
 import json
 import os
@@ -59,7 +59,6 @@ def test_a_run_killed_in_any_stage_leaves_no_trace_in_the_tables(
     with fresh_warehouse(warehouse_server, tmp_path / "killed") as url:
         codes = stage_by_stage(settings, "killed", json.dumps(took))
         assert codes.pop("to the end") == 0
-        assert codes.pop("the server") == 1, "the run fails, and says so"
         # A stage may be done sooner than half its time of before; then the run went through, which is as well.
         assert set(codes.values()) <= {-signal.SIGKILL, 0}
         assert list(codes.values()).count(-signal.SIGKILL) >= len(took) // 2
