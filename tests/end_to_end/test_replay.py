@@ -63,6 +63,18 @@ def test_states_and_contributions_are_near_the_truth(replayed: tuple[Path, str])
     assert sum(row["pipeline_share"] for row in rises) == pytest.approx(1)
 
 
+def test_the_cohort_never_grows(replayed: tuple[Path, str]) -> None:
+    with psycopg.connect(replayed[1]) as connection:
+        sizes = connection.execute(
+            """
+            select sum(party_count) from marts.fct_customer_state_shares
+            where population_code = 'closed_cohort' group by snapshot_date
+            """
+        ).fetchall()
+    assert len(sizes) == 2
+    assert len(set(sizes)) == 1
+
+
 def test_the_evidence_of_each_rise_is_kept(replayed: tuple[Path, str]) -> None:
     with psycopg.connect(replayed[1]) as connection:
         rises, counted, unknown = connection.execute(

@@ -20,7 +20,8 @@ cohort as (
         party_states.representative_member_key
     from party_states
     inner join snapshot_dates on party_states.snapshot_date = snapshot_dates.snapshot_date
-    where snapshot_dates.is_month_zero
+    -- Who has no state at month 0 is outside the shares, so that the cohort never grows.
+    where snapshot_dates.is_month_zero and party_states.state_code <> 'unplaced'
 )
 
 select
