@@ -19,8 +19,8 @@ interaction_keys as (
     select * from {{ ref('int_interaction_keys') }}
 ),
 
-cohort_states as (
-    select * from {{ ref('mdm_cohort_states') }}
+party_moves as (
+    select * from {{ ref('mdm_party_moves') }}
 ),
 
 evidence_strategies as (
@@ -36,53 +36,15 @@ contracts as (
     group by source_code
 ),
 
-quarters as (
-    select
-        snapshot_date as from_date,
-        lead(snapshot_date) over (order by snapshot_date) as to_date
-    from {{ ref('mdm_snapshot_dates') }}
-),
-
-pairs as (
-    select
-        quarters.from_date,
-        quarters.to_date,
-        'everyone' as population_code,
-        before_states.party_id as unit_id,
-        before_states.party_id as from_party_id,
-        members.party_id as to_party_id
-    from quarters
-    inner join party_states as before_states on quarters.from_date = before_states.snapshot_date
-    inner join members
-        on
-            quarters.to_date = members.snapshot_date
-            and before_states.representative_member_key = members.member_key
-    union all
-    select
-        quarters.from_date,
-        quarters.to_date,
-        'closed_cohort' as population_code,
-        before_states.cohort_party_id as unit_id,
-        before_states.party_id as from_party_id,
-        after_states.party_id as to_party_id
-    from quarters
-    inner join cohort_states as before_states on quarters.from_date = before_states.snapshot_date
-    inner join cohort_states as after_states
-        on
-            quarters.to_date = after_states.snapshot_date
-            and before_states.cohort_party_id = after_states.cohort_party_id
-),
-
 missing as (
     select
-        pairs.*,
-        before_states.state_code as from_state_code,
+        party_moves.*,
         kinds.evidence_id
-    from pairs
+    from party_moves
     inner join party_states as before_states
-        on pairs.from_date = before_states.snapshot_date and pairs.from_party_id = before_states.party_id
+        on party_moves.from_date = before_states.snapshot_date and party_moves.from_party_id = before_states.party_id
     inner join party_states as after_states
-        on pairs.to_date = after_states.snapshot_date and pairs.to_party_id = after_states.party_id
+        on party_moves.to_date = after_states.snapshot_date and party_moves.to_party_id = after_states.party_id
     cross join
         lateral (
             values
@@ -90,7 +52,7 @@ missing as (
             (before_states.is_contactable, after_states.contactability_evidence_id),
             (before_states.is_traceable, after_states.traceability_evidence_id)
         ) as kinds (was_there, evidence_id)
-    where before_states.state_code <> 'A' and after_states.state_code = 'A' and not kinds.was_there
+    where party_moves.from_state_code <> 'A' and party_moves.to_state_code = 'A' and not kinds.was_there
 ),
 
 completing as (
