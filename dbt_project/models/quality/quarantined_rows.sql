@@ -1,11 +1,7 @@
 -- One row per raw row that was refused: where it lies, why, and which later row released it. It holds no value of the row.
 {{ config(tags=['staging']) }}
 {% set content = {
-    'customer_records': [
-        'full_name', 'first_name', 'middle_name', 'first_last_name', 'second_last_name', 'birth_date', 'national_identifier', 'gender',
-        'email', 'phone', 'street_address', 'postal_code', 'city', 'region', 'country', 'occupation',
-        'loyalty_number', 'payment_token', 'device_id', 'receipt_number',
-    ],
+    'customer_records': customer_record_fields(),
     'interactions': [
         'occurred_at', 'interaction_type', 'amount', 'currency', 'customer_source_record_id',
         'loyalty_number', 'payment_token', 'device_id', 'receipt_number', 'email', 'phone',

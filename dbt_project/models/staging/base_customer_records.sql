@@ -1,9 +1,5 @@
 -- One row per raw row of every customer source, refused rows included, in the canonical fields as text.
-{% set text_fields = [
-    'full_name', 'first_name', 'middle_name', 'first_last_name', 'second_last_name', 'birth_date', 'national_identifier', 'gender',
-    'email', 'phone', 'street_address', 'postal_code', 'city', 'region', 'country', 'occupation',
-    'loyalty_number', 'payment_token', 'device_id', 'receipt_number',
-] %}
+{% set text_fields = customer_record_fields() %}
 {% set contracts = source_contracts('customer_records') %}
 
 with rows_of_all_sources as (
