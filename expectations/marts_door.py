@@ -1,8 +1,10 @@
 """The last door: may the candidate tables be published? Keys, states, personal data, jumps and control totals."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from great_expectations import expectations as gxe
+from psycopg import sql
 
 from expectations.column_controls import column_controls
 from expectations.controls import ENGINEER, STEWARD, Control
@@ -110,7 +112,7 @@ RECENT_RUNS = """
     limit %(run_count)s
 """
 # Of a histogram, half of the differences is the share that lies elsewhere.
-DRIFT = """
+DRIFT = sql.SQL("""
     with expected as (
         select metric_code, bucket_code, sum(metric_value) / {run_count} as metric_value
         from quality.match_metrics
@@ -129,7 +131,7 @@ DRIFT = """
     from compared
     inner join rules.match_metrics as metrics using (metric_code)
     where metric_code in ({metrics})
-"""
+""")
 
 
 def controls(context: RunContext, connection: Connection) -> list[Control]:
@@ -407,8 +409,11 @@ def _drifts() -> list[tuple[str, tuple[str, ...], float, str, str, str]]:
 def _drift_query(runs: list[str], metrics: tuple[str, ...]) -> str:
     if not runs:
         return "select null::double precision as drift"
-    quoted = ", ".join("'" + run.replace("'", "''") + "'" for run in runs)
-    return DRIFT.format(run_count=len(runs), runs=quoted, metrics=", ".join(f"'{metric}'" for metric in metrics))
+    return DRIFT.format(run_count=len(runs), runs=_literals(runs), metrics=_literals(metrics)).as_string()
+
+
+def _literals(values: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Literal, values))
 
 
 def _recent_runs(context: RunContext, connection: Connection) -> tuple[list[str], str]:
