@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from psycopg import sql
 
 from infra import embedded
 from infra.migrate import migrate
+from sevenfold import airflow
 from sevenfold.settings import Settings, get_settings
 
 # Terminals are as wide as each test says: pytest-xdist gives its workers 80 columns for good.
@@ -40,6 +42,21 @@ def _no_real_deployment() -> Iterator[None]:
         get_settings.cache_clear()
         yield
         embedded.remove(home)
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def airflow_ready() -> Iterator[None]:
+    """Airflow initialised once in this process, in a home of its own.
+
+    It reads its environment when it is first imported, so every test that imports it asks for this.
+    """
+    assert "airflow" not in sys.modules, "a test imported Airflow without `airflow_ready`"
+    with tempfile.TemporaryDirectory(prefix="sevenfold-airflow-") as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEVENFOLD_HOME", home)
+        get_settings.cache_clear()
+        airflow.initialise()
+        yield
     get_settings.cache_clear()
 
 

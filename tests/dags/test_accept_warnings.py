@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from sevenfold.settings import get_settings
-from sevenfold.steward_approval import ACCEPT, REFUSE
 from tests.dags.test_review_matches import Person
 
 pytestmark = pytest.mark.slow
@@ -87,7 +86,7 @@ def states(run: Any) -> dict[str, str]:
 
 
 def test_an_accepted_warning_lets_the_run_go_on_and_keeps_who_and_why(waiting: Any, warehouse: str) -> None:
-    person = Person({SUBJECT: (ACCEPT, "the shop was closed for three weeks")}, DAG_ID, "accept_warnings")
+    person = Person({SUBJECT: ("Accept and publish", "the shop was closed for three weeks")}, DAG_ID, "accept_warnings")
     person.start()
     run = waiting.test()
     person.join()
@@ -99,7 +98,7 @@ def test_an_accepted_warning_lets_the_run_go_on_and_keeps_who_and_why(waiting: A
 
 
 def test_a_refused_warning_stops_the_run_and_says_who(waiting: Any, warehouse: str) -> None:
-    person = Person({SUBJECT: (REFUSE, "not at the end of a quarter")}, DAG_ID, "accept_warnings")
+    person = Person({SUBJECT: ("Do not publish", "not at the end of a quarter")}, DAG_ID, "accept_warnings")
     person.start()
     run = waiting.test()
     person.join()

@@ -201,7 +201,7 @@ def test_airflow_runs_on_celery_with_real_users() -> None:
     assert core["dags_folder"] == "/opt/sevenfold/dags"
 
 
-def test_airflow_knows_every_option_and_none_is_a_secret() -> None:
+def test_airflow_knows_every_option_and_none_is_a_secret(airflow_ready: None) -> None:
     from airflow.configuration import retrieve_configuration_description
 
     known = retrieve_configuration_description(include_providers=False)
