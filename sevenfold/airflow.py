@@ -109,6 +109,7 @@ def run_dag(dag_id: str, conf: Mapping[str, Any]) -> str:
         AirflowError: The DAG file cannot be read.
     """
     initialise()
+    end_interrupted_runs()
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(REPOSITORY / "dags"))
@@ -132,6 +133,7 @@ def up() -> tuple[Service, str | None]:
     if (running := service()) is not None:
         return running, None
     initialise()
+    end_interrupted_runs()
     _make_pool()
     password, is_new = _password()
     port = _free_port(PREFERRED_PORT)
@@ -280,6 +282,26 @@ def _wait_until_ready(started: Service, port: int) -> None:
         time.sleep(0.5)
     down()
     raise AirflowError(f"Airflow did not become ready; {log_file()} says why.")
+
+
+def end_interrupted_runs() -> None:
+    """Fail the DAG runs whose one process died: a scheduler would take them for its own and go on with them."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState, State, TaskInstanceState
+    from sqlalchemy import select, update
+
+    from sevenfold.runs import ONE_PROCESS, over
+
+    with create_session() as session:
+        running = session.scalars(select(DagRun).where(DagRun.state == DagRunState.RUNNING)).all()
+        interrupted = over(run.run_id for run in running if (run.conf or {}).get("trigger") in ONE_PROCESS)
+        for run in running:
+            if run.run_id in interrupted:
+                run.state = DagRunState.FAILED
+        unfinished = TaskInstance.run_id.in_(interrupted), TaskInstance.state.in_(State.unfinished)
+        session.execute(update(TaskInstance).where(*unfinished).values(state=TaskInstanceState.FAILED))
 
 
 def _make_pool() -> None:

@@ -191,11 +191,12 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
     for heading in ("Started (UTC)", "As of", "Status", "Rows published"):
         table.add_column(heading, overflow="fold")
     table.add_column("Run", no_wrap=True, overflow="ignore")  # to be copied
-    found = runs.find_runs("order by started_at desc limit %s", last)
+    found, dead = runs.find_runs("order by started_at desc limit %s", last), runs.dead_runs()
     for row in found:
         started = f"{row.started_at:%Y-%m-%d %H:%M}"
         rows = "" if row.rows_published is None else f"{row.rows_published:,}"
         ended = f"{row.status_code} in {row.failed_task}" if row.failed_task else row.status_code
+        ended = "interrupted" if row.run_id in dead else ended
         table.add_row(started, str(row.as_of_date), ended, rows, row.run_id)
     console.print(table if found else "No run yet.")
     if found and found[0].failed_task:

@@ -8,7 +8,7 @@ so a scheduled run is taken for dead only after `SIGN_OF_LIFE`.
 import datetime as dt
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
@@ -293,32 +293,64 @@ def _require_open(run: Run) -> Run:
     return run
 
 
+def dead_runs() -> set[str]:
+    """Find the runs that are still open though no process works on them any more."""
+    with connect() as connection:
+        return {run.run_id for run in _open_runs(connection) if run.is_dead}
+
+
+def over(run_ids: Iterable[str]) -> set[str]:
+    """Of some runs, find those that were opened and on which nobody works any more: closed, or dead."""
+    asked = set(run_ids)
+    closed = {run.run_id for run in find_runs("where run_id = any(%s) and ended_at is not null", [*asked])}
+    return closed | (asked & dead_runs())
+
+
+@dataclass(frozen=True)
+class _OpenRun:
+    run_id: str
+    trigger_code: str
+    started_at: dt.datetime
+    silence: dt.timedelta
+    is_free: bool
+
+    @property
+    def is_dead(self) -> bool:
+        return self.is_free and (self.trigger_code in ONE_PROCESS or self.silence > SIGN_OF_LIFE)
+
+
+def _open_runs(connection: psycopg.Connection[tuple[Any, ...]]) -> list[_OpenRun]:
+    """Read the runs that nobody closed, and whether a process holds each; we hold the free ones until commit."""
+    with connection.cursor(row_factory=class_row(_OpenRun)) as cursor:
+        return cursor.execute(
+            """
+            select
+                runs.run_id,
+                runs.trigger_code,
+                runs.started_at,
+                clock_timestamp() - greatest(
+                    runs.started_at, max(stages.started_at + make_interval(secs => stages.seconds))
+                ) as silence,
+                pg_try_advisory_xact_lock(%s, hashtext(runs.run_id)) as is_free
+            from ops.pipeline_runs as runs
+            left join ops.run_stages as stages on runs.run_id = stages.run_id
+            where runs.ended_at is null
+            group by runs.run_id
+            """,
+            (LOCK_CLASS,),
+        ).fetchall()
+
+
 def _end_dead_runs(connection: psycopg.Connection[tuple[Any, ...]], run_id: str) -> None:
     """End what others left open; under the opening lock, so that two openers cannot both find nobody."""
-    others = connection.execute(
-        """
-        select
-            runs.run_id,
-            runs.trigger_code,
-            runs.started_at,
-            clock_timestamp() - greatest(
-                runs.started_at, max(stages.started_at + make_interval(secs => stages.seconds))
-            ) as silence,
-            pg_try_advisory_xact_lock(%s, hashtext(runs.run_id)) as is_free
-        from ops.pipeline_runs as runs
-        left join ops.run_stages as stages on runs.run_id = stages.run_id
-        where runs.ended_at is null and runs.run_id <> %s
-        group by runs.run_id
-        """,
-        (LOCK_CLASS, run_id),
-    ).fetchall()
-    for other_id, trigger_code, started_at, silence, is_free in others:
-        is_dead = is_free and (trigger_code in ONE_PROCESS or silence > SIGN_OF_LIFE)
-        if not is_dead:
+    for other in _open_runs(connection):
+        if other.run_id == run_id:
+            continue
+        if not other.is_dead:
             raise RunInProgressError(
-                f"Run {other_id} ({trigger_code}, started {started_at:%Y-%m-%d %H:%M} UTC) works on this warehouse, "
-                f"and only one run may. Wait for its end, or stop it; it is given up once it shows no sign of life "
-                f"for {SIGN_OF_LIFE.seconds // 60} minutes."
+                f"Run {other.run_id} ({other.trigger_code}, started {other.started_at:%Y-%m-%d %H:%M} UTC) works on "
+                "this warehouse, and only one run may. Wait for its end, or stop it; it is given up once it shows no sign "
+                f"of life for {SIGN_OF_LIFE.seconds // 60} minutes."
             )
         connection.execute(
             """
@@ -329,7 +361,7 @@ def _end_dead_runs(connection: psycopg.Connection[tuple[Any, ...]], run_id: str)
                 message = 'Its process died; run ' || %s || ' went on.'
             where run_id = %s
             """,
-            (run_id, other_id),
+            (run_id, other.run_id),
         )
 
 

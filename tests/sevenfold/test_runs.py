@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from sevenfold import runs
+from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
@@ -19,6 +21,7 @@ OpenRun = Callable[..., runs.Run]
 OPEN_AND_DIE = """
 import datetime as dt, os, signal
 from sevenfold import runs
+from sevenfold.cli import app
 runs.open_run(runs.RunRequest("dying", "customer_states", dt.date(2026, 7, 1), {trigger!r}))
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -70,13 +73,19 @@ def test_one_run_at_a_time(open_run: OpenRun) -> None:
 
 def test_a_run_from_the_command_line_whose_process_died_is_given_up_at_once(open_run: OpenRun) -> None:
     die_in_the_middle(runs.COMMAND_LINE)
+    assert runs.dead_runs() == {"dying"} == runs.over(["dying", "never opened"])
+    said = CliRunner().invoke(app, ["status"]).stdout
+    assert "interrupted" in said
+    assert "running" not in said.partition("Last runs")[2]
     open_run("second")
+    assert runs.over(["dying", "second"]) == {"dying"}
     dead = runs.read_run("dying")
     assert (dead.status_code, dead.message) == ("failed", "Its process died; run second went on.")
 
 
 def test_a_scheduled_run_may_be_silent_between_tasks(open_run: OpenRun) -> None:
     die_in_the_middle("scheduled")
+    assert runs.dead_runs() == set()
     with pytest.raises(runs.RunInProgressError):
         open_run("second")
     with connect() as connection:

@@ -520,16 +520,38 @@ def test_a_check_counts_without_showing_or_keeping_anything(warehouse: str, tmp_
     (tmp_path / "s.csv").write_text("id,name,mail,other,note\n1,Ana,,a@example.com,x\n1,,,,\n,  ,,,\n2,Eva,e,,\n")
     (check,) = check_contract(source.file).entities
     assert (check.row_count, check.file_count, check.rows_without_key, check.repeated_keys) == (4, 1, 1, 1)
-    assert check.filled_shares == {"first_name": 0.5, "email": 0.5}
+    assert {name: field.filled_share for name, field in check.fields.items()} == {"first_name": 0.5, "email": 0.5}
+    assert check.fields["first_name"].readable_share == 1
+    assert (check.fields["email"].readable_share, check.fields["email"].failures) == (0.5, (("malformed", 1),))
     assert check.unmapped_columns == ("note",)
     said = str(check_contract(source.file))
     assert "customer_records: 4 rows" in said
-    assert " 50.0% email" in said
+    assert "    50.0%     50.0%  email (1 malformed)" in said
     assert "1 rows have no key" in said
     assert "Ana" not in said
     with psycopg.connect(warehouse) as connection:
         assert connection.execute("select count(*) from pg_tables where schemaname = 'raw'").fetchone() == (0,)
     assert batches(warehouse, "batch_id") == []
+
+
+def test_a_check_reads_dates_as_a_run_would_and_says_how_old_the_newest_row_is(warehouse: str, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(
+        "id,born,changed,nation\n1,31/12/1980,01/02/2026 10:00,MX\n2,12/31/1980,02/02/2026 11:30,España\n3,,soon,\n",
+        encoding="utf-8",
+    )
+    source = contract(
+        tmp_path,
+        fields={"birth_date": {"column": "born", "format": "%d/%m/%Y"}, "country": "nation"},
+        location="s.csv",
+        recorded_at={"column": "changed", "format": "%d/%m/%Y %H:%M"},
+        expected={"freshness": "7 days"},
+    )
+    (check,) = check_contract(source.file).entities
+    assert check.fields["birth_date"].readable_share == 0.5
+    assert check.fields["country"].readable_share == 1
+    assert check.fields["recorded_at"].readable_share == pytest.approx(2 / 3)
+    assert check.newest == dt.datetime(2026, 2, 2, 17, 30, tzinfo=dt.UTC)
+    assert "stale: the newest row is of 2026-02-02" in str(check)
 
 
 @pytest.mark.parametrize(
