@@ -349,8 +349,8 @@ def _end_dead_runs(connection: psycopg.Connection[tuple[Any, ...]], run_id: str)
         if not other.is_dead:
             raise RunInProgressError(
                 f"Run {other.run_id} ({other.trigger_code}, started {other.started_at:%Y-%m-%d %H:%M} UTC) works on "
-                "this warehouse, and only one run may. Wait for its end, or stop it; it is given up once it shows no sign "
-                f"of life for {SIGN_OF_LIFE.seconds // 60} minutes."
+                "this warehouse, and only one run may. Wait for its end, or stop it; it is given up once it shows no "
+                f"sign of life for {SIGN_OF_LIFE.seconds // 60} minutes."
             )
         connection.execute(
             """
