@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, LiteralString
 
 import typer
 from rich.console import Console
@@ -23,6 +23,9 @@ from sevenfold.pipeline import prepare_warehouse
 from sevenfold.settings import get_settings
 from sevenfold.terminal import Progress, output_to
 from sources.contract import EntityCode, load_contracts, register_contracts
+
+if TYPE_CHECKING:
+    import pyarrow
 
 RUN_ID = "link"
 CUSTOMER_RECORDS: EntityCode = "customer_records"
@@ -57,6 +60,21 @@ RESULT = """
     order by records.source_record_id collate "C"
 """
 
+PAIRS = """
+    select
+        decisions.left_record_id,
+        decisions.right_record_id,
+        decisions.decision_code,
+        decisions.decided_by_code,
+        decisions.guard_code,
+        decisions.match_probability,
+        scores.evidence::text as evidence
+    from intermediate.int_match_decisions as decisions
+    left join intermediate.match_scores as scores
+        on decisions.left_record_id = scores.left_record_id and decisions.right_record_id = scores.right_record_id
+    order by decisions.left_record_id collate "C", decisions.right_record_id collate "C"
+"""
+
 
 @dataclass(frozen=True)
 class LinkResult:
@@ -76,6 +94,9 @@ class LinkResult:
 def command(
     contracts: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of the sources' contracts.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="Parquet file to write: one row per customer record.")],
+    pairs: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Parquet file to write as well: one row per pair compared.")
+    ] = None,
     source_input: Annotated[
         Path | None,
         typer.Option("--input", exists=True, file_okay=False, help="What ${SEVENFOLD_INPUT} in the contracts means."),
@@ -86,7 +107,7 @@ def command(
 ) -> None:
     """Link what contracts describe, without Airflow or a server: who is who, one row per customer record."""
     console = Console(highlight=False)
-    result = link(contracts.resolve(), out, source_input, model)
+    result = link(contracts.resolve(), out, source_input, model, pairs)
     console.print(
         f"{result.records:,} records are {result.parties:,} parties, by model {result.model}.\n"
         f"Written to {out}. To score it: sevenfold evaluate --assignments {out} --truth FILE",
@@ -94,7 +115,9 @@ def command(
     )
 
 
-def link(contracts: Path, out: Path, source_input: Path | None, model: str | None) -> LinkResult:
+def link(
+    contracts: Path, out: Path, source_input: Path | None, model: str | None, pairs: Path | None = None
+) -> LinkResult:
     """Link the customer records of some contracts.
 
     Args:
@@ -103,16 +126,19 @@ def link(contracts: Path, out: Path, source_input: Path | None, model: str | Non
             party_id (the customer, or the group of records that nobody names), entity_level, reason, weakest_link.
         source_input: what `${SEVENFOLD_INPUT}` in a contract stands for; without it, as configured.
         model: a model as `SEVENFOLD_MODEL` names it; without it, one is trained on the records.
+        pairs: Parquet file for the pairs that share a blocking key: left_record_id, right_record_id, decision_code
+            (join, review, apart), decided_by_code, guard_code, match_probability, evidence (JSON: bits by comparison).
 
     Raises:
         SevenfoldError: A contract or a file cannot be used, or no model can be learned.
     """
     input_folder = (source_input or get_settings().input_folder).resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
     log = tempfile.NamedTemporaryFile(prefix="sevenfold-link-", suffix=".log", delete=False)  # noqa: SIM115
     with throwaway_warehouse(input_folder, model), output_to(Path(log.name)) as terminal, Progress(terminal).shown():
         try:
             result = _link(contracts, out, has_model=model is not None)
+            if pairs is not None:
+                _write(PAIRS, pairs)
         except SevenfoldError as error:
             raise SevenfoldError(f"{error}\nThe log is {log.name}.") from error
     Path(log.name).unlink()
@@ -148,12 +174,21 @@ def _set(**variables: str | None) -> None:
 
 
 def _link(contracts: Path, out: Path, has_model: bool) -> LinkResult:
+    from pyarrow import compute
+
+    from splink_models.model import active_model
+
     read_customer_records(contracts)
     if not has_model and (name := _train()):
         _set(SEVENFOLD_MODEL=name)
     for stage_code in FROM_SCORING:
         stages.run_stage(RUN_ID, stage_code)
-    return _write(out)
+    table, used = _write(RESULT, out), active_model()
+    return LinkResult(
+        records=table.num_rows,
+        parties=compute.count_distinct(table["party_id"]).as_py(),
+        model=f"{used.name} ({used.fingerprint})",
+    )
 
 
 def read_customer_records(contracts: Path) -> None:
@@ -196,19 +231,14 @@ def _train() -> str | None:
         return train_model(OWN_MODEL).model.name
 
 
-def _write(out: Path) -> LinkResult:
-    from pyarrow import compute, parquet
+def _write(query: LiteralString, out: Path) -> "pyarrow.Table":
+    from pyarrow import parquet
 
     from sevenfold.warehouse import arrow_connection
-    from splink_models.model import active_model
 
     with arrow_connection() as connection, connection.cursor() as cursor:
-        cursor.execute(RESULT)
+        cursor.execute(query)
         table = cursor.fetch_arrow_table()
+    out.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(table, out, compression="zstd")
-    model = active_model()
-    return LinkResult(
-        records=table.num_rows,
-        parties=compute.count_distinct(table["party_id"]).as_py(),
-        model=f"{model.name} ({model.fingerprint})",
-    )
+    return table

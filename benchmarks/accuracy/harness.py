@@ -148,7 +148,7 @@ def command_of(system: System, data_set: DataSet, out: Path, work: Path) -> list
     """What is run: Sevenfold's own command line, or a peer's script by its own interpreter."""
     if system.environment is None:
         program = Path(sys.executable).with_name("sevenfold")
-        return [program, "link", "--contracts", data_set.contracts, "--out", out]
+        return [program, "link", "--contracts", data_set.contracts, "--out", out, "--pairs", report.pairs_of(out)]
     python = python_of(work / "peers" / system.environment)
     return [python, PEERS / system.script, system.mode, data_set.name, data_set.records, out]
 

@@ -1,6 +1,7 @@
 """The benchmark's results for people: a table, a picture, and the Senzing truth set group by group."""
 
 import csv
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -105,16 +106,23 @@ def draw(content: dict[str, Any], order: list[str]) -> Any:
     )
 
 
+def pairs_of(assignments: Path) -> Path:
+    """Where the pairs that were compared lie, beside the assignments."""
+    return assignments.with_name(f"{assignments.stem}_pairs.parquet")
+
+
 def senzing(truth: Path, assignments: Path) -> str:
-    """Group by group: which of its entities were found exactly, and every miss by record."""
-    rows = _senzing_rows(truth, assignments)
+    """Group by group: which of its entities were found exactly, every miss by record, and what decided it."""
+    rows, pairs = _senzing_rows(truth, assignments), _senzing_pairs(pairs_of(assignments))
     groups = sorted({row["group"] for row in rows})
     parts = {group: [row for row in rows if row["group"] == group] for group in groups}
-    misses = {group: list(_misses(part, rows)) for group, part in parts.items()}
+    misses = {group: list(_misses(part, rows, pairs)) for group, part in parts.items()}
     lines = [
         "# Senzing truth set, group by group\n",
         "Written by `make benchmark-accuracy`. A group is a case that Senzing made up; its entities are the people and "
         "organisations in it. `split` lists the parts into which an entity fell, `joined` entities that became one. "
+        "In brackets the strongest pair between the parts and what decided it: bits of evidence by comparison, and the "
+        "guard that held the pair back, or the threshold it did not reach. "
         "Names stay out of this page: record numbers are those of the set.\n",
         f"{sum(not found for found in misses.values())} of {len(groups)} groups are exactly right.\n",
         "| group | records | entities | result |",
@@ -153,16 +161,53 @@ def _senzing_rows(truth: Path, assignments: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _misses(part: list[dict[str, str]], rows: list[dict[str, str]]) -> Iterable[str]:
+def _senzing_pairs(file: Path) -> dict[frozenset[str], dict[str, Any]]:
+    """By the two records, named as the table names them: decision, guard, probability and evidence of a pair."""
+    found = duckdb.read_parquet(str(file)).to_arrow_table().to_pylist()
+    return {frozenset(_record(pair[f"{side}_record_id"]) for side in ("left", "right")): pair for pair in found}
+
+
+def _record(source_record_id: str) -> str:
+    source, _, number = source_record_id.partition(":")
+    return f"{source.removeprefix('senzing_')} {number}"
+
+
+def _misses(
+    part: list[dict[str, str]], rows: list[dict[str, str]], pairs: dict[frozenset[str], dict[str, Any]]
+) -> Iterable[str]:
     for actual in sorted({row["actual"] for row in part}):
         members = [row for row in rows if row["actual"] == actual]
-        pieces: dict[str, list[str]] = {}
-        for row in members:
-            pieces.setdefault(row["found"], []).append(row["record"])
-        if len(pieces) > 1:
+        if len({row["found"] for row in members}) > 1:
             what = " (an organisation)" if any(row["kind"] == "ORGANIZATION" for row in members) else ""
-            yield f"{actual}{what} split: " + " / ".join(", ".join(piece) for piece in pieces.values())
+            pieces = _pieces(members, "found")
+            yield f"{actual}{what} split: {' / '.join(map(', '.join, pieces))} ({_strongest(pieces, pairs)})"
     for cluster in sorted({row["found"] for row in part}):
-        entities = sorted({row["actual"] for row in rows if row["found"] == cluster})
-        if len(entities) > 1:
-            yield "joined: " + ", ".join(entities)
+        members = [row for row in rows if row["found"] == cluster]
+        if len(entities := sorted({row["actual"] for row in members})) > 1:
+            yield f"joined: {', '.join(entities)} ({_strongest(_pieces(members, 'actual'), pairs)})"
+
+
+def _pieces(members: list[dict[str, str]], key: str) -> list[list[str]]:
+    """The records of each value of the key."""
+    pieces: dict[str, list[str]] = {}
+    for row in members:
+        pieces.setdefault(row[key], []).append(row["record"])
+    return list(pieces.values())
+
+
+def _strongest(pieces: list[list[str]], pairs: dict[frozenset[str], dict[str, Any]]) -> str:
+    """What decided the most probable pair of records from different pieces."""
+    between = [
+        pairs[frozenset((left, right))]
+        for first, second in itertools.combinations(pieces, 2)
+        for left, right in itertools.product(first, second)
+        if frozenset((left, right)) in pairs
+    ]
+    if not between:
+        return "no pair between them shares a blocking key"
+    pair = max(between, key=lambda pair: (pair["decision_code"] == "join", pair["match_probability"]))
+    evidence = json.loads(pair["evidence"])
+    bits = ", ".join(f"{name} {bits:+.1f}" for name, bits in sorted(evidence.items(), key=lambda item: -item[1]))
+    verdict = f"guard {pair['guard_code']}" if pair["guard_code"] else f"probability {pair['match_probability']:.4f}"
+    names = " and ".join(_record(pair[f"{side}_record_id"]) for side in ("left", "right"))
+    return f"{names}: {bits}; {verdict}: {pair['decision_code']}"

@@ -99,8 +99,20 @@ def test_the_senzing_table_lists_every_miss(tmp_path: Path) -> None:
         ('senzing_customers:3', 'C2'), ('senzing_customers:4', 'C2'), ('senzing_reference:9', null))
         as rows (source_record_id, party_id)""",
     )
+    parquet(
+        report.pairs_of(assigned),
+        """select * from (values
+        ('senzing_customers:3', 'senzing_customers:4', 'join', null, 0.99, '{"surnames": -2.5, "phone": 12.25}'))
+        as rows (left_record_id, right_record_id, decision_code, guard_code, match_probability, evidence)""",
+    )
     text = report.senzing(tmp_path, assigned)
     assert "1 of 3 groups are exactly right" in text
     assert "| 100 | 2 | 1 | right |" in text
-    assert "| 101 | 2 | 2 | joined: B, C |" in text
-    assert "| 102 | 2 | 1 | D (an organisation) split: reference 9 / reference 10 |" in text
+    assert (
+        "| 101 | 2 | 2 | joined: B, C "
+        "(customers 3 and customers 4: phone +12.2, surnames -2.5; probability 0.9900: join) |"
+    ) in text
+    assert (
+        "| 102 | 2 | 1 | D (an organisation) split: reference 9 / reference 10 "
+        "(no pair between them shares a blocking key) |"
+    ) in text

@@ -41,8 +41,11 @@ def test_every_record_of_the_truth_set_is_there_once_and_nothing_else_stays(tmp_
     contracts.mkdir()
     for contract in (REPOSITORY / "tests" / "contracts" / "real").glob("senzing_*.yml"):
         shutil.copy(contract, contracts)
-    answer = link(tmp_path, contracts, SENZING.parent)
+    answer = link(tmp_path, contracts, SENZING.parent, "--pairs", str(tmp_path / "pairs.parquet"))
     assert answer.returncode == 0, answer.stdout + answer.stderr
+    pairs = duckdb.read_parquet(str(tmp_path / "pairs.parquet")).fetchall()
+    assert {pair[2] for pair in pairs} == {"join", "review", "apart"}
+    assert all("given_name" in pair[-1] for pair in pairs)
     rows = {row["source_record_id"]: row for row in linked(tmp_path)}
     assert len(rows) == len(linked(tmp_path)) == 159
     assert (
