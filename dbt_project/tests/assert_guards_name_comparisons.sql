@@ -1,4 +1,4 @@
--- What: every guard has its limits and a direction, and names only comparisons that a scored pair can carry.
+-- What: every guard has its limits and a direction, and names only comparisons that a scored pair can carry, or the second surname.
 -- Why it would fail: a guard was mistyped, and would hold nothing back. A returned row is a guard or a name that is wrong.
 with match_guards as (
     select * from {{ ref('match_guards') }}
@@ -23,7 +23,7 @@ from named
 where
     comparison not in (
         'given_name', 'surnames', 'birth_date', 'national_identifier', 'email', 'phone', 'household', 'postal_code', 'place',
-        'gender', 'occupation'
+        'gender', 'occupation', 'second_last_name'
     )
 union all
 select

@@ -22,6 +22,14 @@ match_guards as (
     select * from {{ ref('match_guards') }}
 ),
 
+records as (
+    select
+        source_record_id,
+        first_last_name_key,
+        second_last_name_key
+    from {{ ref('int_match_inputs') }}
+),
+
 judgements as (
     {{ with_touched_record(ref('int_match_judgements')) }}
 ),
@@ -34,7 +42,8 @@ thresholds as (
 ),
 
 -- A guard holds back what would join, unless its probability is high enough or one of the guard's supports is there: all
--- comparisons of the support speak for the pair. One that keeps apart holds for every pair.
+-- comparisons of the support speak for the pair. One that keeps apart holds for every pair. Where people have two surnames, the
+-- second is a witness of its own when the first agrees too: it is the mother's, and parts a son from the father of his name.
 held_back as (
     select
         scores.left_record_id,
@@ -51,12 +60,23 @@ held_back as (
                 when 'below' then (scores.evidence ->> match_guards.comparison)::double precision < match_guards.weight_limit
                 when 'above' then (scores.evidence ->> match_guards.comparison)::double precision > match_guards.weight_limit
             end
+    left join records as left_records on scores.left_record_id = left_records.source_record_id
+    left join records as right_records on scores.right_record_id = right_records.source_record_id
     where
         not exists (
             select
             from unnest(string_to_array(match_guards.unless_supported_by, '|')) as supports (support)
             where (
-                select bool_and(coalesce((scores.evidence ->> parts.comparison)::double precision, 0) > 0)
+                select
+                    bool_and(coalesce(
+                        case
+                            when parts.comparison = 'second_last_name'
+                                then
+                                    left_records.first_last_name_key = right_records.first_last_name_key
+                                    and left_records.second_last_name_key = right_records.second_last_name_key
+                            else (scores.evidence ->> parts.comparison)::double precision > 0
+                        end, false
+                    ))
                 from unnest(string_to_array(supports.support, '+')) as parts (comparison)
             )
         )
