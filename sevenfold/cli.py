@@ -146,17 +146,21 @@ def up() -> None:
     if password is not None:
         console.print(f"Password  {password}   (shown once)", markup=False)
     console.print(f"Kept in   {airflow.password_file()}\nLog       {airflow.log_file()}")
+    console.print("Runs      every night; one that is due starts now (sevenfold status)")
 
 
 @app.command()
 def down() -> None:
     """Stop the scheduler, the web page and the embedded warehouse. Nothing is lost."""
     from infra import embedded
-    from sevenfold import airflow
+    from sevenfold import airflow, runs
     from sevenfold.settings import get_settings
 
+    under_way = _warehouse_is_there() and runs.find_runs("where ended_at is null")
     stopped = airflow.down()
     console.print(f"Scheduler and web page: {'stopped' if stopped else 'were not running'}")
+    if stopped and under_way:
+        console.print("A run was under way: the next `sevenfold up` goes on with it.")
     stopped = embedded.stop(get_settings().home)
     console.print(f"Embedded warehouse: {'stopped' if stopped else 'was not running'}")
 
@@ -181,6 +185,7 @@ def clean() -> None:
 def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5) -> None:
     """Show what runs now, and how the last runs ended."""
     from sevenfold import airflow, runs
+    from sevenfold.terminal import print_wide
 
     service = airflow.service()
     console.print(f"Scheduler and web page: {service.url if service else 'not running (make up)'}")
@@ -189,8 +194,8 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
         return
     table = Table(title="Last runs", title_justify="left", box=None)
     for heading in ("Started (UTC)", "As of", "Status", "Rows published"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("Run", no_wrap=True, overflow="ignore")  # to be copied
+        table.add_column(heading)
+    table.add_column("Run")
     found, dead = runs.find_runs("order by started_at desc limit %s", last), runs.dead_runs()
     for row in found:
         started = f"{row.started_at:%Y-%m-%d %H:%M}"
@@ -198,8 +203,10 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
         ended = f"{row.status_code} in {row.failed_task}" if row.failed_task else row.status_code
         ended = "interrupted" if row.run_id in dead else ended
         table.add_row(started, str(row.as_of_date), ended, rows, row.run_id)
-    console.print(table if found else "No run yet.")
-    if found and found[0].failed_task:
+    print_wide(console, table if found else "No run yet.")
+    if found and found[0].run_id in dead:
+        console.print("The last run was interrupted; the next one takes over: sevenfold run")
+    elif found and found[0].failed_task:
         console.print(f"{found[0].failed_task}: {_escaped(found[0].message or '')}")
     if found:
         from sevenfold.identity import last_churn
@@ -357,7 +364,10 @@ def warehouse_migrate() -> None:
 def warehouse_add_user(
     name: Annotated[str, typer.Argument(help="Login name.")],
     group: Annotated[
-        str, typer.Option(help="bi_reader (marts), pii_reader (personal data too) or auditor (gates and runs too).")
+        str,
+        typer.Option(
+            help="bi_reader (marts), pii_reader (personal data too) or auditor (runs, gates, rules, ledger, evidence)."
+        ),
     ] = "bi_reader",
 ) -> None:
     """Make a login that may read; its password is generated and shown once."""

@@ -1,8 +1,12 @@
 """A run of the main DAG from the command line: run in this process, its output in a log, its row read back."""
 
 import datetime as dt
+import os
 import re
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,8 @@ from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from sevenfold.terminal import Progress, output_to
 from sevenfold.warehouse import connect
+
+INTERRUPTED = 130  # exit code, as shells have it
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,34 @@ def run_pipeline(conf: Mapping[str, Any], console: Console, trigger: str = runs.
     started_at = dt.datetime.now(dt.UTC)
     log_file = get_settings().home / "logs" / f"run_{started_at:%Y-%m-%dT%H-%M-%S}.log"
     console.print("Starting Airflow in this process")
-    with output_to(log_file) as terminal, Progress(terminal).shown():
+    with output_to(log_file) as terminal, Progress(terminal).shown(), _ended_by_an_interrupt(terminal):
         run_id = airflow.run_dag(airflow.MAIN_DAG, {**conf, "trigger": trigger})
     found = runs.find_runs("where run_id = %s", run_id)
     if not found:
         raise SevenfoldError(f"The run could not be opened. {_last_error(log_file)}")
     return Outcome(found[0], report_path(run_id), log_file)
+
+
+@contextmanager
+def _ended_by_an_interrupt(terminal: Console) -> Iterator[None]:
+    """End at once when interrupted, as if killed, which the next run is made for; dbt would try to end its queries."""
+
+    def end(*_: object) -> None:
+        import psutil
+
+        terminal.print("\nInterrupted. Readers see what was published before; the next `sevenfold run` takes over.")
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
+        os._exit(INTERRUPTED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears
+        return
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def prepare_warehouse() -> list[str]:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sevenfold import quarantine
+from sevenfold.terminal import print_wide
 
 app = typer.Typer(no_args_is_help=True, help="Rows that were refused: how many, why, and how they look, masked.")
 console = Console(highlight=False)
@@ -22,13 +23,13 @@ def list_quarantined(
     """Count the refused rows by source and reason: those that wait, and those whose corrected version landed."""
     table = Table(box=None)
     for heading in ("Source", "Rows of", "Reason", "Waiting", "Released", "In all", "Batches", "What to do"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     found = quarantine.count(source)
     for row in found:
         batches = f"{row.first_batch_id}-{row.last_batch_id}"
         counts = [f"{number:,}" for number in (row.open_count, row.released_count, row.row_count)]
         table.add_row(row.source_code, row.entity_code, row.reason_code, *counts, batches, row.what_to_do)
-    console.print(table if found else "Nothing is in quarantine.")
+    print_wide(console, table if found else "Nothing is in quarantine.")
 
 
 @app.command()

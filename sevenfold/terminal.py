@@ -8,12 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from sevenfold import runs
 
 TICK_SECONDS = 30
+WIDE = 400
 WORDS = {"finished": "", "failed": "[bold red]failed[/]"}
+
+
+def print_wide(console: Console, content: RenderableType) -> None:
+    """Print a table as wide as it is: a narrow terminal breaks its lines, so that no word of it is broken."""
+    console.print(content, width=WIDE, crop=False, soft_wrap=False, no_wrap=True, overflow="ignore")
 
 
 @contextmanager

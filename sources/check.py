@@ -25,6 +25,8 @@ from sources.readers import Delivery, SourceError, SqlSource, find_files, read_f
 
 # Distinct values of a field that are read to tell how many can be.
 SAMPLE_SIZE = 20_000
+# Below this share a field's column or format is taken to be wrong, and not its values.
+HARDLY_READABLE = 0.7
 _HEADING = "   filled  readable  field"
 _NAMES = {"first_name", "middle_name", "first_last_name", "second_last_name"}
 
@@ -58,6 +60,7 @@ class EntityCheck:
         fields: Per canonical field how far it is filled, and can be read.
         rows_without_key: Rows whose key is blank: they would be quarantined. 0 for an entity without key.
         repeated_keys: Keys that stand on several rows: versions of one record, or a key that is none.
+        rows_of_repeated_keys: The rows on which they stand.
         minimum_rows: Rows that the contract expects at least.
         newest: When the newest row was recorded; none when no row says so.
         freshness: Oldest age of the newest row that the contract accepts.
@@ -72,6 +75,7 @@ class EntityCheck:
     fields: dict[str, FieldCheck]
     rows_without_key: int
     repeated_keys: int
+    rows_of_repeated_keys: int
     minimum_rows: int
     newest: dt.datetime | None
     freshness: dt.timedelta | None
@@ -81,11 +85,19 @@ class EntityCheck:
         """Whether the raw gate would stop a run at so few rows; of several files only the last was counted."""
         return self.file_count <= 1 and self.row_count < self.minimum_rows
 
+    @property
+    def would_stop_a_run(self) -> bool:
+        """Whether a gate would refuse it: too few rows, or no time that can be read."""
+        return self.has_too_few_rows or any(
+            check.readable_share == 0 for name, check in self.fields.items() if name in TIME_FIELDS
+        )
+
     def __str__(self) -> str:
         """Write the findings for people, a line each."""
         files = f" (the last of {self.file_count} files)" if self.file_count > 1 else ""
         lines = [f"{self.entity_code}: {self.row_count:,} rows in {self.location}{files}"]
         lines += [_HEADING, *(_field_line(name, check) for name, check in self.fields.items())]
+        lines += self._hardly_readable()
         lines += self._stale()
         if self.has_too_few_rows:
             lines.append(
@@ -97,10 +109,22 @@ class EntityCheck:
         if self.rows_without_key:
             lines.append(f"  {self.rows_without_key:,} rows have no key: they would be quarantined.")
         if self.repeated_keys:
-            lines.append(f"  {self.repeated_keys:,} keys stand on several rows: versions of a record, or not a key.")
+            lines.append(
+                f"  {self.repeated_keys:,} keys stand on several rows, {self.rows_of_repeated_keys:,} in all: "
+                "versions of a record, or not a key."
+            )
         if self.unmapped_columns:
             lines.append(f"  not mapped, kept in raw: {', '.join(self.unmapped_columns)}")
         return "\n".join(lines)
+
+    def _hardly_readable(self) -> Iterator[str]:
+        for name, check in self.fields.items():
+            if check.readable_share is not None and check.readable_share < HARDLY_READABLE:
+                what = "rows without a time are quarantined" if name in TIME_FIELDS else "it counts as missing"
+                yield (
+                    f"  {name} can hardly be read, and {what}. Look at its column in the contract, and for a date or "
+                    'time at its format (as strptime: {column: ..., format: "%d/%m/%Y"}).'
+                )
 
     def _stale(self) -> Iterator[str]:
         """Say when the newest row is older than the contract expects: the raw gate would warn."""
@@ -120,8 +144,8 @@ class ContractCheck:
 
     @property
     def is_good(self) -> bool:
-        """Whether every entity holds the rows that its contract expects."""
-        return not any(entity.has_too_few_rows for entity in self.entities)
+        """Whether every entity holds the rows that its contract expects, at times that can be read."""
+        return not any(entity.would_stop_a_run for entity in self.entities)
 
     def __str__(self) -> str:
         """Write the findings for people."""
@@ -153,7 +177,7 @@ def _check_entity(connection: psycopg.Connection[Any], contract: Contract, entit
             fill(connection, LANDING, names, delivery)
     except SourceError as error:
         raise SourceError(f"{contract.file}: entities.{entity_code}: {error}") from None
-    row_count, without_key, repeated = _counts(connection, _raw(entity.key))
+    row_count, without_key, repeated, repeated_rows = _counts(connection, _raw(entity.key))
     fields = {name: _field(connection, contract, entity, name, row_count) for name in entity.mappings}
     newest = _newest(connection, contract, entity)
     connection.execute(sql.SQL("drop table {}").format(LANDING))
@@ -167,6 +191,7 @@ def _check_entity(connection: psycopg.Connection[Any], contract: Contract, entit
         fields=fields,
         rows_without_key=without_key if entity.key else 0,
         repeated_keys=repeated if entity.key else 0,
+        rows_of_repeated_keys=repeated_rows if entity.key else 0,
         minimum_rows=entity.expected.minimum_rows,
         newest=newest,
         freshness=entity.expected.freshness,
@@ -195,20 +220,18 @@ def _raw(columns: Sequence[str]) -> list[str]:
     return [raw_column(column, 0) for column in columns]
 
 
-def _counts(connection: psycopg.Connection[Any], key: Sequence[str]) -> tuple[int, int, int]:
-    """Count rows, rows without key, and keys that repeat."""
+def _counts(connection: psycopg.Connection[Any], key: Sequence[str]) -> tuple[int, int, int, int]:
+    """Count rows, rows without key, keys that repeat, and the rows of these."""
     query = sql.SQL("""
         select
-            count(*),
-            count(*) - count({key}),
-            (
-                select count(*)
-                from (select from {landing} where {key} is not null group by {key} having count(*) > 1) as repeated
-            )
-        from {landing}
+            coalesce(sum(row_count), 0)::bigint,
+            coalesce(sum(row_count) filter (where native_key is null), 0)::bigint,
+            count(*) filter (where native_key is not null and row_count > 1),
+            coalesce(sum(row_count) filter (where native_key is not null and row_count > 1), 0)::bigint
+        from (select {key} as native_key, count(*) as row_count from {landing} group by 1) as keys
     """).format(landing=LANDING, key=native_key(None, key) if key else sql.SQL("content_hash"))
-    rows, without_key, repeated = connection.execute(query).fetchone() or (0, 0, 0)
-    return rows, without_key, repeated
+    rows, without_key, repeated, repeated_rows = connection.execute(query).fetchone() or (0, 0, 0, 0)
+    return rows, without_key, repeated, repeated_rows
 
 
 def _field(

@@ -118,6 +118,7 @@ Mapping = Annotated[FieldMapping, BeforeValidator(_mapping)]
 
 
 TIME_FIELDS = ("recorded_at", "occurred_at")
+DATED_FIELDS = (*TIME_FIELDS, "birth_date")
 _TIME_PATTERNS = {
     **{"%Y": "YYYY", "%y": "YY", "%m": "MM", "%b": "Mon", "%B": "Month", "%d": "DD"},
     **{"%H": "HH24", "%I": "HH12", "%M": "MI", "%S": "SS", "%f": "US", "%p": "AM", "%%": "%"},
@@ -259,6 +260,8 @@ class Contract(_Strict):
             raise ValueError(f"time_zone {self.time_zone!r} is not an IANA time zone such as America/Mexico_City")
         for code, entity in self.entities.items():
             for name, mapping in entity.mappings.items():
+                if name in DATED_FIELDS and mapping.format and "%" not in mapping.format:
+                    raise ValueError(f"{name}: format {mapping.format!r} names no part of a date; write it as %d/%m/%Y")
                 if name in TIME_FIELDS and mapping.format:
                     time_pattern(mapping.format)
             unknown = sorted(set(entity.fields) - set(CANONICAL_FIELDS[code]))

@@ -25,7 +25,7 @@ from sevenfold.cli import app
 from sevenfold.settings import REPOSITORY, get_settings
 from sevenfold.stages import input_fingerprint
 from sources.check import check_contract
-from sources.contract import Contract, load_contract, load_contracts
+from sources.contract import Contract, ContractError, load_contract, load_contracts
 from sources.extract import extract, step_back
 from sources.readers import read_file
 from tests.sources.deliveries import KEY_ONLY, batches, contract, raw
@@ -550,6 +550,7 @@ def test_a_check_reads_dates_as_a_run_would_and_says_how_old_the_newest_row_is(w
     assert check.fields["birth_date"].readable_share == 0.5
     assert check.fields["country"].readable_share == 1
     assert check.fields["recorded_at"].readable_share == pytest.approx(2 / 3)
+    assert check_contract(source.file).is_good
     assert check.newest == dt.datetime(2026, 2, 2, 17, 30, tzinfo=dt.UTC)
     assert "stale: the newest row is of 2026-02-02" in str(check)
 
@@ -583,3 +584,16 @@ def test_a_delivery_is_streamed(tmp_path: Path) -> None:
     chunks = [chunk.count(b"\n") for chunk in delivery.rows]
     assert sum(chunks) == 50_000
     assert len(chunks) == 3
+
+
+def test_a_check_says_when_no_time_can_be_read_and_a_format_that_is_none_is_refused(
+    warehouse: str, tmp_path: Path
+) -> None:
+    (tmp_path / "s.csv").write_text("id,born,changed\n1,1980-12-31,soon\n2,1981-01-01,later\n", encoding="utf-8")
+    source = contract(tmp_path, fields={"birth_date": "born"}, location="s.csv", recorded_at="changed")
+    found = check_contract(source.file)
+    assert not found.is_good
+    assert "would stop a run" in str(found)
+    assert "recorded_at can hardly be read, and rows without a time are quarantined" in str(found)
+    with pytest.raises(ContractError, match="format 'dd/MM/yyyy' names no part of a date"):
+        contract(tmp_path, fields={"birth_date": {"column": "born", "format": "dd/MM/yyyy"}}, location="s.csv")
