@@ -172,7 +172,19 @@ def clean() -> None:
     down()
     home = get_settings().home
     embedded.remove(home)
-    for folder in ("airflow", "dbt", "input", "logs", "matching", "models", "replay", "reports", "spill", "warehouse"):
+    for folder in (
+        "airflow",
+        "dbt",
+        "input",
+        "logs",
+        "matching",
+        "models",
+        "pages",
+        "replay",
+        "reports",
+        "spill",
+        "warehouse",
+    ):
         shutil.rmtree(home / folder, ignore_errors=True)
     console.print(f"Deleted what was in {home}")
 

@@ -4,12 +4,13 @@ Every stage takes its run, reads and writes the warehouse, may be repeated, and 
 rows say nothing). Rooms are imported inside, since dbt, Splink and Great Expectations take seconds each.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sevenfold import audit, corrections, fingerprint, publication, snapshot
-from sevenfold.dbt import SEEDS, DbtError, dbt, parse_project, read_manifest
+from sevenfold.dbt import SEEDS, DbtError, dbt, parse_project, read_manifest, write_docs
 from sevenfold.errors import SevenfoldError
 from sevenfold.runs import (
     Run,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from expectations.controls import GateCode
     from sources.contract import Contract
     from splink_models.model import Model
+
+logger = logging.getLogger(__name__)
 
 Stage = Callable[[Run], int | None]
 
@@ -213,6 +216,16 @@ def _build_and_keep(run: Run, select: str, full_refresh: bool = False) -> int:
     return result.row_count
 
 
+def _marts(run: Run) -> int | None:
+    """The last of a run's tables; with them, the data dictionary of all."""
+    rows = _build_and_keep(run, "tag:marts")
+    try:
+        write_docs(_variables(run))
+    except DbtError as error:  # a page more or less stops no run
+        logger.warning("The data dictionary was not written. %s", error)
+    return rows
+
+
 def _variables(run: Run) -> dict[str, object]:
     """The run's time, for dbt; the same in all stages of a run, or dbt would parse the project anew for each."""
     settings = get_settings()
@@ -326,7 +339,7 @@ STAGES: dict[str, Stage] = {
     "traceability": _build("traceability"),
     "states": _build("states"),
     "strategies": _build("strategies"),
-    "marts": _build("marts"),
+    "marts": _marts,
     "gate_marts": _gate("marts"),
     "publish": _publish,
     "snapshot": _take_snapshot,
