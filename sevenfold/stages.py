@@ -125,6 +125,29 @@ def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
     return run
 
 
+def verdict(run_id: str) -> str:
+    """Say in words how a run passed its gates: what stood open as a warning, and what somebody had accepted."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select
+                count(*) filter (where status_code = 'passed'),
+                count(*),
+                count(*) filter (where status_code = 'failed' and exception_id is null),
+                count(*) filter (where exception_id is not null)
+            from quality.control_results
+            where run_id = %s
+            """,
+            (run_id,),
+        ).fetchone()
+    assert row is not None
+    passed, controls, warnings, accepted = row
+    said = [f"{passed} of {controls} controls passed"]
+    said += [f"{warnings} failed as warnings"] if warnings else []
+    said += [f"{accepted} failed and were accepted"] if accepted else []
+    return ", ".join(said)
+
+
 def input_fingerprint() -> str:
     """Hash all that decides a run's result, but for its date."""
     with connect() as connection:
