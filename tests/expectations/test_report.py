@@ -1,11 +1,14 @@
 """The report: for a published run, a failed one, and one that made nothing; alone in its file, and without a person."""
 
+import contextlib
 import csv
 import dataclasses
 import json
 import re
 import shutil
 import subprocess
+import sys
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,6 +19,7 @@ from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
 from expectations.catalogue import catalogue, keep
+from expectations.pdf import write_pdf
 from expectations.report_folders import MANIFEST, check, report_folder, versions
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
@@ -307,6 +311,33 @@ def test_the_folder_s_name_is_safe_and_unique(warehouse: str) -> None:
 def test_an_unknown_run_is_said_so(warehouse: str) -> None:
     with pytest.raises(SevenfoldError, match="There is no run nosuch"):
         write_report("nosuch")
+
+
+def pages_of(pdf: bytes) -> int:
+    """Count the pages; the parts of a PDF are packed."""
+    count = 0
+    for packed in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error):  # a font may hold anything
+            count += len(re.findall(rb"/Type /Page\b", zlib.decompress(packed)))
+    return count
+
+
+def test_a_report_is_written_as_pdf_and_stays_as_it_was(
+    published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("plutoprint", reason="it has no package for this kind of machine")
+    target = tmp_path / "for the auditor" / "report.pdf"
+    answer = CliRunner().invoke(app, ["report", RUN, "--pdf", str(target)])
+    assert answer.exit_code == 0, answer.output
+    content = target.read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert pages_of(content) >= 5
+    assert check(report_folder(RUN)) == []
+    with pytest.raises(SevenfoldError, match="cannot be written"):
+        write_pdf(report_folder(RUN) / "index.html", target.parent)
+    monkeypatch.setitem(sys.modules, "plutoprint", None)
+    with pytest.raises(SevenfoldError, match=r"or print .*index\.html from a browser"):
+        write_pdf(report_folder(RUN) / "index.html", target)
 
 
 def test_stages_and_freshness_read_as_words(published: str) -> None:
