@@ -134,7 +134,10 @@ def share_differences(rows: list[Row]) -> str:
         x=alt.X("month:N", sort=months, title=None, axis=_state_axis("top")),
         y=alt.Y("state_code:N", sort=list(STATE_COLOURS), title=None, axis=_state_axis("left")),
     )
-    colours = alt.Scale(domain=[-0.5, 0, 0.5], range=["#a32a1c", "#f5f7f6", "#0f6b4f"], clamp=True)
+    # Too little is blue, too much is red. Mixed as light is: the usual way goes round the colour wheel, by olive.
+    colours = alt.Scale(
+        domain=[-0.5, 0, 0.5], range=["#1f5fa8", "#f5f7f6", "#a32a1c"], interpolate="rgb", clamp=True
+    )
     tiles = base.mark_rect(cornerRadius=3, stroke="white", strokeWidth=3)
     tiles = tiles.encode(color=alt.Color("points:Q", legend=None, scale=colours))
     ink = alt.condition("abs(datum.points) > 0.3", alt.value("white"), alt.value(INK))

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,9 +73,16 @@ def _files(figures: Figures, truth: Row | None) -> dict[str, bytes]:
     return files if truth is None else files | {"truth_comparison.json": as_text(truth)}
 
 
-def as_text(value: object) -> bytes:
-    """A value as JSON."""
-    return json.dumps(value, indent=2, default=as_json).encode() + b"\n"
+def as_text(document: Mapping[str, object]) -> bytes:
+    """A document as JSON, one line per row of a table: to be read, searched and compared line by line."""
+    parts = (f"{json.dumps(name)}: {_lines(value)}" for name, value in document.items())
+    return ("{\n" + ",\n".join(parts) + "\n}\n").encode()
+
+
+def _lines(value: object) -> str:
+    if isinstance(value, list) and value:
+        return "[\n  " + ",\n  ".join(json.dumps(row, default=as_json) for row in value) + "\n]"
+    return json.dumps(value, default=as_json)
 
 
 def as_csv(rows: list[Row]) -> bytes:
@@ -183,5 +191,7 @@ def _repeatable(query: str, run_id: str) -> str:
 
 
 def _all_figures(figures: Figures, truth: Row | None) -> Row:
-    everything: Row = {"run": figures.run, **figures.tables, "unread": dict(figures.unread)}
+    """All but the catalogue of the controls, which is a document of its own: control_catalogue.csv."""
+    tables = {name: rows for name, rows in figures.tables.items() if name != "control_catalogue"}
+    everything: Row = {"run": figures.run, **tables, "unread": dict(figures.unread)}
     return everything if truth is None else everything | {"truth_comparison": truth}

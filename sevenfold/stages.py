@@ -116,10 +116,12 @@ def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
         RunFailed: A task failed; the message is the one that the run's row and report show.
     """
     from expectations import write_report
+    from sevenfold.demo import comparison_with_truth
 
     run = close_run(run_id, failed_tasks)
     audit.record(run_id)
-    write_report(run_id)
+    comparison = comparison_with_truth(run)
+    write_report(run_id, comparison.as_dict() if comparison else None)
     if failed_tasks or run.failed_task:
         raise RunFailed(f"{run.failed_task}: {run.message}")
     return run
