@@ -132,6 +132,7 @@ def _pictures(figures: Figures) -> dict[str, str]:
 
     drawn = {
         "quality_levels": pictures.quality_levels(figures["source_coverage"]),
+        "flags": pictures.flags_by_source(figures["source_coverage"]),
         "dimensions": pictures.outcomes_by_dimension(figures["control_dimensions"]),
         "survivorship": pictures.survivorship(figures["survivorship"]),
         "strategies": pictures.strategies(figures["strategy_needs"]),

@@ -174,6 +174,8 @@ MARTS = f"""
         record_count / 2 as quality_level_1_count,
         record_count / 4 as quality_level_2_count, record_count / 8 as quality_level_3_count,
         record_count - record_count / 2 - record_count / 4 - record_count / 8 as quality_level_4_count,
+        record_count as party_count, record_count / 2 as identified_party_count,
+        record_count / 4 as contactable_party_count, record_count / 8 as traceable_party_count,
         0.25 as linked_interaction_share
     from (values ('point_of_sale', 'Point of sale', 41200), ('loyalty', 'Loyalty', 18350), ('app', 'App', 0))
         as sources(source_code, label, record_count);

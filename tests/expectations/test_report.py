@@ -39,7 +39,7 @@ from tests.expectations.tables import (
 
 CHROMIUM = shutil.which("chromium")
 LINKS = {("a", "figures.json"), ("a", "csv/control_catalogue.csv")}
-PICTURES = 11
+PICTURES = 12
 TEXTS = {".csv", ".html", ".json"}
 SECTIONS = {
     "summary",
@@ -119,6 +119,7 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
         "birth date joins or separates 3",
         "phone too many given names 2 55 40 31",
         "household only",
+        "Point of sale 41,200 20,600 10,300 5,150",
         "Python",
     ):
         assert words.lower() in page.text.lower()
