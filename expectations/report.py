@@ -10,7 +10,7 @@ from pathlib import Path
 
 from expectations.access import judge
 from expectations.coverage import coverage
-from expectations.figures import QUERIES, Figures, Row, as_json, read_figures
+from expectations.figures import QUERIES, RUN, Figures, Row, as_json, read_figures
 from expectations.gates import Connection
 from expectations.report_folders import manifest_hash, write
 from expectations.samples import samples
@@ -115,7 +115,7 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         samples={row["control_id"]: row for row in figures["samples"]},
         sentences=summary(figures),
         pictures=_pictures(figures),
-        queries={name: _repeatable(query, figures.run["run_id"]) for name, query in QUERIES.items()},
+        queries={name: _repeatable(query, figures.run["run_id"]) for name, query in {"run": RUN, **QUERIES}.items()},
         status_words=STATUS_WORDS,
         run_words=RUN_WORDS,
         populations=[population for population in POPULATIONS if figures.shares_of(population)],

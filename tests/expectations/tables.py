@@ -169,6 +169,10 @@ MARTS = f"""
             0.99, 5),
         ('everyone', '2026-07-01', 'observed', 'too_few_points', null, null, null, null, null, null, null, null, null,
             null, 2);
+    create table marts.dim_customer_states as
+    select state_code, true as is_identified, true as is_contactable, true as is_traceable,
+        'active' as action_mode_code, 'personalised offers' as communication_effort, state_rank
+    from (values ('A', 1), ('B', 2)) as states(state_code, state_rank);
     create table marts.fct_source_coverage as
     select source_code, label, source_code as touchpoint_code, 'batch' as mode_code, record_count,
         record_count / 2 as quality_level_1_count,

@@ -9,16 +9,19 @@ import shutil
 import subprocess
 import sys
 import zlib
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
 from expectations.catalogue import catalogue, keep
+from expectations.figures import QUERIES, _plain_row, as_json
 from expectations.pdf import write_pdf
 from expectations.report_folders import MANIFEST, check, report_folder, versions
 from sevenfold.cli import app
@@ -181,6 +184,23 @@ def test_all_figures_are_beside_the_page_as_json(published: str) -> None:
     with (folder / "csv" / "state_shares.csv").open(encoding="utf-8", newline="") as file:
         shares = list(csv.DictReader(file))
     assert [float(row["party_share"]) for row in shares] == [row["party_share"] for row in figures["state_shares"]]
+
+
+def test_every_figure_of_the_page_equals_the_query_that_is_shown(published: str) -> None:
+    page = write_report(RUN)
+    shown = re.findall(r'<pre data-figures="(\w+)">(.*?)</pre>', page.read_text(encoding="utf-8"), re.DOTALL)
+    assert sorted(name for name, _ in shown) == sorted({"run", *QUERIES})
+    figures = json.loads((page.parent / "figures.json").read_text(encoding="utf-8"))
+    with psycopg.connect(published, row_factory=dict_row) as connection:
+        for name, query in shown:
+            found = [_plain_row(row) for row in connection.execute(unescape(query).encode()).fetchall()]
+            expected = [figures["run"]] if name == "run" else figures.get(name)
+            if expected is not None:  # the catalogue is a file of its own
+                assert json.loads(json.dumps(found, default=as_json)) == expected, name
+    with (page.parent / "csv" / "control_catalogue.csv").open(encoding="utf-8", newline="") as file:
+        listed = [row["control_id"] for row in csv.DictReader(file)]
+    catalogue = rows(published, unescape(dict(shown)["control_catalogue"]))
+    assert listed == [row[0] for row in catalogue]
 
 
 def test_the_same_run_gives_the_same_bytes(published: str) -> None:
