@@ -195,6 +195,12 @@ def test_every_figure_of_the_page_equals_the_query_that_is_shown(published: str)
         for name, query in shown:
             found = [_plain_row(row) for row in connection.execute(unescape(query).encode()).fetchall()]
             expected = [figures["run"]] if name == "run" else figures.get(name)
+            if name == "grants":  # beside what is found stands what was declared
+                expected = [
+                    {key: value for key, value in row.items() if key != "verdict"}
+                    for row in figures["grants"]
+                    if row["privileges"] != "none"
+                ]
             if expected is not None:  # the catalogue is a file of its own
                 assert json.loads(json.dumps(found, default=as_json)) == expected, name
     with (page.parent / "csv" / "control_catalogue.csv").open(encoding="utf-8", newline="") as file:
