@@ -31,7 +31,7 @@ def write_pdf(page: Path, target: Path) -> Path:
         import plutoprint
     except ImportError:
         raise SevenfoldError(
-            "A PDF needs the package plutoprint, which is not installed here: `pip install sevenfold[pdf]`, or print "
+            "A PDF needs the package plutoprint, which is not installed here: `pip install plutoprint`, or print "
             f"{page} from a browser."
         ) from None
     footer = f"{page.parent.name}, SHA-256 of its manifest: {manifest_hash(page.parent)}"
