@@ -65,7 +65,7 @@ parse: $(INSTALLED)  ## Does the dbt project hold together? Every deprecation an
 format: $(INSTALLED)  ## Rewrite what a machine can put right
 	@ruff check --fix . && ruff format . && sqlfluff fix --nocolor --disable-progress-bar dbt_project
 
-COMPILE := uv --system-certs pip compile --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet
+COMPILE := uv --system-certs pip compile --generate-hashes --no-strip-markers --no-header --no-annotate --python-version 3.11 --quiet
 lock: $(INSTALLED)  ## Make both locks anew from pyproject.toml and infra/production.in (upgrade=1 takes newer versions)
 	@$(COMPILE) pyproject.toml --extra development $(if $(upgrade),--upgrade) -o requirements.lock
 	@$(COMPILE) pyproject.toml infra/production.in --constraints requirements.lock -o infra/production.lock

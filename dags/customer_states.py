@@ -26,6 +26,13 @@ FAILED = {"failed", "upstream_failed"}
 MINUTES = dt.timedelta(minutes=1)
 
 
+def tell_of_failure(context: Any) -> None:
+    """Say what failed, since when, who owns it and what to do."""
+    from sevenfold.notices import notify_of_failure
+
+    notify_of_failure(context)
+
+
 def stage(stage_code: str, **options: Any) -> XComArg:
     """Make the task of one stage of `sevenfold.stages`; it hands on counts alone."""
 
@@ -44,7 +51,7 @@ def gate(gate_code: str) -> XComArg:
 
 
 @setup
-@task(retries=4)
+@task(retries=4, on_failure_callback=tell_of_failure)  # a run that cannot be opened ends here
 def open_run(params: Any = None, dag_run: Any = None, data_interval_end: Any = None) -> list[dict[str, str]]:
     """Open the run, or open it again when a task was cleared; refuses while another run works."""
     from sevenfold.runs import request_from
@@ -87,16 +94,16 @@ def matching() -> None:
 @task(pool="warehouse", outlets=[MARTS], execution_timeout=60 * MINUTES)
 def publish(run_id: str | None = None, outlet_events: Any = None) -> dict[str, int | None]:
     """Make the run visible: one transaction of differences, the ledger with it."""
-    from sevenfold.stages import run_stage
+    from sevenfold.stages import run_stage, verdict
 
     counts = run_stage(str(run_id), "publish")
-    outlet_events[MARTS].extra = {"run": run_id, "rows": counts["rows"], "verdict": "all gates passed"}
+    outlet_events[MARTS].extra = {"run": run_id, "rows": counts["rows"], "verdict": verdict(str(run_id))}
     return counts
 
 
 # The only leaf, and leaves alone decide how a DAG run ends: so it must fail when any task has.
 @teardown(on_failure_fail_dagrun=True)
-@task(retries=0)
+@task(retries=0, on_failure_callback=tell_of_failure)
 def close_run(run_id: str | None = None, ti: Any = None) -> str:
     """Say how the run ended and write its report, however it went; red when any task is."""
     from sevenfold.stages import finish

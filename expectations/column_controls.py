@@ -51,6 +51,7 @@ class Rule(NamedTuple):
     dimension_code: Dimension
     words: str
     columns: tuple[str, ...]
+    remedy: str  # after "List the rows of <table> where"
 
 
 def column_controls(gate_code: GateCode, publish_with: str) -> Iterator[Control]:
@@ -73,7 +74,7 @@ def _control(gate_code: GateCode, column: PublishedColumn, rule: Rule) -> Contro
         critical_data_element=column.name.replace("_", " "),
         description=f"{column.table.name}: {rule.words}.",
         rationale="Readers count and filter by it, and decide upon what they find.",
-        what_to_do=f"Select the rows of candidate.{column.table.name} that break the rule, and repair their model.",
+        what_to_do=f"List the keys of {column.table.candidate_schema}.{column.table.name} where {rule.remedy}",
         owner=ENGINEER,
         columns=rule.columns,
     )
@@ -94,7 +95,9 @@ def _rule(column: PublishedColumn) -> Rule | None:
 
 
 def _filled(name: str) -> Rule:
-    return Rule(partial(gxe.ExpectColumnValuesToNotBeNull, column=name), "completeness", f"{name} is filled", (name,))
+    remedy = f"{name} is null: a left join of its model found no partner, or a case has no branch for them."
+    expectation = partial(gxe.ExpectColumnValuesToNotBeNull, column=name)
+    return Rule(expectation, "completeness", f"{name} is filled", (name,), remedy)
 
 
 def _of_list(name: str) -> Rule:
@@ -105,25 +108,41 @@ def _of_list(name: str) -> Rule:
     if plain not in LISTS:
         return _filled(name)
     expectation = partial(gxe.ExpectColumnValuesToBeInSet, column=name, value_set=list(_listed(plain)))
-    return Rule(expectation, "validity", f"{name} is one of the seed {_seed(plain)}, or empty", (name,))
+    words = f"{name} is one of the seed {_seed(plain)}, or empty"
+    return Rule(expectation, "validity", words, (name,), _remedy_of_list(name, plain))
 
 
 def _joined(name: str, code: str) -> Rule:
     """Several codes of a seed, joined by a plus or a bar."""
     one = "|".join(map(str, _listed(code)))
     expectation = partial(gxe.ExpectColumnValuesToMatchRegex, column=name, regex=rf"^({one})([+|]({one}))*$")
-    return Rule(expectation, "validity", f"{name} holds codes of the seed {_seed(code)}, or nothing", (name,))
+    words = f"{name} holds codes of the seed {_seed(code)}, or nothing"
+    return Rule(expectation, "validity", words, (name,), _remedy_of_list(name, code))
+
+
+def _remedy_of_list(name: str, code: str) -> str:
+    return (
+        f"{name} holds what rules.{_seed(code)} does not list: add the value to the seed with its meaning, or "
+        "repair the model that misspells it."
+    )
 
 
 def _between(name: str, low: int | None, high: int | None) -> Rule:
     limits = {(0, 1): "lies between 0 and 1", (0, None): "is not negative", (None, 1): "is at most 1"}
     expectation = partial(gxe.ExpectColumnValuesToBeBetween, column=name, min_value=low, max_value=high)
-    return Rule(expectation, "validity", f"{name} {limits[low, high]}, or is empty", (name,))
+    causes = {
+        (0, 1): "is below 0 or above 1: its numerator counts rows that its denominator does not.",
+        (0, None): "is negative: its model subtracts what it never counted.",
+        (None, 1): "is above 1: what it compares was counted over different rows.",
+    }
+    words = f"{name} {limits[low, high]}, or is empty"
+    return Rule(expectation, "validity", words, (name,), f"{name} {causes[low, high]}")
 
 
 def _in_order(low: str, high: str) -> Rule:
     expectation = partial(gxe.ExpectColumnPairValuesAToBeGreaterThanB, column_A=high, column_B=low, or_equal=True)
-    return Rule(expectation, "consistency", f"{low} is not above {high}", (low, high))
+    remedy = f"{low} is above {high}: the bounds are swapped, or come from two different fits."
+    return Rule(expectation, "consistency", f"{low} is not above {high}", (low, high), remedy)
 
 
 def _seed(code: str) -> str:

@@ -20,6 +20,8 @@ from great_expectations.core.run_identifier import RunIdentifier
 from expectations.controls import Control, ControlResult, could_not_run
 from sevenfold.errors import SevenfoldError
 
+logger = logging.getLogger(__name__)
+
 # Counts without samples: above BASIC every rule costs two more scans, and the samples would be personal data.
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0, "exclude_unexpected_values": True}
 
@@ -36,19 +38,34 @@ def check(controls: list[Control], sqlalchemy_url: str, run_id: str) -> list[Con
         SevenfoldError: Great Expectations did not give one verdict per control.
     """
     results: dict[str, ControlResult] = {}
+    validations: list[tuple[str, Any]] = []
     with _quiet(), _started(sqlalchemy_url) as (context, datasource):
         for number, group in enumerate(_populations(controls)):
             try:
-                results |= _check_population(context, datasource, f"population_{number}", group, run_id)
+                validation = _validation(context, datasource, f"population_{number}", group, run_id)
+                results |= _results(group, validation)
+                validations.append((group[0].table, validation))
             except Exception as error:
                 # Whatever the engine trips over: these controls have no verdict, the others still get theirs.
-                results |= {control.control_id: could_not_run(control, _error_name(error)) for control in group}
+                results |= {control.control_id: could_not_run(control, error_name(error)) for control in group}
     if sorted(results) != sorted(control.control_id for control in controls):
         raise SevenfoldError(
             "The checking engine did not return one verdict per control; the gate cannot be passed on what is left. "
             "Look for two controls with one id, or for a change of Great Expectations' version."
         )
+    if validations:
+        _write_pages(controls[0].gate_code, run_id, validations)
     return [results[control.control_id] for control in controls]
+
+
+def _write_pages(gate_code: str, run_id: str, validations: list[tuple[str, Any]]) -> None:
+    """A page more or less stops no run."""
+    from expectations import data_docs
+
+    try:
+        data_docs.write(run_id, gate_code, validations)
+    except Exception as error:  # its text may quote a row
+        logger.warning("Great Expectations' pages on run %s were not written: %s", run_id, type(error).__name__)
 
 
 @contextmanager
@@ -73,20 +90,23 @@ def _populations(controls: list[Control]) -> Iterator[list[Control]]:
         yield list(group)
 
 
-def _check_population(
-    context: Any, datasource: Any, name: str, controls: list[Control], run_id: str
-) -> dict[str, ControlResult]:
+def _validation(context: Any, datasource: Any, name: str, controls: list[Control], run_id: str) -> Any:
     batch = _batch_definition(datasource, name, controls[0])
     suite = gx.ExpectationSuite(name=name, expectations=[_expectation(control) for control in controls])
     if len(suite.expectations) != len(controls):
         raise SevenfoldError(f"Great Expectations kept {len(suite.expectations)} of {len(controls)} rules")
     suite = context.suites.add(suite)
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-    verdicts = definition.run(result_format=RESULT_FORMAT, run_id=RunIdentifier(run_name=run_id)).results
+    return definition.run(result_format=RESULT_FORMAT, run_id=RunIdentifier(run_name=run_id))
+
+
+def _results(controls: list[Control], validation: Any) -> dict[str, ControlResult]:
     by_id = {control.control_id: control for control in controls}
     return {
         control_id: _result(by_id[control_id], verdict)
-        for control_id, verdict in ((verdict.expectation_config.meta["control_id"], verdict) for verdict in verdicts)
+        for control_id, verdict in (
+            (verdict.expectation_config.meta["control_id"], verdict) for verdict in validation.results
+        )
     }
 
 
@@ -111,7 +131,7 @@ def _expectation(control: Control) -> Any:
 
 def _result(control: Control, verdict: Any) -> ControlResult:
     if not verdict.result:  # the shape of exception_info varies; an empty result is what all errors share
-        return could_not_run(control, _error_name(verdict.exception_info))
+        return could_not_run(control, error_name(verdict.exception_info))
     tested, failed, observed = _counts(verdict.result, met=bool(verdict.success))
     return ControlResult(
         control=control,
@@ -128,7 +148,7 @@ def _counts(result: Mapping[str, Any], met: bool) -> tuple[int, int, str]:
     """Tested, failed and what was observed: of rows, or of the one measure that the rule judges."""
     if "element_count" not in result:
         observed = result.get("observed_value")
-        return (0, 0, "nothing to test") if observed is None and met else (1, int(not met), _plain(observed))
+        return (0, 0, "nothing to test") if observed is None and met else (1, int(not met), plain(observed))
     tested = int(result["element_count"]) - int(result.get("missing_count") or 0)
     failed = int(result["unexpected_count"] or 0)  # null over no rows
     if tested == 0:
@@ -136,7 +156,7 @@ def _counts(result: Mapping[str, Any], met: bool) -> tuple[int, int, str]:
     return tested, failed, f"{_per_cent((tested - failed) / tested)} met"
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """Numbers, dates and truth values only: a text could be somebody's name."""
     if value is None:
         return "no value"
@@ -159,7 +179,7 @@ def _expected(arguments: Mapping[str, Any], judges_rows: bool) -> str:
 
 
 def _between(low: Any, high: Any) -> str:
-    limits = [f"{word} {_plain(limit)}" for word, limit in (("at least", low), ("at most", high)) if limit is not None]
+    limits = [f"{word} {plain(limit)}" for word, limit in (("at least", low), ("at most", high)) if limit is not None]
     return " and ".join(limits)
 
 
@@ -168,7 +188,7 @@ def _per_cent(share: float) -> str:
     return "100 %" if share == 1 else f"{min(share, 0.9999) * 100:.2f} %"
 
 
-def _error_name(error: object) -> str:
+def error_name(error: object) -> str:
     """The class of an error, not its text: the text of a database error may quote a row."""
     text = str(error)
     found = re.findall(r"psycopg\.errors\.([A-Z]\w+)", text) or re.findall(r"\b([A-Z]\w*(?:Error|Exception))\b", text)

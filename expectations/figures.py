@@ -229,6 +229,10 @@ order by source_code collate "C", entity_code collate "C", reason_code collate "
 select snapshot_date, population_code, state_code, months_since_month_zero, party_count, party_share
 from marts.fct_customer_state_shares
 order by population_code collate "C", snapshot_date, state_code collate "C\"""",
+    "state_rules": """
+select state_code, is_identified, is_contactable, is_traceable, action_mode_code, communication_effort
+from marts.dim_customer_states
+order by state_rank, state_code collate "C\"""",
     "snapshot_totals": """
 select snapshot_date, placed_count, unplaced_count, namesake_count, customer_count
 from marts.fct_snapshot_totals

@@ -134,7 +134,8 @@ def share_differences(rows: list[Row]) -> str:
         x=alt.X("month:N", sort=months, title=None, axis=_state_axis("top")),
         y=alt.Y("state_code:N", sort=list(STATE_COLOURS), title=None, axis=_state_axis("left")),
     )
-    colours = alt.Scale(domain=[-0.5, 0, 0.5], range=["#a32a1c", "#f5f7f6", "#0f6b4f"], clamp=True)
+    # Too little is blue, too much is red. Mixed as light is: the usual way goes round the colour wheel, by olive.
+    colours = alt.Scale(domain=[-0.5, 0, 0.5], range=["#1f5fa8", "#f5f7f6", "#a32a1c"], interpolate="rgb", clamp=True)
     tiles = base.mark_rect(cornerRadius=3, stroke="white", strokeWidth=3)
     tiles = tiles.encode(color=alt.Color("points:Q", legend=None, scale=colours))
     ink = alt.condition("abs(datum.points) > 0.3", alt.value("white"), alt.value(INK))
@@ -196,6 +197,38 @@ def quality_levels(rows: Iterable[Row]) -> str:
     # The reader's font may be wider than the one the labels are measured with.
     chart = (rectangles + labels).properties(width=560, height=28 * len(sources), padding={"left": 40, "right": 10})
     return _svg(chart, "Identity quality levels by source", "Share of each source's records at quality levels 1 to 4.")
+
+
+def flags_by_source(rows: Iterable[Row]) -> str:
+    """Three bars per source: which share of its parties has identity, contactability and traceability."""
+    flags = {"identified": "Identity", "contactable": "Contactability", "traceable": "Traceability"}
+    bars = [
+        {
+            "source": f"{row['label'] or row['source_code']}  ({row['party_count']:,})",
+            "flag": word,
+            "share": (share := row[f"{flag}_party_count"] / row["party_count"]),
+            "label": f"{share:.0%}",
+        }
+        for row in rows
+        if row.get("party_count")
+        for flag, word in flags.items()
+    ]
+    if not bars:
+        return ""
+    sources, order = list(dict.fromkeys(bar["source"] for bar in bars)), list(flags.values())
+    base = _chart(bars).encode(
+        y=alt.Y("source:N", sort=sources, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=260)),
+        yOffset=alt.YOffset("flag:N", sort=order),
+        x=alt.X("share:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=_share_axis()),
+    )
+    scale = alt.Scale(domain=order, range=["#0f6b4f", "#2f6db5", "#c98a12"])
+    columns = base.mark_bar().encode(
+        color=alt.Color("flag:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
+    )
+    labels = base.mark_text(align="left", dx=4, fontSize=9.5, font=FONT, color=INK).encode(text="label:N")
+    chart = (columns + labels).properties(width=520, height=40 * len(sources), padding={"left": 40, "right": 30})
+    description = "Share of the parties of each source that have identity, contactability and traceability."
+    return _svg(chart, "Flags by source", description)
 
 
 def outcomes_by_dimension(rows: Iterable[Row]) -> str:

@@ -4,12 +4,13 @@ import csv
 import datetime as dt
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from expectations.access import judge
 from expectations.coverage import coverage
-from expectations.figures import QUERIES, Figures, Row, as_json, read_figures
+from expectations.figures import QUERIES, RUN, Figures, Row, as_json, read_figures
 from expectations.gates import Connection
 from expectations.report_folders import manifest_hash, write
 from expectations.samples import samples
@@ -72,9 +73,16 @@ def _files(figures: Figures, truth: Row | None) -> dict[str, bytes]:
     return files if truth is None else files | {"truth_comparison.json": as_text(truth)}
 
 
-def as_text(value: object) -> bytes:
-    """A value as JSON."""
-    return json.dumps(value, indent=2, default=as_json).encode() + b"\n"
+def as_text(document: Mapping[str, object]) -> bytes:
+    """A document as JSON, one line per row of a table: to be read, searched and compared line by line."""
+    parts = (f"{json.dumps(name)}: {_lines(value)}" for name, value in document.items())
+    return ("{\n" + ",\n".join(parts) + "\n}\n").encode()
+
+
+def _lines(value: object) -> str:
+    if isinstance(value, list) and value:
+        return "[\n  " + ",\n  ".join(json.dumps(row, default=as_json) for row in value) + "\n]"
+    return json.dumps(value, default=as_json)
 
 
 def as_csv(rows: list[Row]) -> bytes:
@@ -107,7 +115,7 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         samples={row["control_id"]: row for row in figures["samples"]},
         sentences=summary(figures),
         pictures=_pictures(figures),
-        queries={name: _repeatable(query, figures.run["run_id"]) for name, query in QUERIES.items()},
+        queries={name: _repeatable(query, figures.run["run_id"]) for name, query in {"run": RUN, **QUERIES}.items()},
         status_words=STATUS_WORDS,
         run_words=RUN_WORDS,
         populations=[population for population in POPULATIONS if figures.shares_of(population)],
@@ -124,6 +132,7 @@ def _pictures(figures: Figures) -> dict[str, str]:
 
     drawn = {
         "quality_levels": pictures.quality_levels(figures["source_coverage"]),
+        "flags": pictures.flags_by_source(figures["source_coverage"]),
         "dimensions": pictures.outcomes_by_dimension(figures["control_dimensions"]),
         "survivorship": pictures.survivorship(figures["survivorship"]),
         "strategies": pictures.strategies(figures["strategy_needs"]),
@@ -183,5 +192,7 @@ def _repeatable(query: str, run_id: str) -> str:
 
 
 def _all_figures(figures: Figures, truth: Row | None) -> Row:
-    everything: Row = {"run": figures.run, **figures.tables, "unread": dict(figures.unread)}
+    """All but the catalogue of the controls, which is a document of its own: control_catalogue.csv."""
+    tables = {name: rows for name, rows in figures.tables.items() if name != "control_catalogue"}
+    everything: Row = {"run": figures.run, **tables, "unread": dict(figures.unread)}
     return everything if truth is None else everything | {"truth_comparison": truth}

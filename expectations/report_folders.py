@@ -73,6 +73,17 @@ def write(run_id: str, files: Mapping[str, bytes], audit_hash: str | None) -> tu
     return folder, True
 
 
+def great_expectations_folder(run_id: str) -> Path:
+    """The folder of Great Expectations' own pages on a run: no evidence, so they lie apart."""
+    return get_settings().home / "pages" / "great_expectations" / folder_name(run_id)
+
+
+def folder_name(run_id: str) -> str:
+    """The run's name, made safe for a file system and still unique."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", run_id)[:120].strip(".") or "run"
+    return safe if safe == run_id else f"{safe}_{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
 def manifest_hash(folder: Path) -> str:
     """SHA-256 of a folder's manifest: what stands for all of its files."""
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
@@ -149,11 +160,7 @@ def _last_manifest() -> Path | None:
 
 
 def _first_folder(run_id: str) -> Path:
-    """Its name is the run's, made safe for a file system and still unique."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", run_id)[:120].strip(".") or "run"
-    if safe != run_id:
-        safe += "_" + hashlib.sha256(run_id.encode()).hexdigest()[:8]
-    return _reports() / safe
+    return _reports() / folder_name(run_id)
 
 
 def _reports() -> Path:

@@ -176,7 +176,19 @@ def clean() -> None:
     down()
     home = get_settings().home
     embedded.remove(home)
-    for folder in ("airflow", "dbt", "input", "logs", "matching", "models", "replay", "reports", "spill", "warehouse"):
+    for folder in (
+        "airflow",
+        "dbt",
+        "input",
+        "logs",
+        "matching",
+        "models",
+        "pages",
+        "replay",
+        "reports",
+        "spill",
+        "warehouse",
+    ):
         shutil.rmtree(home / folder, ignore_errors=True)
     console.print(f"Deleted what was in {home}")
 
@@ -218,9 +230,11 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
 def report(
     run_id: Annotated[str | None, typer.Argument(help="Default: the last run; with --verify, every report.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Prove that the reports are as they were written.")] = False,
+    pdf: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the page as PDF, to this file.")] = None,
 ) -> None:
     """Say where a run's report is, and write it when it is missing; or prove that reports are as they were written."""
     from expectations import write_report
+    from expectations.pdf import write_pdf
     from sevenfold import runs
     from sevenfold.pipeline import report_path
 
@@ -231,7 +245,8 @@ def report(
     if not found:
         raise SevenfoldError("No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one.")
     path = report_path(found[0].run_id)
-    typer.echo(path if path.exists() else write_report(found[0].run_id))
+    path = path if path.exists() else write_report(found[0].run_id)
+    typer.echo(write_pdf(path, pdf) if pdf else path)
 
 
 @app.command()

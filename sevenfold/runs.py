@@ -2,7 +2,7 @@
 
 A run is alive while a process holds its advisory lock: the process of a run from the command line from beginning to
 end, the process of each task under a scheduler. Between two tasks, or while one waits for its retry, nobody holds it;
-so a scheduled run is taken for dead only after `SIGN_OF_LIFE`.
+so a scheduled run is taken for dead only after `SIGN_OF_LIFE`, and while it waits for a person, only after his time.
 """
 
 import datetime as dt
@@ -217,13 +217,18 @@ def close_run(run_id: str, failed_tasks: Sequence[str] = ()) -> Run:
 
 
 def update_run(run_id: str, **values: str | None) -> None:
-    """Set text columns of a run's row: `status_code`, `input_fingerprint`, `message`, `failed_task`."""
+    """Set columns of a run's row: `status_code`, `input_fingerprint`, `message`, `failed_task`, `waits_until`."""
     assignments = sql.SQL(", ").join(
         sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in values.items()
     )
     with connect() as connection:
         statement = sql.SQL("update ops.pipeline_runs set {} where run_id = {}")
         connection.execute(statement.format(assignments, sql.Literal(run_id)))
+
+
+def wait_for_person(run_id: str, until: dt.datetime) -> None:
+    """Note that a run waits for somebody's answer: until then it is alive, though no process works on it."""
+    update_run(run_id, waits_until=until.isoformat())
 
 
 def remember(run_id: str, **parameters: object) -> None:
@@ -312,11 +317,27 @@ class _OpenRun:
     trigger_code: str
     started_at: dt.datetime
     silence: dt.timedelta
+    waits_until: dt.datetime | None  # for a person's answer; none when that time is over
     is_free: bool
 
     @property
     def is_dead(self) -> bool:
+        if self.waits_until is not None:
+            return False
         return self.is_free and (self.trigger_code in ONE_PROCESS or self.silence > SIGN_OF_LIFE)
+
+    def why_it_stays(self) -> str:
+        if self.waits_until is not None:
+            return (
+                f"Run {self.run_id} waits until {self.waits_until:%Y-%m-%d %H:%M} UTC for a steward to accept its "
+                "warnings, and only one run may work. Answer on Airflow's page (Required Actions), or mark its task "
+                "failed there."
+            )
+        return (
+            f"Run {self.run_id} ({self.trigger_code}, started {self.started_at:%Y-%m-%d %H:%M} UTC) works on this "
+            "warehouse, and only one run may. Wait for its end, or stop it; it is given up once it shows no sign of "
+            f"life for {SIGN_OF_LIFE.seconds // 60} minutes."
+        )
 
 
 def _open_runs(connection: psycopg.Connection[tuple[Any, ...]]) -> list[_OpenRun]:
@@ -331,6 +352,7 @@ def _open_runs(connection: psycopg.Connection[tuple[Any, ...]]) -> list[_OpenRun
                 clock_timestamp() - greatest(
                     runs.started_at, max(stages.started_at + make_interval(secs => stages.seconds))
                 ) as silence,
+                case when runs.waits_until > clock_timestamp() then runs.waits_until end as waits_until,
                 pg_try_advisory_xact_lock(%s, hashtext(runs.run_id)) as is_free
             from ops.pipeline_runs as runs
             left join ops.run_stages as stages on runs.run_id = stages.run_id
@@ -347,11 +369,7 @@ def _end_dead_runs(connection: psycopg.Connection[tuple[Any, ...]], run_id: str)
         if other.run_id == run_id:
             continue
         if not other.is_dead:
-            raise RunInProgressError(
-                f"Run {other.run_id} ({other.trigger_code}, started {other.started_at:%Y-%m-%d %H:%M} UTC) works on "
-                "this warehouse, and only one run may. Wait for its end, or stop it; it is given up once it shows no "
-                f"sign of life for {SIGN_OF_LIFE.seconds // 60} minutes."
-            )
+            raise RunInProgressError(other.why_it_stays())
         connection.execute(
             """
             update ops.pipeline_runs
@@ -390,7 +408,8 @@ def _insert_run(connection: psycopg.Connection[tuple[Any, ...]], request: RunReq
             input_fingerprint = null,
             failed_task = null,
             message = null,
-            rows_published = null
+            rows_published = null,
+            waits_until = null
         """,
         (
             request.run_id,

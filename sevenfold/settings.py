@@ -66,6 +66,12 @@ class Settings(BaseSettings):
         default=False,
         description="Whether a run with failed warnings waits for a steward's approval before it is published.",
     )
+    notice_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Address (http or https) that gets a notice of every failed run, as JSON by POST: "
+        "a chat program's web hook, for one.",
+    )
     match_pairs_per_record: float = Field(
         default=50,
         gt=0,
@@ -77,6 +83,13 @@ class Settings(BaseSettings):
     def _time_zone_exists(cls, value: str) -> str:
         if value not in zoneinfo.available_timezones():
             raise ValueError("is not an IANA time zone such as America/Mexico_City")
+        return value
+
+    @field_validator("notice_url")
+    @classmethod
+    def _notice_url_is_of_the_web(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("is no address that begins with https:// or http://")
         return value
 
     @model_validator(mode="after")

@@ -4,12 +4,13 @@ Every stage takes its run, reads and writes the warehouse, may be repeated, and 
 rows say nothing). Rooms are imported inside, since dbt, Splink and Great Expectations take seconds each.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sevenfold import audit, corrections, fingerprint, publication, snapshot
-from sevenfold.dbt import SEEDS, DbtError, dbt, parse_project, read_manifest
+from sevenfold.dbt import SEEDS, DbtError, dbt, parse_project, read_manifest, write_docs
 from sevenfold.errors import SevenfoldError
 from sevenfold.runs import (
     Run,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from expectations.controls import GateCode
     from sources.contract import Contract
     from splink_models.model import Model
+
+logger = logging.getLogger(__name__)
 
 Stage = Callable[[Run], int | None]
 
@@ -113,13 +116,38 @@ def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
         RunFailed: A task failed; the message is the one that the run's row and report show.
     """
     from expectations import write_report
+    from sevenfold.demo import comparison_with_truth
 
     run = close_run(run_id, failed_tasks)
     audit.record(run_id)
-    write_report(run_id)
+    comparison = comparison_with_truth(run)
+    write_report(run_id, comparison.as_dict() if comparison else None)
     if failed_tasks or run.failed_task:
         raise RunFailed(f"{run.failed_task}: {run.message}")
     return run
+
+
+def verdict(run_id: str) -> str:
+    """Say in words how a run passed its gates: what stood open as a warning, and what somebody had accepted."""
+    with connect() as connection:
+        row = connection.execute(
+            """
+            select
+                count(*) filter (where status_code = 'passed'),
+                count(*),
+                count(*) filter (where status_code = 'failed' and exception_id is null),
+                count(*) filter (where exception_id is not null)
+            from quality.control_results
+            where run_id = %s
+            """,
+            (run_id,),
+        ).fetchone()
+    assert row is not None
+    passed, controls, warnings, accepted = row
+    said = [f"{passed} of {controls} controls passed"]
+    said += [f"{warnings} failed as warnings"] if warnings else []
+    said += [f"{accepted} failed and were accepted"] if accepted else []
+    return ", ".join(said)
 
 
 def input_fingerprint() -> str:
@@ -211,6 +239,16 @@ def _build_and_keep(run: Run, select: str, full_refresh: bool = False) -> int:
         raise
     keep_outcomes(run.run_id, data_test_outcomes(read_manifest(), result.tests))
     return result.row_count
+
+
+def _marts(run: Run) -> int | None:
+    """The last of a run's tables; with them, the data dictionary of all."""
+    rows = _build_and_keep(run, "tag:marts")
+    try:
+        write_docs(_variables(run))
+    except DbtError as error:  # a page more or less stops no run
+        logger.warning("The data dictionary was not written. %s", error)
+    return rows
 
 
 def _variables(run: Run) -> dict[str, object]:
@@ -326,7 +364,7 @@ STAGES: dict[str, Stage] = {
     "traceability": _build("traceability"),
     "states": _build("states"),
     "strategies": _build("strategies"),
-    "marts": _build("marts"),
+    "marts": _marts,
     "gate_marts": _gate("marts"),
     "publish": _publish,
     "snapshot": _take_snapshot,

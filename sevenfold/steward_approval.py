@@ -47,7 +47,7 @@ class AcceptWarnings(HITLOperator):  # type: ignore[misc]  # untyped base
         if not get_settings().warnings_wait:
             return {"warnings": 0}
         from sevenfold.control_exceptions import failed_warnings
-        from sevenfold.runs import ONE_PROCESS, stage
+        from sevenfold.runs import ONE_PROCESS, stage, wait_for_person
 
         with stage(context["run_id"], self.task_id) as record:
             warnings = failed_warnings(record.run.run_id)
@@ -55,6 +55,7 @@ class AcceptWarnings(HITLOperator):  # type: ignore[misc]  # untyped base
                 raise WarningsNotAcceptedError(_no_page(warnings))
         if not warnings:
             return {"warnings": 0}
+        wait_for_person(context["run_id"], dt.datetime.now(dt.UTC) + ANSWER_WITHIN)
         self.body = _question(warnings)
         return super().execute(context)
 
@@ -65,8 +66,9 @@ class AcceptWarnings(HITLOperator):  # type: ignore[misc]  # untyped base
             WarningsNotAcceptedError: Somebody refused, or nobody answered in time.
         """
         from sevenfold.control_exceptions import accept_for_run, failed_warnings
-        from sevenfold.runs import stage
+        from sevenfold.runs import stage, update_run
 
+        update_run(context["run_id"], waits_until=None)
         answer = super().execute_complete(context, event)
         user = answer["responded_by_user"]
         with stage(context["run_id"], self.task_id) as record:

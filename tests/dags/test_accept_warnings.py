@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from sevenfold.settings import get_settings
+from sevenfold.stages import verdict
 from tests.dags.test_review_matches import Person
 
 pytestmark = pytest.mark.slow
@@ -78,6 +79,7 @@ def kept(url: str) -> tuple[list[tuple[object, ...]], tuple[object, ...] | None]
             """
         ).fetchall()
         failed = connection.execute("select failed_task, message from ops.pipeline_runs").fetchone()
+        assert connection.execute("select waits_until from ops.pipeline_runs").fetchall() == [(None,)]
     return exceptions, failed
 
 
@@ -92,6 +94,7 @@ def test_an_accepted_warning_lets_the_run_go_on_and_keeps_who_and_why(waiting: A
     person.join()
     assert states(run)["publish"] == "success"
     assert kept(warehouse)[0] == [("RAW-SHOP-VOLUME", "the shop was closed for three weeks", "eva", True)]
+    assert verdict(run.run_id) == "1 of 2 controls passed, 1 failed and were accepted"
     assert (
         "| `RAW-SHOP-VOLUME` | As many rows as before. | 1 of 1; 0.1, expected at least 0.4 |" in person.seen[SUBJECT]
     )

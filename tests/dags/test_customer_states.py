@@ -1,6 +1,11 @@
 """The main DAG in one process, as the command line runs it: failed gates and dates in the past."""
 
+import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,9 +25,9 @@ class Deployment:
     def __init__(self, retailer: SmallRetailer, url: str) -> None:
         self.retailer, self.url = retailer, url
 
-    def sevenfold(self, *arguments: str) -> Any:
+    def sevenfold(self, *arguments: str, **variables: str) -> Any:
         others = {name: value for name, value in self.retailer.variables.items() if name != "SEVENFOLD_HOME"}
-        return sevenfold(*arguments, home=self.retailer.home, warehouse_url=self.url, **others)
+        return sevenfold(*arguments, home=self.retailer.home, warehouse_url=self.url, **others, **variables)
 
     def read(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url) as connection:
@@ -31,6 +36,26 @@ class Deployment:
     def tables(self) -> dict[str, str]:
         with psycopg.connect(self.url) as connection:
             return published_tables(connection)
+
+
+@contextmanager
+def web_hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address that takes notices, and those it took."""
+    taken: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", taken
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +70,9 @@ def published(warehouse_server: embedded.Server, tmp_path_factory: pytest.TempPa
 
 def test_a_failed_gate_is_a_failed_run_and_readers_keep_what_they_had(published: Deployment) -> None:
     before = published.tables()
-    answer = published.sevenfold("run", "--as-of", AS_OF, "--contracts", str(published.retailer.strict_contracts))
+    strict = ("--contracts", str(published.retailer.strict_contracts))
+    with web_hook() as (url, notices):
+        answer = published.sevenfold("run", "--as-of", AS_OF, *strict, SEVENFOLD_NOTICE_URL=url)
     assert answer.returncode == 1
     said = " ".join(answer.stderr.split())
     assert "The run failed in gate_raw" in said
@@ -56,6 +83,16 @@ def test_a_failed_gate_is_a_failed_run_and_readers_keep_what_they_had(published:
     assert published.read(last) == [("failed", "gate_raw", None)]
     assert len(list(published.retailer.home.glob("reports/*/index.html"))) == 2
     assert "gate_raw" in published.sevenfold("status").stdout
+    (notice,) = notices
+    assert (notice["dag_id"], notice["failed_task"], notice["as_of_date"]) == ("customer_states", "gate_raw", AS_OF)
+    assert (notice["failed_run_count"], notice["owner"]) == (1, "data-engineering")
+    assert [(each["control_id"], each["owner"]) for each in notice["controls"]] == [
+        ("RAW-LOYALTY-CUSTOMER_RECORDS-ROWS", "loyalty@retailer.example")
+    ]
+    assert notice["controls"][0]["failed_since"] == notice["failed_since"]
+    assert notice["what_to_do"].startswith("open the run's report")
+    assert Path(notice["report"]).is_file()
+    assert "Failing since 20" in notice["text"]
 
 
 def test_a_quarter_in_the_past_is_computed_again_and_replaces_nothing(published: Deployment) -> None:

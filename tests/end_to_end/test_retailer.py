@@ -176,7 +176,7 @@ def test_nothing_personal_is_where_it_may_not_be(retailer: Retailer) -> None:
     # Scoring's own copy of the records is for nobody but who runs it.
     assert stat.S_IMODE((retailer.home / "matching").stat().st_mode) == 0o700
     folders = {path.name for path in retailer.home.iterdir() if path.is_dir()} - {"input", "matching"}
-    assert folders >= {"airflow", "dbt", "logs", "reports", "scratch"}
+    assert folders >= {"airflow", "dbt", "logs", "pages", "reports", "scratch"}
     assert [leak for folder in folders for leak in people.found_in_files(retailer.home / folder)] == []
     with psycopg.connect(retailer.url) as connection:
         assert [leak for schema in OPEN_SCHEMAS for leak in people.found_in_tables(connection, schema)] == []

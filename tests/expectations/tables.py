@@ -169,11 +169,17 @@ MARTS = f"""
             0.99, 5),
         ('everyone', '2026-07-01', 'observed', 'too_few_points', null, null, null, null, null, null, null, null, null,
             null, 2);
+    create table marts.dim_customer_states as
+    select state_code, true as is_identified, true as is_contactable, true as is_traceable,
+        'active' as action_mode_code, 'personalised offers' as communication_effort, state_rank
+    from (values ('A', 1), ('B', 2)) as states(state_code, state_rank);
     create table marts.fct_source_coverage as
     select source_code, label, source_code as touchpoint_code, 'batch' as mode_code, record_count,
         record_count / 2 as quality_level_1_count,
         record_count / 4 as quality_level_2_count, record_count / 8 as quality_level_3_count,
         record_count - record_count / 2 - record_count / 4 - record_count / 8 as quality_level_4_count,
+        record_count as party_count, record_count / 2 as identified_party_count,
+        record_count / 4 as contactable_party_count, record_count / 8 as traceable_party_count,
         0.25 as linked_interaction_share
     from (values ('point_of_sale', 'Point of sale', 41200), ('loyalty', 'Loyalty', 18350), ('app', 'App', 0))
         as sources(source_code, label, record_count);

@@ -1,12 +1,15 @@
 """The gates against a real warehouse: what passes, what stops, what is said, and what is never said."""
 
+import collections
 import logging
+import re
 import time
 
 import pytest
 
 from expectations import GateFailed, GateResult, run_gate
 from expectations.controls import GateCode
+from expectations.report_folders import great_expectations_folder
 from sevenfold.errors import SevenfoldError
 from tests.expectations.tables import (
     CANDIDATE,
@@ -242,7 +245,7 @@ def test_a_crash_of_the_engine_is_no_pass(filled: str, monkeypatch: pytest.Monke
     def crash(*_: object, **__: object) -> None:
         raise RuntimeError(PERSON)
 
-    monkeypatch.setattr(engine, "_check_population", crash)
+    monkeypatch.setattr(engine, "_validation", crash)
     result, message = failed_controls("marts")
     assert result.errors == result.controls
     assert PERSON not in message
@@ -258,6 +261,28 @@ def test_a_gate_without_controls_is_a_failure(filled: str) -> None:
     result, message = failed_controls("raw")
     assert result.controls == 0
     assert "no control" in message
+
+
+def test_the_engine_s_own_pages_say_every_verdict_in_words_and_ask_for_nothing(filled: str) -> None:
+    execute(
+        filled,
+        "update candidate.dim_parties set is_traceable = null where party_id = 'CB3'",
+        "alter table candidate.dim_customers drop column quality_level",
+    )
+    failed_controls("marts")
+    run_gate("raw", RUN)
+    pages = {path.name: path.read_text(encoding="utf-8") for path in great_expectations_folder(RUN).iterdir()}
+    assert set(pages) == {"index.html", "marts.html", "raw.html"}
+    assert re.findall(r'href="(.*?)"', pages["index.html"]) == ["raw.html", "marts.html"]
+    counted = collections.Counter(re.findall(r">(Passed|Failed|Could not run)</b>", pages["marts.html"]))
+    kept = rows(
+        filled, "select status_code, count(*) from quality.control_results where gate_code = 'marts' group by 1"
+    )
+    words = {"passed": "Passed", "failed": "Failed", "error": "Could not run"}
+    assert counted == {words[str(status)]: count for status, count in kept}
+    assert len(counted) == 3
+    for page in pages.values():
+        assert not re.search(r"https?://|<script|<link|<img|@import", page)
 
 
 def test_a_gate_that_ran_before_replaces_its_rows(filled: str) -> None:
@@ -458,7 +483,8 @@ def test_no_value_of_a_row_reaches_results_messages_or_logs(filled: str, caplog:
         run_gate("raw", RUN)
         _, message = failed_controls("quality_levels")
     kept = str(rows(filled, "select * from quality.control_results"))
-    said = message + kept + "\n".join(record.getMessage() for record in caplog.records)
+    pages = "".join(path.read_text(encoding="utf-8") for path in great_expectations_folder(RUN).iterdir())
+    said = message + kept + pages + "\n".join(record.getMessage() for record in caplog.records)
     assert "QL-EMAIL-SHAPE" in said
     for value in (PERSON, EMAIL, "Quetzal"):
         assert value not in said

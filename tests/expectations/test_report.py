@@ -1,21 +1,28 @@
 """The report: for a published run, a failed one, and one that made nothing; alone in its file, and without a person."""
 
+import contextlib
 import csv
 import dataclasses
 import json
 import re
 import shutil
 import subprocess
+import sys
+import zlib
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
 from expectations.catalogue import catalogue, keep
+from expectations.figures import QUERIES, _plain_row, as_json
+from expectations.pdf import write_pdf
 from expectations.report_folders import MANIFEST, check, report_folder, versions
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
@@ -35,7 +42,7 @@ from tests.expectations.tables import (
 
 CHROMIUM = shutil.which("chromium")
 LINKS = {("a", "figures.json"), ("a", "csv/control_catalogue.csv")}
-PICTURES = 11
+PICTURES = 12
 TEXTS = {".csv", ".html", ".json"}
 SECTIONS = {
     "summary",
@@ -115,6 +122,7 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
         "birth date joins or separates 3",
         "phone too many given names 2 55 40 31",
         "household only",
+        "Point of sale 41,200 20,600 10,300 5,150",
         "Python",
     ):
         assert words.lower() in page.text.lower()
@@ -176,6 +184,29 @@ def test_all_figures_are_beside_the_page_as_json(published: str) -> None:
     with (folder / "csv" / "state_shares.csv").open(encoding="utf-8", newline="") as file:
         shares = list(csv.DictReader(file))
     assert [float(row["party_share"]) for row in shares] == [row["party_share"] for row in figures["state_shares"]]
+
+
+def test_every_figure_of_the_page_equals_the_query_that_is_shown(published: str) -> None:
+    page = write_report(RUN)
+    shown = re.findall(r'<pre data-figures="(\w+)">(.*?)</pre>', page.read_text(encoding="utf-8"), re.DOTALL)
+    assert sorted(name for name, _ in shown) == sorted({"run", *QUERIES})
+    figures = json.loads((page.parent / "figures.json").read_text(encoding="utf-8"))
+    with psycopg.connect(published, row_factory=dict_row) as connection:
+        for name, query in shown:
+            found = [_plain_row(row) for row in connection.execute(unescape(query).encode()).fetchall()]
+            expected = [figures["run"]] if name == "run" else figures.get(name)
+            if name == "grants":  # beside what is found stands what was declared
+                expected = [
+                    {key: value for key, value in row.items() if key != "verdict"}
+                    for row in figures["grants"]
+                    if row["privileges"] != "none"
+                ]
+            if expected is not None:  # the catalogue is a file of its own
+                assert json.loads(json.dumps(found, default=as_json)) == expected, name
+    with (page.parent / "csv" / "control_catalogue.csv").open(encoding="utf-8", newline="") as file:
+        listed = [row["control_id"] for row in csv.DictReader(file)]
+    catalogue = rows(published, unescape(dict(shown)["control_catalogue"]))
+    assert listed == [row[0] for row in catalogue]
 
 
 def test_the_same_run_gives_the_same_bytes(published: str) -> None:
@@ -307,6 +338,33 @@ def test_the_folder_s_name_is_safe_and_unique(warehouse: str) -> None:
 def test_an_unknown_run_is_said_so(warehouse: str) -> None:
     with pytest.raises(SevenfoldError, match="There is no run nosuch"):
         write_report("nosuch")
+
+
+def pages_of(pdf: bytes) -> int:
+    """Count the pages; the parts of a PDF are packed."""
+    count = 0
+    for packed in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with contextlib.suppress(zlib.error):  # a font may hold anything
+            count += len(re.findall(rb"/Type /Page\b", zlib.decompress(packed)))
+    return count
+
+
+def test_a_report_is_written_as_pdf_and_stays_as_it_was(
+    published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("plutoprint", reason="it has no package for this kind of machine")
+    target = tmp_path / "for the auditor" / "report.pdf"
+    answer = CliRunner().invoke(app, ["report", RUN, "--pdf", str(target)])
+    assert answer.exit_code == 0, answer.output
+    content = target.read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert pages_of(content) >= 5
+    assert check(report_folder(RUN)) == []
+    with pytest.raises(SevenfoldError, match="cannot be written"):
+        write_pdf(report_folder(RUN) / "index.html", target.parent)
+    monkeypatch.setitem(sys.modules, "plutoprint", None)
+    with pytest.raises(SevenfoldError, match=r"or print .*index\.html from a browser"):
+        write_pdf(report_folder(RUN) / "index.html", target)
 
 
 def test_stages_and_freshness_read_as_words(published: str) -> None:

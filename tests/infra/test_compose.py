@@ -180,6 +180,19 @@ def test_the_worker_has_nothing_of_airflows_but_the_broker() -> None:
     assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD" not in SERVICES["worker"]["environment"]
 
 
+def test_the_web_server_sees_the_pages_of_runs_and_nothing_else_that_the_worker_wrote() -> None:
+    volumes = [volume for volume in SERVICES["api-server"]["volumes"] if volume.startswith("sevenfold")]
+    assert volumes == [
+        "sevenfold-reports:/var/lib/sevenfold/reports:ro",
+        "sevenfold-pages:/var/lib/sevenfold/pages:ro",
+    ]
+    assert {volume.removesuffix(":ro") for volume in volumes} < set(map(str, SERVICES["worker"]["volumes"]))
+    made = (IMAGES / "Dockerfile").read_text()  # a new volume takes its owner from the image's folder
+    assert "/var/lib/sevenfold/reports /var/lib/sevenfold/pages" in made
+    plugins = airflow_configuration()["core"]["plugins_folder"]
+    assert list((REPOSITORY / plugins.removeprefix("/opt/sevenfold/")).glob("*.py"))
+
+
 def test_the_warehouses_log_holds_no_values() -> None:
     given = dict(re.findall(r"-c (\w+)=(\S+)", SERVICES["warehouse"]["command"]))
     private = {name for name in FIXED if name.startswith("log_") and name not in {"log_line_prefix", "log_timezone"}}

@@ -93,6 +93,19 @@ def test_a_scheduled_run_may_be_silent_between_tasks(open_run: OpenRun) -> None:
     assert open_run("second").status_code == "running"
 
 
+def test_a_run_that_waits_for_a_steward_is_alive_until_his_time_is_over(open_run: OpenRun) -> None:
+    die_in_the_middle("scheduled")
+    with connect() as connection:
+        connection.execute("update ops.pipeline_runs set started_at = started_at - interval '2 days'")
+    now = dt.datetime.now(dt.UTC)
+    runs.wait_for_person("dying", now + dt.timedelta(days=5))
+    with pytest.raises(runs.RunInProgressError, match=r"waits until .* for a steward to accept its warnings"):
+        open_run()
+    runs.wait_for_person("dying", now - dt.timedelta(minutes=1))
+    assert open_run().status_code == "running"
+    assert runs.read_run("dying").status_code == "failed"
+
+
 def test_opening_again_resumes_a_failed_run(open_run: OpenRun) -> None:
     open_run()
     with pytest.raises(SevenfoldError), runs.stage("first", "merge"):

@@ -15,6 +15,31 @@ members as (
     where snapshot_date = {{ as_of_date() }}
 ),
 
+party_states as (
+    select * from {{ ref('mdm_party_states') }}
+    where snapshot_date = {{ as_of_date() }}
+),
+
+parties_of_sources as (
+    select
+        source_code,
+        party_id
+    from members
+    group by source_code, party_id
+),
+
+flags as (
+    select
+        parties_of_sources.source_code,
+        count(*) as party_count,
+        count(*) filter (where party_states.is_identified) as identified_party_count,
+        count(*) filter (where party_states.is_contactable) as contactable_party_count,
+        count(*) filter (where party_states.is_traceable) as traceable_party_count
+    from parties_of_sources
+    inner join party_states on parties_of_sources.party_id = party_states.party_id
+    group by parties_of_sources.source_code
+),
+
 quarantined as (
     select
         source_code,
@@ -69,6 +94,10 @@ select
     coalesce(counted.customer_count, 0) as customer_count,
     coalesce(counted.interaction_count, 0) as interaction_count,
     coalesce(counted.linked_interaction_count, 0) as linked_interaction_count,
+    coalesce(flags.party_count, 0) as party_count,
+    coalesce(flags.identified_party_count, 0) as identified_party_count,
+    coalesce(flags.contactable_party_count, 0) as contactable_party_count,
+    coalesce(flags.traceable_party_count, 0) as traceable_party_count,
     coalesce(quarantined.quarantined_count, 0) as quarantined_count,
     coalesce(failures.field_failure_count, 0) as field_failure_count,
     round(coalesce(counted.customer_count, 0)::numeric / nullif(customers.customer_count, 0), 6)::numeric(9, 6)
@@ -78,5 +107,6 @@ select
 from contracts
 cross join customers
 left join counted on contracts.source_code = counted.source_code
+left join flags on contracts.source_code = flags.source_code
 left join quarantined on contracts.source_code = quarantined.source_code
 left join failures on contracts.source_code = failures.source_code

@@ -1,4 +1,4 @@
--- One row per customer record row that a later row of the same delivery, key and time contradicts: the later one counts.
+-- One row per raw row that a later row of the same delivery and key contradicts (of a record: at the same time): the later one counts.
 {{ config(tags=['completeness']) }}
 
 with versions as (
@@ -14,7 +14,11 @@ records as (
     select * from {{ ref('stg_customer_records') }}
 ),
 
-contradicted as (
+interactions as (
+    select * from {{ ref('stg_interactions') }}
+),
+
+contradicted_records as (
     select
         overruled.raw_id,
         overruled.source_code,
@@ -30,17 +34,61 @@ contradicted as (
             and records.recorded_at = later.recorded_at
             and records.source_position < later.source_position
     group by overruled.raw_id, overruled.source_code, records.batch_id, records.source_position
+),
+
+-- Equal rows are refused before, so rows of one key and delivery differ.
+repeated_interactions as (
+    select
+        interaction_id,
+        batch_id,
+        max(source_position) as last_position
+    from interactions
+    group by interaction_id, batch_id
+    having count(*) > 1
+),
+
+last_deliveries as (
+    select
+        interactions.interaction_id,
+        max(interactions.batch_id) as batch_id
+    from repeated_interactions
+    inner join interactions on repeated_interactions.interaction_id = interactions.interaction_id
+    group by interactions.interaction_id
 )
 
 select
-    contradicted.source_code,
+    contradicted_records.source_code,
     'customer_records' as entity_code,
+    contradicted_records.raw_id,
+    contradicted_records.batch_id,
+    contradicted_records.source_position,
+    'conflicting_duplicate' as reason_code,
+    contradicted_records.overruled_by_raw_id,
+    versions.is_current as is_open
+from contradicted_records
+inner join versions
+    on
+        contradicted_records.source_code = versions.source_code
+        and contradicted_records.overruled_by_raw_id = versions.raw_id
+union all
+select
+    contradicted.source_code,
+    'interactions' as entity_code,
     contradicted.raw_id,
     contradicted.batch_id,
     contradicted.source_position,
     'conflicting_duplicate' as reason_code,
-    contradicted.overruled_by_raw_id,
-    versions.is_current as is_open
-from contradicted
-inner join versions
-    on contradicted.source_code = versions.source_code and contradicted.overruled_by_raw_id = versions.raw_id
+    later.raw_id as overruled_by_raw_id,
+    contradicted.batch_id = last_deliveries.batch_id as is_open
+from repeated_interactions
+inner join interactions as contradicted
+    on
+        repeated_interactions.interaction_id = contradicted.interaction_id
+        and repeated_interactions.batch_id = contradicted.batch_id
+        and repeated_interactions.last_position > contradicted.source_position
+inner join interactions as later
+    on
+        repeated_interactions.interaction_id = later.interaction_id
+        and repeated_interactions.batch_id = later.batch_id
+        and repeated_interactions.last_position = later.source_position
+inner join last_deliveries on repeated_interactions.interaction_id = last_deliveries.interaction_id
