@@ -6,7 +6,6 @@ The project is read once by a process, and without the run's time: dbt would rea
 import json
 import logging
 import os
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -141,15 +140,17 @@ def read_manifest() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Project:
-    """The project as this process has read it, for one warehouse."""
+    """The project as this process has read it, for one warehouse: packed as dbt keeps it, and its manifest."""
 
     packed: bytes
     manifest: dict[str, Any]
 
     def unpacked(self) -> "Manifest":
         """A copy for one call, since dbt writes into it what it has compiled."""
-        manifest: Manifest = pickle.loads(self.packed)  # noqa: S301 - packed by this process
-        return manifest
+        from dbt.contracts.graph.manifest import Manifest
+        from dbt.parser.manifest import extended_mashumuro_decoder
+
+        return Manifest.from_msgpack(self.packed, decoder=extended_mashumuro_decoder)
 
 
 def _project() -> _Project:
@@ -158,9 +159,10 @@ def _project() -> _Project:
 
 @lru_cache(maxsize=1)
 def _read_project(folder: Path, _url: str) -> _Project:
-    answer = invoke(["parse", *_project_options()])
-    _result("parse", answer)
-    return _Project(pickle.dumps(answer.result), json.loads((folder / "manifest.json").read_bytes()))
+    _result("parse", invoke(["parse", *_project_options()]))
+    return _Project(
+        (folder / "partial_parse.msgpack").read_bytes(), json.loads((folder / "manifest.json").read_bytes())
+    )
 
 
 def invoke(
