@@ -94,4 +94,4 @@ $(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
 	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale docs install test test-fast lint types parse format lock clean help
+.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale benchmark-linkage docs install test test-fast lint types parse format lock clean help
