@@ -1,4 +1,4 @@
-"""Linkage alone: all records, then one in a hundred more, then ten more, then none, in one run: `make benchmark-linkage`.
+"""Linkage alone: all records, then a hundredth more, then ten, then none, in one run: `make benchmark-linkage`.
 
 The stages are those of a run (`score`, `decide`, `connect`), in a throwaway warehouse with the shipped model and rules,
 in one process. Before the first measurement they run on no record at all, so that no step pays for imports; what a
