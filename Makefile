@@ -33,7 +33,10 @@ status: $(INSTALLED)  ## What is running, what was published last, what failed
 report: $(INSTALLED)  ## Where the report of the last run is (run=ID for another one)
 	@sevenfold report $(run)
 
-benchmark-scale: $(INSTALLED)  ## Measure what a delta costs of the full linkage (arguments='--records 1000000')
+benchmark-scale: $(INSTALLED)  ## Measure the whole pipeline beside bare Splink (arguments='--records 100000 1000000')
+	@$(PYTHON) -m benchmarks.scale.pipeline $(arguments)
+
+benchmark-linkage: $(INSTALLED)  ## Measure what a delta costs of the full linkage (arguments='--records 1000000')
 	@$(PYTHON) -m benchmarks.scale.linkage $(arguments)
 
 benchmark-accuracy: $(INSTALLED)  ## Link public data with Sevenfold and its peers, and compare (arguments='--sets fake_1000')
@@ -91,4 +94,4 @@ $(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
 	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale docs install test test-fast lint types parse format lock clean help
+.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale benchmark-linkage docs install test test-fast lint types parse format lock clean help

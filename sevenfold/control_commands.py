@@ -54,12 +54,11 @@ def controls(
 def _rows() -> list[dict[str, Any]]:
     """The definitions of the code, each with since when it is in force and what came of it last."""
     from expectations.catalogue import catalogue
-    from sevenfold.dbt import parse_project
+    from sevenfold.dbt import read_manifest
     from sevenfold.warehouse import connect
 
-    manifest = parse_project()
     with connect() as connection:
-        definitions = catalogue(connection, manifest)
+        definitions = catalogue(connection, read_manifest())
         known = {(str(row[0]), str(row[1])): (str(row[2]), str(row[3])) for row in connection.execute(HISTORY)}
     return [_row(definition, known) for definition in definitions]
 

@@ -1,10 +1,14 @@
-"""dbt inside this process: one call per stage, the run's time and the warehouse's address given to it."""
+"""dbt inside this process: one call per stage, the run's time and the warehouse's address given to it.
+
+The project is read once by a process, and without the run's time: dbt would read all of it anew for another date.
+"""
 
 import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +21,7 @@ from sevenfold.warehouse import warehouse_url
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
+    from dbt.contracts.graph.manifest import Manifest
 
 PROJECT = REPOSITORY / "dbt_project"
 FAILED = {"error", "fail", "runtime error", "partial success"}
@@ -68,7 +73,8 @@ def dbt(
     Raises:
         DbtError: A model or test failed; names each, with the first line of what the database said, without values.
     """
-    arguments = [command, *_project_options()]
+    # Nobody reads what dbt would write about a call, and of the warehouse it need know its own schemas alone.
+    arguments = [command, *_project_options(), "--no-write-json", "--cache-selected-only"]
     if command == "build":
         arguments += ["--indirect-selection", "buildable", "--exclude-resource-type", "unit_test"]
     if full_refresh or command == "seed":  # a rule may have gained a column
@@ -77,7 +83,7 @@ def dbt(
         arguments += ["--select", select]
     if variables:
         arguments += ["--vars", json.dumps(dict(variables), default=str)]
-    return _result(" ".join([command, select or ""]).strip(), invoke(arguments))
+    return _result(" ".join([command, select or ""]).strip(), invoke(arguments, project=_project().unpacked()))
 
 
 def check_project() -> None:
@@ -94,16 +100,13 @@ def check_project() -> None:
     _result("parse", invoke([*strict, *_project_options(folder="check")], with_warehouse=False))
 
 
-def write_docs(variables: Mapping[str, object] | None = None) -> Path:
+def write_docs() -> Path:
     """Write the data dictionary: one page that opens offline; a table stands under the schema where readers find it.
 
-    Given the variables of the call before it, the project need not be read again. The SQL is shown as it is written,
-    since compiling every model anew would cost ten times the rest.
+    The SQL is shown as it is written, since compiling every model anew would cost ten times the rest.
     """
     arguments = ["docs", "generate", "--no-compile", *_project_options()]
-    if variables:
-        arguments += ["--vars", json.dumps(dict(variables), default=str)]
-    _result("docs generate", invoke(arguments))
+    _result("docs generate", invoke(arguments, project=_project().unpacked()))
     target = target_folder()
     page = (target / "index.html").read_text(encoding="utf-8")
     manifest, catalog = (json.loads((target / f"{name}.json").read_bytes()) for name in ("manifest", "catalog"))
@@ -139,32 +142,44 @@ def docs_folder() -> Path:
 
 
 def read_manifest() -> dict[str, Any]:
-    """Read what the last call knew of the project.
+    """Give what dbt says of the project: its manifest.
 
     Raises:
-        DbtError: No call was made yet.
+        DbtError: The project cannot be read.
     """
-    try:
-        manifest: dict[str, Any] = json.loads((target_folder() / "manifest.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DbtError(f"dbt has not run yet: there is no manifest.json in {target_folder()}.") from None
-    return manifest
+    return _project().manifest
 
 
-def parse_project(variables: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """Read the project as it is now, without a warehouse; a later call with the same variables need not read it again.
+@dataclass(frozen=True)
+class _Project:
+    """The project as this process has read it, for one warehouse: packed as dbt keeps it, and its manifest."""
 
-    Raises:
-        DbtError: It cannot be read.
-    """
-    arguments = ["parse", *_project_options()]
-    if variables:
-        arguments += ["--vars", json.dumps(dict(variables), default=str)]
-    _result("parse", invoke(arguments, with_warehouse=False))
-    return read_manifest()
+    packed: bytes
+    manifest: dict[str, Any]
+
+    def unpacked(self) -> "Manifest":
+        """A copy for one call, since dbt writes into it what it has compiled."""
+        from dbt.contracts.graph.manifest import Manifest
+        from dbt.parser.manifest import extended_mashumuro_decoder
+
+        return Manifest.from_msgpack(self.packed, decoder=extended_mashumuro_decoder)
 
 
-def invoke(arguments: Sequence[str], with_warehouse: bool = True) -> "dbtRunnerResult":
+def _project() -> _Project:
+    return _read_project(target_folder(), warehouse_url())
+
+
+@lru_cache(maxsize=1)
+def _read_project(folder: Path, _url: str) -> _Project:
+    _result("parse", invoke(["parse", *_project_options()]))
+    return _Project(
+        (folder / "partial_parse.msgpack").read_bytes(), json.loads((folder / "manifest.json").read_bytes())
+    )
+
+
+def invoke(
+    arguments: Sequence[str], with_warehouse: bool = True, project: "Manifest | None" = None
+) -> "dbtRunnerResult":
     """Call dbt with the warehouse's address in its environment; what it says goes to the log, without values."""
     # Five seconds of imports: only where a task really runs dbt.
     from dbt.cli.main import dbtRunner
@@ -172,7 +187,7 @@ def invoke(arguments: Sequence[str], with_warehouse: bool = True) -> "dbtRunnerR
     if with_warehouse:
         os.environ.update(_warehouse_environment())
     quiet = ["--log-level", "none", "--log-level-file", "none"]
-    return dbtRunner(callbacks=[_log_event]).invoke([*quiet, *arguments])
+    return dbtRunner(project, callbacks=[_log_event]).invoke([*quiet, *arguments])
 
 
 def _project_options(folder: str = "") -> list[str]:

@@ -40,7 +40,7 @@ def run_demo(request: DemoRequest, console: Console) -> Outcome:
         SevenfoldError: The run failed; or the warehouse or the input folder holds something else.
     """
     began = time.perf_counter()
-    folder = _configure()
+    folder = configure()
     prepare_warehouse()
     _refuse_foreign_warehouse()
     _make_retailer(request, folder, console)
@@ -62,8 +62,8 @@ def comparison_with_truth(run: runs.Run) -> "TruthComparison | None":
         return compare(truth, connection)
 
 
-def _configure() -> Path:
-    """Point this process at the demo's own input and at UTC, in which its truth is counted."""
+def configure() -> Path:
+    """Point this process at the demo's own input, which is given, and at UTC, in which its truth is counted."""
     folder = get_settings().home / "input"
     os.environ["SEVENFOLD_INPUT"] = str(folder)
     os.environ["SEVENFOLD_TIME_ZONE"] = "UTC"

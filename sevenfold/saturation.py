@@ -11,8 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.stats import t as student_t
 
 from sevenfold.errors import SevenfoldError
 
@@ -114,6 +112,8 @@ def _checked_points(months: Sequence[float], shares: Sequence[float], exclude_mo
 
 
 def _fitted(months: Vector, shares: Vector) -> SaturationFit:
+    from scipy.optimize import least_squares  # a second and a half of imports, and every stage imports this module
+
     def residuals(parameters: Vector) -> Vector:
         return _curve(parameters, months) - shares
 
@@ -188,6 +188,8 @@ def _gradient(parameters: Vector, months: Vector) -> Vector:
 
 
 def _quantile(point_count: int) -> float:
+    from scipy.stats import t as student_t
+
     return float(student_t.ppf((1 + CONFIDENCE) / 2, point_count - PARAMETER_COUNT))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sevenfold import audit, corrections, fingerprint, publication, snapshot
-from sevenfold.dbt import SEEDS, DbtError, dbt, parse_project, read_manifest, write_docs
+from sevenfold.dbt import SEEDS, DbtError, dbt, read_manifest, write_docs
 from sevenfold.errors import SevenfoldError
 from sevenfold.runs import (
     Run,
@@ -245,14 +245,14 @@ def _marts(run: Run) -> int | None:
     """The last of a run's tables; with them, the data dictionary of all."""
     rows = _build_and_keep(run, "tag:marts")
     try:
-        write_docs(_variables(run))
+        write_docs()
     except DbtError as error:  # a page more or less stops no run
         logger.warning("The data dictionary was not written. %s", error)
     return rows
 
 
 def _variables(run: Run) -> dict[str, object]:
-    """The run's time, for dbt; the same in all stages of a run, or dbt would parse the project anew for each."""
+    """The run's time and what it was asked, for dbt."""
     settings = get_settings()
     return {
         "as_of_at": run.as_of_at.isoformat(sep=" "),
@@ -268,7 +268,7 @@ def _gate(gate_code: "GateCode") -> Stage:
         from expectations import keep_catalogue, run_gate
 
         if gate_code == "raw":  # the first of a run: from here on it is known what it will be asked
-            keep_catalogue(run.run_id, parse_project(_variables(run)))
+            keep_catalogue(run.run_id, read_manifest())
         return run_gate(gate_code, run.run_id).controls
 
     return gate

@@ -13,6 +13,7 @@ import os
 import re
 import zoneinfo
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
@@ -256,7 +257,7 @@ class Contract(_Strict):
         _require_code("touchpoint", self.touchpoint, *TOUCHPOINTS)
         if self.strategy is not None:
             _require_code("strategy", self.strategy, *STRATEGIES)
-        if self.time_zone not in zoneinfo.available_timezones():
+        if self.time_zone not in _time_zones():
             raise ValueError(f"time_zone {self.time_zone!r} is not an IANA time zone such as America/Mexico_City")
         for code, entity in self.entities.items():
             for name, mapping in entity.mappings.items():
@@ -324,6 +325,12 @@ def _variable(name: str) -> str | None:
     if secret.is_file():
         return secret.read_text().strip()
     return str(get_settings().input_folder) if name == "SEVENFOLD_INPUT" else None
+
+
+@cache
+def _time_zones() -> set[str]:
+    """Every zone of this machine: finding them reads a tree of files."""
+    return zoneinfo.available_timezones()
 
 
 def _require_code(key: str, code: str, seed: Path, column: str) -> None:

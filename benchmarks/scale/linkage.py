@@ -1,4 +1,4 @@
-"""Linkage alone: all records, then one in a hundred more, then ten more, then none, in one run: `make benchmark-scale`.
+"""Linkage alone: all records, then a hundredth more, then ten, then none, in one run: `make benchmark-linkage`.
 
 The stages are those of a run (`score`, `decide`, `connect`), in a throwaway warehouse with the shipped model and rules,
 in one process. Before the first measurement they run on no record at all, so that no step pays for imports; what a
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make benchmark-scale", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="make benchmark-linkage", description=main.__doc__)
     parser.add_argument("--records", type=int, default=100_000, help="records of the full linkage")
     parser.add_argument("--seed", type=int, default=20261126, help="of the simulated people")
     return parser.parse_args()
@@ -115,7 +115,7 @@ def table(content: dict[str, Any]) -> str:
     """All figures as Markdown."""
     lines = [
         "# Linkage and deltas, measured\n",
-        "Written by `make benchmark-scale`; per stage in `linkage.json`. Processor seconds are those of the process "
+        "Written by `make benchmark-linkage`; per stage in `linkage.json`. Processor seconds are those of the process "
         "and of the server together; the share is of the first row's. `load` is the load average before the step.\n",
         "| records | step | processor s | share | of it score / decide / connect | wall s | share | load |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

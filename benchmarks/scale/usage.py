@@ -1,12 +1,19 @@
-"""Processor time of this process and of the warehouse's server, which do the work together."""
+"""Processor time and memory of this process and of the warehouse's server, which do the work together."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 import psutil
+
+from sevenfold import runs
+from sevenfold.warehouse import connect
+
+SAMPLE_SECONDS = 0.5
 
 
 @dataclass
@@ -17,12 +24,14 @@ class Usage:
         seconds: wall time.
         client_seconds: processor time of this process and its children.
         server_seconds: processor time of the server and its children, whoever they worked for.
+        log_bytes: what the server wrote into its log of changes.
         load_before: load average of the last minute at the start.
     """
 
     seconds: float = 0.0
     client_seconds: float = 0.0
     server_seconds: float = 0.0
+    log_bytes: int = 0
     load_before: float = field(default_factory=lambda: round(os.getloadavg()[0], 2))
 
     @property
@@ -34,12 +43,85 @@ class Usage:
 @contextmanager
 def measured(server: psutil.Process) -> Iterator[Usage]:
     """Measure what happens inside the block."""
-    usage = Usage()
-    began, client, served = time.monotonic(), _spent(psutil.Process()), _spent_by_family(server)
+    usage, before = Usage(), _Reading.now(server)
     yield usage
-    usage.seconds = round(time.monotonic() - began, 2)
-    usage.client_seconds = round(_spent(psutil.Process()) - client, 2)
-    usage.server_seconds = round(_spent_by_family(server) - served, 2)
+    _Reading.now(server).less(before, usage)
+
+
+class Meter:
+    """Measures every stage of the runs of this process, and the peak of memory, until it is left."""
+
+    def __init__(self, server: psutil.Process) -> None:
+        """Measure this process and its children, and a server with its own."""
+        self.stages: dict[str, Usage] = {}
+        self.peak_mebibytes = 0
+        self._server = server
+        self._whole = Usage()
+        self._begun = {"": _Reading.now(server)}
+        self._done = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Self:
+        runs.listeners.append(self._hear)
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        runs.listeners.remove(self._hear)
+        self._done.set()
+        self._sampler.join()
+        _Reading.now(self._server).less(self._begun[""], self._whole)
+
+    def whole(self) -> Usage:
+        """What it all took, between the stages too."""
+        return self._whole
+
+    def _hear(self, _: str, stage_code: str, state: str, __: float) -> None:
+        if state == "started":
+            self.stages[stage_code] = Usage()
+            self._begun[stage_code] = _Reading.now(self._server)
+        else:
+            _Reading.now(self._server).less(self._begun[stage_code], self.stages[stage_code])
+
+    def _sample(self) -> None:
+        """Shared memory counts once: each process by its proportional share."""
+        while not self._done.wait(SAMPLE_SECONDS):
+            family = [psutil.Process(), self._server]
+            family += [child for process in family for child in process.children(recursive=True)]
+            self.peak_mebibytes = max(self.peak_mebibytes, sum(map(_proportional_bytes, family)) // 2**20)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The clocks at one moment."""
+
+    at: float
+    client: float
+    server: float
+    log_bytes: int
+
+    @classmethod
+    def now(cls, server: psutil.Process) -> Self:
+        return cls(time.monotonic(), _spent(psutil.Process()), _spent_by_family(server), _log_position())
+
+    def less(self, before: Self, usage: Usage) -> None:
+        usage.seconds = round(self.at - before.at, 2)
+        usage.client_seconds = round(self.client - before.client, 2)
+        usage.server_seconds = round(self.server - before.server, 2)
+        usage.log_bytes = self.log_bytes - before.log_bytes
+
+
+def _log_position() -> int:
+    with connect() as connection:
+        row = connection.execute("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _proportional_bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
 
 
 def server_process(backend: int) -> psutil.Process:

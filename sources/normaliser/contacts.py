@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 import email_validator
 import phonenumbers
@@ -12,6 +13,7 @@ from sources.normaliser.text import clean, with_ascii_digits
 from sources.normaliser.values import NormalisedValue, Parts
 
 _ADDRESS_IN_BRACKETS = re.compile(r"<([^<>]+)>")
+_PLAIN_LOCAL_PART = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
 _PHONE_SEPARATORS = re.compile(r"[/;,|]")
 _EXTENSION = re.compile(r"[\s,.(#-]*(?:ext(?:ensi[oó]n)?|anexo|int|x)[\s.:]*\d{1,7}\)?$", re.IGNORECASE)
 
@@ -42,11 +44,27 @@ def _addresses(text: str) -> Iterator[str]:
 def _email(address: str, country_code: str) -> NormalisedValue:
     if placeholders("email", country_code).match(address):
         return NormalisedValue.failed("placeholder")
+    local_part, _, domain = address.rpartition("@")
+    if address.isascii() and len(address) <= 254 and len(local_part) <= 64 and _PLAIN_LOCAL_PART.fullmatch(local_part):
+        # Nothing is left to ask of it, and what the library says of its domain, it has said before.
+        validated = (local_part, valid[1]) if (valid := _valid_domain(domain)) else None
+    else:
+        validated = _validated(address.removeprefix("mailto:"))
+    return NormalisedValue.accepted("@".join(validated)) if validated else NormalisedValue.failed("malformed")
+
+
+@lru_cache(maxsize=65_536)  # most people are with a few providers
+def _valid_domain(domain: str) -> tuple[str, str] | None:
+    return _validated(f"a@{domain}")
+
+
+def _validated(address: str) -> tuple[str, str] | None:
+    """The local part and the domain in its ASCII form; none when it is no address."""
     try:
-        valid = email_validator.validate_email(address.removeprefix("mailto:"), check_deliverability=False)
+        valid = email_validator.validate_email(address, check_deliverability=False)
     except email_validator.EmailNotValidError:
-        return NormalisedValue.failed("malformed")
-    return NormalisedValue.accepted(f"{valid.local_part.lower()}@{valid.ascii_domain.lower()}")
+        return None
+    return valid.local_part.lower(), valid.ascii_domain.lower()
 
 
 def _mailbox(address: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import sql
 
 from sevenfold import publication, runs
-from sevenfold.dbt import read_manifest
+from sevenfold.dbt import read_manifest, target_folder
 from sevenfold.judgements import Judgement, record_judgements
 from sevenfold.warehouse import connect
 from splink_models import resolve_components
@@ -191,7 +191,8 @@ class World:
                 node = self.manifest["nodes"][f"model.sevenfold.{name}"]
                 relation = sql.Identifier(node["schema"], node["name"])
                 connection.execute(sql.SQL("drop table if exists {}").format(relation))
-                select = sql.SQL(node["compiled_code"])
+                compiled = target_folder() / "compiled" / node["package_name"] / node["original_file_path"]
+                select = sql.SQL(compiled.read_text(encoding="utf-8"))
                 connection.execute(sql.SQL("create table {} as {}").format(relation, select))
 
     def _age(self, record_id: str) -> int:

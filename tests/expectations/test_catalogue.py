@@ -17,7 +17,7 @@ from expectations.controls import GateCode
 from expectations.dbt_tests import data_test_outcomes
 from expectations.outcomes import keep_outcomes
 from sevenfold.cli import app
-from sevenfold.dbt import DataTest, parse_project
+from sevenfold.dbt import DataTest, read_manifest
 from tests.expectations.tables import (
     AS_OF,
     CANDIDATE,
@@ -43,7 +43,7 @@ def filled(warehouse: str) -> str:
 
 @pytest.fixture(scope="module")
 def manifest(module_warehouse: str) -> Mapping[str, Any]:
-    return parse_project()
+    return read_manifest()
 
 
 def definitions(url: str, manifest: Mapping[str, Any] | None = None) -> list[Definition]:

@@ -32,11 +32,6 @@ def test_a_failure_names_the_node_and_shows_no_value(warehouse: str, caplog: pyt
     assert "ana@example.com" not in str(caught.value) + caplog.text
 
 
-def test_before_dbt_has_run_there_is_no_manifest(warehouse: str) -> None:
-    with pytest.raises(dbt.DbtError, match="dbt has not run yet"):
-        dbt.read_manifest()
-
-
 def test_only_the_first_lines_of_a_database_error_are_said() -> None:
     message = """Database Error in model dim_customers (models/marts/dim_customers.sql)
   invalid input syntax for type date: "ana@example.com"

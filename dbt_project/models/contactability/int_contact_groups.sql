@@ -43,7 +43,7 @@ connecting_points as (
     from record_points
     where links_interactions
     group by contact_key
-    having count(distinct given_name_canonical) <= 1
+    having min(given_name_canonical collate "C") is not distinct from max(given_name_canonical collate "C")
 ),
 
 connected as (

@@ -24,7 +24,7 @@ holders as (
     from contact_points
     where customer_id is not null and links_interactions
     group by 1, 2, 3
-    having count(distinct customer_id) = 1
+    having min(customer_id collate "C") = max(customer_id collate "C")
 ),
 
 holders_by_given_name as (
@@ -37,7 +37,7 @@ holders_by_given_name as (
     from contact_points
     where customer_id is not null and links_interactions
     group by 1, 2, 3, 4
-    having count(distinct customer_id) = 1
+    having min(customer_id collate "C") = max(customer_id collate "C")
 ),
 
 unidentified_points as (

@@ -1,6 +1,6 @@
 -- One row per pair of consecutive quarters, population and party of the earlier one: which party holds its earliest record or
 -- interaction in the later one, and both states.
-{{ config(materialized='ephemeral') }}
+{{ config(schema='mdm') }}
 
 with party_states as (
     select * from {{ ref('mdm_party_states') }}

@@ -86,54 +86,58 @@ first_versions as (
     group by source_record_id
 ),
 
+record_members as (
+    select
+        members.snapshot_date,
+        members.party_id,
+        records.source_record_id,
+        records.source_code,
+        records.loyalty_number,
+        records.payment_token,
+        records.receipt_number,
+        records.device_id,
+        records.valid_from
+    from members
+    inner join records on members.member_id = records.source_record_id
+    where members.member_kind_code = 'record'
+),
+
 -- The record that holds the key by which the interaction was linked; the oldest, where several do.
-key_sources as (
+keyed as (
     select distinct on (completing.population_code, completing.from_date, completing.unit_id)
-        completing.population_code,
-        completing.from_date,
-        completing.unit_id,
-        records.source_code
+        completing.*,
+        record_members.source_code as key_source_code
     from completing
-    inner join interaction_keys
+    left join interaction_keys
         on
-            completing.member_id = interaction_keys.interaction_id
+            completing.member_kind_code = 'interaction'
+            and completing.member_id = interaction_keys.interaction_id
             and completing.link_rule_code = interaction_keys.key_kind_code
-    inner join members
+    left join record_members
         on
-            completing.to_date = members.snapshot_date
-            and completing.party_id = members.party_id
-            and members.member_kind_code = 'record'
-    inner join records
-        on
-            members.member_id = records.source_record_id
+            completing.to_date = record_members.snapshot_date
+            and completing.party_id = record_members.party_id
             and case interaction_keys.key_kind_code
-                when 'loyalty_number' then records.loyalty_number
-                when 'payment_token' then records.payment_token
-                when 'receipt_number' then records.receipt_number
-                when 'device_id' then records.device_id
+                when 'loyalty_number' then record_members.loyalty_number
+                when 'payment_token' then record_members.payment_token
+                when 'receipt_number' then record_members.receipt_number
+                when 'device_id' then record_members.device_id
             end = interaction_keys.key_value
-    where completing.member_kind_code = 'interaction'
     order by
         completing.population_code, completing.from_date, completing.unit_id,
-        records.valid_from, records.source_record_id collate "C"
+        record_members.valid_from, record_members.source_record_id collate "C"
 ),
 
 coded as (
     select
-        completing.*,
-        key_sources.source_code as key_source_code,
+        keyed.*,
         case
-            when completing.member_kind_code = 'interaction' then completing.link_rule_code
-            when completing.member_since > first_versions.first_known_at then 'later_version'
+            when keyed.member_kind_code = 'interaction' then keyed.link_rule_code
+            when keyed.member_since > first_versions.first_known_at then 'later_version'
             else 'first_version'
         end as evidence_code
-    from completing
-    left join first_versions on completing.member_id = first_versions.source_record_id
-    left join key_sources
-        on
-            completing.population_code = key_sources.population_code
-            and completing.from_date = key_sources.from_date
-            and completing.unit_id = key_sources.unit_id
+    from keyed
+    left join first_versions on keyed.member_id = first_versions.source_record_id
 )
 
 select

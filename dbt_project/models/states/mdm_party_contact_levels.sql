@@ -1,7 +1,16 @@
 -- One row per snapshot date and party that has a valid contact point: its contact level (paper, stage 4).
-with members as (
+with record_members as (
     select * from {{ ref('mdm_party_members') }}
-    where snapshot_date in (select snapshot_dates.snapshot_date from {{ ref('int_snapshot_dates') }} as snapshot_dates)
+    where
+        member_kind_code = 'record'
+        and snapshot_date in (select snapshot_dates.snapshot_date from {{ ref('int_snapshot_dates') }} as snapshot_dates)
+),
+
+interaction_members as (
+    select * from {{ ref('mdm_party_members') }}
+    where
+        member_kind_code = 'interaction'
+        and snapshot_date in (select snapshot_dates.snapshot_date from {{ ref('int_snapshot_dates') }} as snapshot_dates)
 ),
 
 record_points as (
@@ -24,12 +33,11 @@ points as (
         members.member_id,
         members.member_since,
         record_points.contact_kind_code
-    from members
+    from record_members as members
     inner join record_points
         on
             members.snapshot_date = record_points.snapshot_date
             and members.member_id = record_points.source_record_id
-    where members.member_kind_code = 'record'
     union all
     select
         members.snapshot_date,
@@ -37,9 +45,8 @@ points as (
         members.member_id,
         members.member_since,
         interaction_points.key_kind_code as contact_kind_code
-    from members
+    from interaction_members as members
     inner join interaction_points on members.member_id = interaction_points.interaction_id
-    where members.member_kind_code = 'interaction'
 ),
 
 pooled as (
@@ -49,7 +56,7 @@ pooled as (
         bool_or(contact_kind_code = 'email') as has_email,
         bool_or(contact_kind_code = 'phone') as has_phone,
         bool_or(contact_kind_code = 'address') as has_address,
-        (min(array[to_char(member_since at time zone 'UTC', 'YYYYMMDDHH24MISSUS'), member_id] collate "C"))[2] as evidence_id
+        (array_agg(member_id order by member_since, member_id collate "C"))[1] as evidence_id
     from points
     group by 1, 2
 )

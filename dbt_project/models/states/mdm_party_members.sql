@@ -1,7 +1,7 @@
 -- One row per snapshot date and member (customer record or interaction): the party that holds it.
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key='snapshot_date',
-    indexes=[{'columns': ['snapshot_date', 'party_id']}, {'columns': ['snapshot_date', 'member_key']}],
+    indexes=[{'columns': ['snapshot_date', 'party_id']}],
 ) }}
 
 with contact_ids as (

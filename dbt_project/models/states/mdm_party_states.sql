@@ -22,14 +22,7 @@ customer_states as (
     select * from {{ ref('customer_states') }}
 ),
 
--- The earliest member of each kind is the evidence; text that sorts by time finds it in one pass.
-ordered_members as (
-    select
-        *,
-        to_char(member_since at time zone 'UTC', 'YYYYMMDDHH24MISSUS') as since
-    from members
-),
-
+-- The earliest member of each kind is the evidence; all are put in one order, so that one sort finds them.
 parties as (
     select
         snapshot_date,
@@ -42,15 +35,21 @@ parties as (
         bool_or(member_kind_code = 'interaction') as has_interaction,
         count(*) filter (where member_kind_code = 'record') as record_count,
         count(*) filter (where member_kind_code = 'interaction') as interaction_count,
-        (min(array[since, member_key] collate "C"))[2] as representative_member_key,
-        (min(array[since, member_id] collate "C") filter (where quality_level <= 3 and party_type_code = 'customer'))[2]
-            as identity_evidence_id,
-        (min(array[since, member_id, link_rule_code] collate "C") filter (where member_kind_code = 'interaction'))[2]
-            as traceability_evidence_id,
-        (min(array[since, member_id, link_rule_code] collate "C") filter (where member_kind_code = 'interaction'))[3]
-            as first_link_rule_code,
+        (array_agg(member_key order by member_since, member_key collate "C"))[1] as representative_member_key,
+        (
+            array_agg(member_id order by member_since, member_key collate "C")
+            filter (where quality_level <= 3 and party_type_code = 'customer')
+        )[1] as identity_evidence_id,
+        (
+            array_agg(member_id order by member_since, member_key collate "C")
+            filter (where member_kind_code = 'interaction')
+        )[1] as traceability_evidence_id,
+        (
+            array_agg(link_rule_code order by member_since, member_key collate "C")
+            filter (where member_kind_code = 'interaction')
+        )[1] as first_link_rule_code,
         max(member_since) filter (where member_kind_code = 'interaction') as last_interaction_at
-    from ordered_members
+    from members
     group by 1, 2, 3
 ),
 

@@ -1,6 +1,4 @@
 -- One row per snapshot date and interaction that a key links to a known party: the key of the best priority (paper, stage 5).
-{{ config(indexes=[{'columns': ['snapshot_date', 'interaction_id'], 'unique': true}]) }}
-
 with interaction_keys as (
     select * from {{ ref('int_interaction_keys') }}
 ),

@@ -1,8 +1,6 @@
 -- One row per snapshot date and key that few enough parties of the best kind hold (seed link_rules, maximum_holders):
 -- customers before contacts before anonymous parties. A key that more share is evidence, never proof: it is not here, and
 -- links nothing. Where several may hold it, the oldest takes it.
-{{ config(indexes=[{'columns': ['snapshot_date', 'key_kind_code', 'key_value']}]) }}
-
 with link_keys as (
     select * from {{ ref('int_link_keys') }}
 ),
@@ -11,18 +9,30 @@ link_rules as (
     select * from {{ ref('link_rules') }}
 ),
 
+-- Each holder once, however many of its records have the key.
+holders as (
+    select
+        snapshot_date,
+        key_kind_code,
+        key_value,
+        party_key,
+        party_type_code
+    from link_keys
+    group by 1, 2, 3, 4, 5
+),
+
 counted as (
     select
         snapshot_date,
         key_kind_code,
         key_value,
-        count(distinct party_key) filter (where party_type_code = 'customer') as customer_count,
-        count(distinct party_key) filter (where party_type_code = 'contact') as contact_count,
-        count(distinct party_key) filter (where party_type_code = 'anonymous') as anonymous_count,
+        count(*) filter (where party_type_code = 'customer') as customer_count,
+        count(*) filter (where party_type_code = 'contact') as contact_count,
+        count(*) filter (where party_type_code = 'anonymous') as anonymous_count,
         min(party_key collate "C") filter (where party_type_code = 'customer') as customer_key,
         min(party_key collate "C") filter (where party_type_code = 'contact') as contact_key,
         min(party_key collate "C") filter (where party_type_code = 'anonymous') as anonymous_key
-    from link_keys
+    from holders
     group by 1, 2, 3
 ),
 

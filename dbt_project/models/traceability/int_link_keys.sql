@@ -1,4 +1,5 @@
--- One row per snapshot date, customer record and key by which an interaction can be linked to it (seed link_rules).
+-- One row per snapshot date, customer record and key by which an interaction can be linked to it (seed link_rules): of all
+-- that a record has, what any interaction carries.
 with parties as (
     select * from {{ ref('int_record_parties') }}
 ),
@@ -14,6 +15,14 @@ contact_points as (
 link_rules as (
     select * from {{ ref('link_rules') }}
     where links_interactions
+),
+
+carried_keys as (
+    select
+        key_kind_code,
+        key_value
+    from {{ ref('int_interaction_keys') }}
+    group by 1, 2
 ),
 
 record_keys as (
@@ -38,17 +47,26 @@ record_keys as (
         contact_kind_code as key_kind_code,
         contact_value as key_value
     from contact_points
+),
+
+linking_keys as (
+    select record_keys.*
+    from record_keys
+    inner join link_rules on record_keys.key_kind_code = link_rules.key_kind_code
+    inner join carried_keys
+        on
+            record_keys.key_kind_code = carried_keys.key_kind_code
+            and record_keys.key_value = carried_keys.key_value
 )
 
 select
     parties.snapshot_date,
-    record_keys.key_kind_code,
-    record_keys.key_value,
+    linking_keys.key_kind_code,
+    linking_keys.key_value,
     parties.party_key,
     parties.party_type_code
 from parties
-inner join record_keys
+inner join linking_keys
     on
-        parties.raw_id = record_keys.raw_id
-        and parties.source_code = record_keys.source_code
-inner join link_rules on record_keys.key_kind_code = link_rules.key_kind_code
+        parties.raw_id = linking_keys.raw_id
+        and parties.source_code = linking_keys.source_code

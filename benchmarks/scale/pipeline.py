@@ -1,0 +1,226 @@
+"""The whole pipeline, end to end: `make benchmark-scale`.
+
+A simulated retailer goes through the real DAG, from an empty warehouse to published marts and report; then bare Splink
+trains on, scores and clusters the very records that Sevenfold compared. Every size has a process, a home and an
+embedded server of its own, with the settings that a newcomer gets. Adds to `results/pipeline.json`, writes
+`pipeline.md`.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console
+
+from benchmarks.accuracy import harness
+from benchmarks.accuracy.harness import PEERS
+from benchmarks.scale.linkage import RESULTS, describe_run
+from benchmarks.scale.usage import Meter, Usage, measured, server_process
+
+RECORDS_PER_PERSON = 1.088
+"""Source records that a person of the simulated retailer leaves; with each come 2.8 interactions."""
+FIELDS = {
+    **{"first_name_key": "name", "first_last_name_key": "name", "second_last_name_key": "name"},
+    **{"birth_date": "birth_date", "national_identifier": "identifier", "email": "email", "phone": "phone"},
+    **{"street_address_key": "address", "postal_code": "postal_code", "city": "place"},
+}
+"""What bare Splink compares, and as what kind of field (`benchmarks/accuracy/peers/splink_peer.py`)."""
+SPLINK_SECONDS = 7200
+SUMMARY = (
+    *("source records", "interactions", "wall s", "processor s", "of it server", "times bare Splink", "peak MiB"),
+    *("warehouse MB", "log MB", "simulator, rows per processor s", "load"),
+)
+
+
+def main() -> None:
+    """Measure every size that was asked for, and write the figures."""
+    asked = _arguments()
+    path = RESULTS / "pipeline.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for records in asked.records:
+        # Spawned, so that no size pays for the imports or counts the memory of another.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            content[str(records)] = pool.submit(measure, records, asked.seed).result()
+        ordered = {key: content[key] for key in sorted(content, key=int)}
+        path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / "pipeline.md").write_text(table(ordered), encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make benchmark-scale", description=main.__doc__)
+    parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000], help="source records, per size")
+    parser.add_argument("--seed", type=int, default=20261126, help="of the simulated retailer")
+    return parser.parse_args()
+
+
+def measure(records: int, seed: int) -> dict[str, Any]:
+    """Simulate about so many source records, run the pipeline on them, and bare Splink beside it."""
+    with tempfile.TemporaryDirectory(prefix="sevenfold-scale-") as folder:
+        Path(folder).chmod(0o755)  # as root, the server runs as another user
+        os.environ["SEVENFOLD_HOME"] = folder
+        from infra import embedded
+
+        try:
+            return _measure(Path(folder), records, seed)
+        finally:
+            embedded.remove(Path(folder))
+
+
+def _measure(home: Path, records: int, seed: int) -> dict[str, Any]:
+    from sevenfold.demo import LAST_DAY, configure
+    from sevenfold.pipeline import prepare_warehouse
+    from sources.retailer.generation import generate
+
+    folder = configure()
+    prepare_warehouse()
+    server = _server()
+    with measured(server) as simulated:
+        summary = generate(folder, round(records / RECORDS_PER_PERSON), seed, LAST_DAY.isoformat())
+    with Meter(server) as meter:
+        _run(LAST_DAY.isoformat())
+    return {
+        **describe_run(seed),
+        "command": f"python -m benchmarks.scale.pipeline --records {records} --seed {seed}",
+        "rows": {"input": summary.total_rows, **_counts()},
+        "simulator": asdict(simulated),
+        "run": asdict(meter.whole()) | {"peak_mebibytes": meter.peak_mebibytes},
+        "stages": {stage_code: asdict(usage) for stage_code, usage in meter.stages.items()},
+        "bare_splink": _bare_splink(home),
+    }
+
+
+def _run(as_of: str) -> None:
+    from sevenfold import runs
+    from sevenfold.pipeline import run_pipeline
+    from sevenfold.settings import REPOSITORY
+
+    conf = {"as_of": as_of, "contracts": str(REPOSITORY / "sources" / "contracts")}
+    run = run_pipeline(conf, Console(stderr=True), trigger=runs.DEMO).run
+    if run.status_code != "published":
+        raise RuntimeError(f"{run.failed_task}: {run.message}")
+
+
+def _server() -> Any:
+    from sevenfold.warehouse import connect
+
+    with connect() as connection:
+        return server_process(connection.info.backend_pid)
+
+
+def _counts() -> dict[str, int]:
+    """Rows that came in and went out, and the size of the warehouse at the end."""
+    from sevenfold.warehouse import connect
+
+    query = """
+        select
+            (select count(*) from staging.base_customer_records) as source_records,
+            (select count(*) from staging.base_interactions) as interactions,
+            (select count(*) from intermediate.int_match_inputs) as compared_records,
+            (select count(*) from marts.dim_parties) as parties,
+            (select count(*) from mdm.mdm_party_members) as members_at_all_dates,
+            pg_database_size(current_database()) as warehouse_bytes
+    """
+    with connect() as connection:
+        cursor = connection.execute(query)
+        names = [column.name for column in cursor.description or ()]
+        return dict(zip(names, cursor.fetchone() or (), strict=True))
+
+
+def _bare_splink(home: Path) -> dict[str, Any]:
+    """Train, score and cluster the compared records with Splink alone, by a generic recipe, in a process of its own."""
+    records = home / "records.parquet"
+    _export(records)
+    records.with_suffix(".json").write_text(json.dumps(FIELDS), encoding="utf-8")
+    command: list[str | Path] = [
+        sys.executable,
+        PEERS / "splink_peer.py",
+        "generic",
+        "retailer",
+        records,
+        home / "clusters.parquet",
+    ]
+    usage, problem = harness.measure(command, home / "splink.log", SPLINK_SECONDS)
+    return asdict(usage) | {"problem": problem}
+
+
+def _export(file: Path) -> None:
+    from sevenfold.warehouse import arrow_connection
+
+    columns = ", ".join(f"{name}::text as {name}" for name in FIELDS)
+    with arrow_connection("transformer") as warehouse, warehouse.cursor() as cursor, duckdb.connect() as connection:
+        cursor.execute(f"select source_record_id as record_id, {columns} from intermediate.int_match_inputs")  # noqa: S608
+        reader = cursor.fetch_record_batch()  # noqa: F841 - DuckDB finds it by its name
+        connection.sql("from reader").write_parquet(str(file))
+
+
+def table(content: dict[str, Any]) -> str:
+    """All figures as Markdown."""
+    sizes = list(content.values())
+    rows = [_summary_row(size) for size in sizes]
+    stages = list(dict.fromkeys(stage for size in sizes for stage in grouped(size)))
+    heads = " | ".join(f"{size['rows']['source_records']:,}" for size in sizes)
+    lines = [
+        "# The whole pipeline, measured\n",
+        "Written by `make benchmark-scale`; all figures in `pipeline.json`. Processor seconds are those of the process "
+        "and of the server. Wall time means something only where the load before the run was near 0.\n",
+        f"| {' | '.join(SUMMARY)} |",
+        f"|{' --- |' * len(SUMMARY)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "\nProcessor seconds per stage, and the exponent by which they grow from the first size to the last "
+        "(1: as the records).\n",
+        f"| stage | {heads} | exponent |",
+        f"| --- |{' --- |' * len(sizes)} --- |",
+        *(f"| {stage} | {_cells(stage, sizes)} |" for stage in stages),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _summary_row(size: dict[str, Any]) -> list[str]:
+    rows, run = size["rows"], size["run"]
+    processor, splink = _processor(run), size["bare_splink"]["processor_seconds"]
+    return [
+        f"{rows['source_records']:,}",
+        f"{rows['interactions']:,}",
+        f"{run['seconds']:.0f}",
+        f"{processor:.0f}",
+        f"{run['server_seconds']:.0f}",
+        f"{processor / splink:.1f} ({splink:.0f} s)",
+        f"{run['peak_mebibytes']:,}",
+        f"{rows['warehouse_bytes'] / 1e6:,.0f}",
+        f"{run['log_bytes'] / 1e6:,.0f}",
+        f"{rows['input'] / _processor(size['simulator']):,.0f}",
+        f"{run['load_before']}",
+    ]
+
+
+def _cells(stage: str, sizes: list[dict[str, Any]]) -> str:
+    taken = [grouped(size).get(stage, 0.0) for size in sizes]
+    growth = sizes[-1]["rows"]["source_records"] / sizes[0]["rows"]["source_records"]
+    exponent = math.log(taken[-1] / taken[0]) / math.log(growth) if growth > 1 and min(taken) > 0 else None
+    return " | ".join([*(f"{seconds:.1f}" for seconds in taken), "" if exponent is None else f"{exponent:.2f}"])
+
+
+def grouped(size: dict[str, Any]) -> dict[str, float]:
+    """Processor seconds per stage; the extracts as one, and what no stage took: Airflow, and the report."""
+    taken: dict[str, float] = {}
+    for stage_code, usage in size["stages"].items():
+        name = stage_code.split(".")[0]
+        taken[name] = taken.get(name, 0.0) + _processor(usage)
+    return taken | {"between the stages": _processor(size["run"]) - sum(taken.values())}
+
+
+def _processor(usage: dict[str, Any]) -> float:
+    return Usage(client_seconds=usage["client_seconds"], server_seconds=usage["server_seconds"]).processor_seconds
+
+
+if __name__ == "__main__":
+    main()
