@@ -51,7 +51,7 @@ def state_shares(rows: Iterable[Row], population: str) -> str:
         y2="high:Q",
         color=_state_colour(),
     )
-    labels = base.transform_filter("datum.party_share >= 0.028").mark_text(fontSize=10.5, font=FONT)
+    labels = base.transform_filter("datum.party_share >= 0.042").mark_text(fontSize=10.5, font=FONT)
     labels = labels.encode(
         y="middle:Q",
         text="label:N",

@@ -378,6 +378,9 @@ def load_contract(path: Path) -> Contract:
         place = f" line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", "the file is not UTF-8")
         raise ContractError(f"{path}:{place} cannot be read as YAML: {problem}.") from None
+    if not isinstance(document, dict):
+        what = "is empty" if document is None else "holds no keys"
+        raise ContractError(f"{path} {what}. A contract begins with source, label, ... (docs/how_to/add_a_source.md).")
     try:
         contract = Contract.model_validate(document)
     except ValidationError as error:

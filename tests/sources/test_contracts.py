@@ -120,6 +120,8 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
 def test_yaml_that_loses_a_key_or_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert "line 2 cannot be read as YAML: 'source' stands twice" in load(tmp_path, "source: a\nsource: b\n")
     assert "cannot be read as YAML" in load(tmp_path, "source: [a\n")
+    assert "is empty. A contract begins with source" in load(tmp_path, "# nothing yet\n")
+    assert "holds no keys" in load(tmp_path, "- source: a\n")
     path = tmp_path / "latin.yml"
     path.write_bytes("label: Teléfono".encode("latin-1"))
     with pytest.raises(ContractError, match="the file is not UTF-8"):
