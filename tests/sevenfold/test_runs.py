@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from sevenfold import runs
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
+from sevenfold.pipeline import INTERRUPTED
 from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 
@@ -189,3 +190,17 @@ def test_the_date_is_the_parameter_or_the_day_the_run_was_due(monkeypatch: pytes
 def test_a_run_without_any_date_is_refused() -> None:
     with pytest.raises(SevenfoldError, match="parameter as_of"):
         runs.request_from(asked(), {}, None)
+
+
+def test_an_interrupt_ends_a_run_at_once_and_says_what_stands() -> None:
+    code = """
+import os, signal, time
+from rich.console import Console
+from sevenfold.pipeline import _ended_by_an_interrupt
+with _ended_by_an_interrupt(Console()):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=50)
+    assert done.returncode == INTERRUPTED
+    assert "Interrupted. Readers see what was published before" in done.stdout
