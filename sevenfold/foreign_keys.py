@@ -97,5 +97,21 @@ def _make(connection: Connection, key: ForeignKey) -> None:
             "deferrable initially deferred"
         ).format(**parts)
     )
-    if not key.column.endswith("_code"):  # the tables of codes are short and hardly ever lose a row
+    # The tables of codes are short and hardly ever lose a row.
+    if not key.column.endswith("_code") and not _is_indexed(connection, key):
         connection.execute(sql.SQL("create index if not exists {name} on {table} ({column})").format(**parts))
+
+
+def _is_indexed(connection: Connection, key: ForeignKey) -> bool:
+    """Whether an index that begins with the column is there already, such as that of a primary key."""
+    found = connection.execute(
+        """
+        select
+        from pg_index as indexes
+        inner join pg_attribute as columns
+            on indexes.indrelid = columns.attrelid and indexes.indkey[0] = columns.attnum
+        where indexes.indrelid = to_regclass(%s) and columns.attname = %s
+        """,
+        (sql.Identifier(key.schema, key.table).as_string(connection), key.column),
+    ).fetchone()
+    return found is not None
