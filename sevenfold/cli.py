@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import psycopg
 import typer
 from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
@@ -153,13 +154,13 @@ def up() -> None:
 def down() -> None:
     """Stop the scheduler, the web page and the embedded warehouse. Nothing is lost."""
     from infra import embedded
-    from sevenfold import airflow, runs
+    from sevenfold import airflow
     from sevenfold.settings import get_settings
 
-    under_way = _warehouse_is_there() and runs.find_runs("where ended_at is null")
+    under_way = airflow.service() is not None and _is_a_run_open()
     stopped = airflow.down()
     console.print(f"Scheduler and web page: {'stopped' if stopped else 'were not running'}")
-    if stopped and under_way:
+    if under_way:
         console.print("A run was under way: the next `sevenfold up` goes on with it.")
     stopped = embedded.stop(get_settings().home)
     console.print(f"Embedded warehouse: {'stopped' if stopped else 'was not running'}")
@@ -435,6 +436,17 @@ def _say_end(status_code: str, failed_task: str | None, message: str | None) -> 
         raise SevenfoldError(f"The run failed in {failed_task}. {message}")
     words = {"published": "Published.", "nothing_new": "Nothing new: what is published stays as it is."}
     console.print(f"\n[bold]{words[status_code]}[/]")
+
+
+def _is_a_run_open() -> bool:
+    """Whether a run is under way, and not one whose process died; no where the warehouse does not say."""
+    from sevenfold import runs
+
+    try:
+        found = runs.find_runs("where ended_at is null") if _warehouse_is_there() else []
+        return bool({run.run_id for run in found} - (runs.dead_runs() if found else set()))
+    except (SevenfoldError, psycopg.Error):
+        return False
 
 
 def _warehouse_is_there() -> bool:

@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ def _ended_by_an_interrupt(terminal: Console) -> Iterator[None]:
 
         terminal.print("\nInterrupted. Readers see what was published before; the next `sevenfold run` takes over.")
         for child in psutil.Process().children(recursive=True):
-            child.kill()
+            with suppress(psutil.Error):
+                child.kill()
         os._exit(INTERRUPTED)
 
     if threading.current_thread() is not threading.main_thread():

@@ -19,7 +19,7 @@ WORDS = {"finished": "", "failed": "[bold red]failed[/]"}
 
 def print_wide(console: Console, content: RenderableType) -> None:
     """Print a table as wide as it is: a narrow terminal breaks its lines, so that no word of it is broken."""
-    console.print(content, width=WIDE, crop=False, soft_wrap=False, no_wrap=True, overflow="ignore")
+    console.print(content, width=WIDE, crop=False)
 
 
 @contextmanager
