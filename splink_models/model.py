@@ -7,6 +7,7 @@ model was trained.
 import hashlib
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +66,14 @@ class Model:
     def comparison_names(self) -> tuple[str, ...]:
         """Names of the comparisons, the keys of a pair's evidence."""
         return tuple(comparison["output_column_name"] for comparison in self.splink["comparisons"])
+
+    @cached_property
+    def scored_columns(self) -> tuple[str, ...]:
+        """The columns of records that scoring reads; the others are there for blocking."""
+        levels = (level for comparison in self.splink["comparisons"] for level in comparison["comparison_levels"])
+        compared = {name for level in levels for name in re.findall(r"\b(\w+)_[lr]\b", level["sql_condition"])}
+        terms = {name for term in self.term_columns for name in (term.column, *(part for _, part in term.parts))}
+        return ("record_number", "source_record_id", "match_hash", "country_code", *sorted(compared | terms))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -113,7 +113,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         TooManyPairsError: when blocking makes more pairs than the limit.
     """
     blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
-    add_records(connection, model.derived_columns)
+    add_records(connection, model.derived_columns, model.scored_columns)
     predictions = predict(connection, model, STORED_PROBABILITY) if blocked else _no_predictions(connection, model)
     weights = {name: _weight_sql(name, model) for name in model.comparison_names}
     evidence = ", ".join(

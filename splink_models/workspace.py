@@ -14,7 +14,7 @@ carried. The first run is the same with everything changed.
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -162,15 +162,18 @@ def _replace_inputs(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-def add_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> None:
-    """Add to `records` those that `blocked_pairs` names and that are missing."""
+def add_records(
+    connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str], columns: Sequence[str]
+) -> None:
+    """Add to `records` those that `blocked_pairs` names and that are missing; of these, some columns only."""
     connection.execute("""
         create or replace table missing_records as
         select distinct record_number
         from (select unnest([join_key_l, join_key_r]) as record_number from blocked_pairs)
         anti join records using (record_number)
     """)
-    connection.execute(f"insert into records {_records_query(connection, 'missing_records', derived_columns)}")
+    found = _records_query(connection, "missing_records", derived_columns)
+    connection.execute(f"insert into records by name select {', '.join(columns)} from ({found})")
 
 
 def _records_query(connection: duckdb.DuckDBPyConnection, wanted: str, derived_columns: Mapping[str, str]) -> str:

@@ -39,7 +39,7 @@ def test_names_are_unique() -> None:
 
 @hypothesis.settings(deadline=None)
 @given(
-    st.text("ABC1", min_size=7, max_size=10),
+    st.text("ABC1é", max_size=10),
     st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ABC1"), st.sampled_from("dir")), max_size=2),
 )
 def test_the_guard_of_one_edit_never_changes_the_result(text: str, edits: list[tuple[int, str, str]]) -> None:
@@ -47,8 +47,6 @@ def test_the_guard_of_one_edit_never_changes_the_result(text: str, edits: list[t
     for number, letter, kind in edits:
         place = min(number, len(other))
         other = other[:place] + (letter if kind != "d" else "") + other[place + (kind != "i") :]
-    if len(other) < 7:
-        return
     with duckdb.connect() as connection:
         rows = connection.execute(
             f"select {one_edit('v')}, damerau_levenshtein(v_l, v_r) <= 1 from (select ? as v_l, ? as v_r)",
