@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 
-from benchmarks.accuracy import report
+from benchmarks.accuracy import report, retailer
 from benchmarks.accuracy.data_sets import MAKERS, DataSet, Request, prepare, python_of
 from sevenfold.settings import REPOSITORY, get_settings
 from splink_models.evaluation import evaluate
@@ -141,7 +141,16 @@ def run(system: System, data_set: DataSet, work: Path, seconds: float) -> dict[s
     shown = shlex.join(str(part) for part in command)
     shown = shown.replace(str(get_settings().home), "<home>").replace(str(REPOSITORY), ".")
     outcome: dict[str, Any] = {"command": shown, "settings": system.settings, "usage": asdict(usage)}
-    return outcome | ({"problem": problem} if problem else score(out, data_set.truth))
+    if problem is not None:
+        return outcome | {"problem": problem}
+    return outcome | score(out, data_set.truth) | _of_the_retailer(system, data_set, out, work)
+
+
+def _of_the_retailer(system: System, data_set: DataSet, out: Path, work: Path) -> dict[str, Any]:
+    """What only the simulated retailer's truth tells, and of Sevenfold alone: a peer writes no pairs."""
+    if system.environment is not None or data_set.name != "retailer":
+        return {}
+    return {"people": retailer.describe(work / "input" / "retailer" / "truth", out, report.pairs_of(out))}
 
 
 def command_of(system: System, data_set: DataSet, out: Path, work: Path) -> list[str | Path]:

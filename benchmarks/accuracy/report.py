@@ -46,6 +46,7 @@ def table(content: dict[str, Any], systems: tuple["System", ...]) -> str:
     for name, title in TITLES.items():
         if found := content["sets"].get(name):
             lines += _set_table(name, title, found, [system.name for system in systems])
+            lines += [line for outcome in found.values() if "people" in outcome for line in _people(outcome["people"])]
     lines += ["## Settings\n", *(f"- **{system.name}**: {system.settings}." for system in systems), ""]
     return "\n".join(lines)
 
@@ -63,6 +64,24 @@ def _set_table(name: str, title: str, found: dict[str, Any], order: list[str]) -
         if system in found:
             lines.append(_row(system, found[system]))
     return [*lines, ""]
+
+
+def _people(people: dict[str, Any]) -> list[str]:
+    """Relatives, shared mobiles and calibration of Sevenfold on the simulated retailer."""
+    households, mobiles = people["households"], people["mobiles"]
+    return [
+        f"Sevenfold: in {households['joined']:,} of {households['number']:,} households with records of several people "
+        f"two are one party, and so with {mobiles['joined']:,} of {mobiles['number']:,} mobiles of several people.\n",
+        "| pairs compared, by | pairs | mean probability | truly one person |",
+        "| --- | --- | --- | --- |",
+        *(f"| {_band(row)} |" for rows in ("decisions", "bands") for row in people[rows]),
+        "",
+    ]
+
+
+def _band(row: dict[str, Any]) -> str:
+    name = row["band"] if isinstance(row["band"], str) else f"probability from {row['band']:g}"
+    return f"{name} | {row['pairs']:,} | {row['mean_probability']:.2%} | {row['true_share']:.2%}"
 
 
 def _row(system: str, outcome: dict[str, Any]) -> str:
