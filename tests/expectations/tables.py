@@ -104,6 +104,10 @@ CANDIDATE = """
         ('m_1-abc-10', 'group_size', '1', 1, 0.6), ('m_1-abc-10', 'group_size', '2', 2, 0.4);
     insert into intermediate.match_components (source_record_id, component_id)
     select 'r' || n, 'r' || n from generate_series(1, 600) as n;
+    create table mdm.mdm_consent_statements as
+    select 'loyalty' as source_code, n as raw_id, 'C' || n as subject_id, 'email' as channel, n % 3 > 0 as is_granted,
+        true as is_latest, false as is_contradicted
+    from generate_series(1, 30) as n;
     create table quality.reconciliation as
     select
         'raw_point_of_sale_customer_records' as check_code, 'raw rows' as left_label, 200 as left_count,
