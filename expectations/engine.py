@@ -166,9 +166,10 @@ def plain(value: Any) -> str:
     if isinstance(value, bool | int):
         return f"{value:,}" if not isinstance(value, bool) else str(value).lower()
     try:
-        return f"{float(value):,.4g}"
+        number = float(value)
     except (TypeError, ValueError):
         return "not shown"
+    return f"{number:,.0f}" if number.is_integer() else f"{number:,.4g}"
 
 
 def _expected(arguments: Mapping[str, Any], judges_rows: bool) -> str:

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from infra import embedded
-from sevenfold.airflow import MAIN_DAG, Api, session_processes
+from sevenfold.airflow import MAIN_DAG, AirflowError, Api, session_processes
 from tests.conftest import fresh_warehouse
 from tests.dags.retailer import AS_OF, SmallRetailer, make_small_retailer
 from tests.end_to_end.pipeline import published_tables, sevenfold
@@ -76,10 +76,13 @@ class Scheduler:
 
     def wait_for_task(self, run_id: str, task_id: str) -> None:
         deadline = time.monotonic() + RUN_SECONDS
-        while "running" not in (states := self.states(run_id)).get(task_id, set()):
-            assert time.monotonic() < deadline, states
-            assert states.get(task_id) != {"success"}, f"{task_id} was over before anybody looked"
-            time.sleep(0.2)
+        found: set[str] = set()
+        while "running" not in found:
+            assert time.monotonic() < deadline, found
+            assert found != {"success"}, f"{task_id} was over before anybody looked"
+            time.sleep(0.3)
+            with suppress(AirflowError):  # on a busy machine it answers late
+                found = self.states(run_id).get(task_id, set())
 
     def page(self, path: str, token: str | None) -> tuple[int, str]:
         """What Airflow's web server answers to a browser."""
@@ -98,28 +101,29 @@ class Scheduler:
         It looks every few seconds for tasks that are nobody's; by Airflow's defaults it would every five minutes.
         """
         parts = [psutil.Process(number) for number in session_processes(self.process_id)]
-        current = min(
+        first = min(
             (part for part in parts if "scheduler" in " ".join(part.cmdline())), key=lambda part: part.create_time()
         )
-        environment = current.environ() | {
+        environment = first.environ() | {
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
         }
+        started: list[subprocess.Popen[bytes]] = []
 
         def kill() -> None:
-            for victim in [current, *current.children(recursive=True)]:
-                victim.kill()
-            current.wait(60)
+            victim = psutil.Process(started[-1].pid) if started else first
+            for part in [victim, *victim.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):  # a task that ended in between
+                    part.kill()
+            if started:
+                started[-1].wait(60)
 
         def kill_and_start_another() -> None:
-            nonlocal current
             kill()
             command = [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"]
-            started = subprocess.Popen(
-                command, env=environment, cwd=environment["AIRFLOW_HOME"], start_new_session=True,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            current = psutil.Process(started.pid)
+            quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            folder = environment["AIRFLOW_HOME"]
+            started.append(subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True, **quiet))
 
         try:
             yield kill_and_start_another

@@ -75,6 +75,7 @@ READ_TWICE = {
     "intermediate.int_customer_records_standardised",
     "candidate.dim_parties",
     "candidate.dim_customers",
+    "candidate.fct_source_coverage",
 }
 ROWS_READ = """
     select schemaname || '.' || relname, seq_tup_read, n_live_tup
