@@ -52,8 +52,8 @@ COMPLETENESS = """
         is_open boolean default true
     );
     create table quality.conflicting_duplicates as
-        select 'point_of_sale' as source_code, 'customer_records' as entity_code, 'conflicting_duplicate' as reason_code,
-            true as is_open;
+        select 'point_of_sale' as source_code, 'customer_records' as entity_code,
+            'conflicting_duplicate' as reason_code, true as is_open;
     create table intermediate.int_customer_records_standardised as
     select
         raw_id, 'point_of_sale:' || "Número de cliente" as source_record_id, 'point_of_sale' as source_code,
@@ -112,7 +112,8 @@ CANDIDATE = """
         true as is_latest, false as is_contradicted
     from generate_series(1, 30) as n;
     create table quality.contradicting_consents as
-        select 'loyalty' as source_code, 'consents' as entity_code, 'contradicting_consent' as reason_code, true as is_open;
+        select 'loyalty' as source_code, 'consents' as entity_code,
+            'contradicting_consent' as reason_code, true as is_open;
     create table quality.reconciliation as
     select
         'raw_point_of_sale_customer_records' as check_code, 'raw rows' as left_label, 200 as left_count,
