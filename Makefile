@@ -55,6 +55,9 @@ test: $(INSTALLED) lint parse  ## Check everything: lint, types, dbt project, te
 test-fast: $(INSTALLED)  ## The tests that need no whole run
 	@$(PYTHON) -m pytest $(TWO_AT_ONCE) -m 'not slow'
 
+test-kills: $(INSTALLED)  ## Kill the scheduler in every task of one run, which takes too long for every day
+	@SEVENFOLD_TEST_KILLS=1 $(PYTHON) -m pytest tests/dags/test_scheduler.py -k killed_in_every_task
+
 lint: $(INSTALLED) types  ## Style, types and SQL
 	@ruff check --quiet . && ruff format --quiet --check . && echo 'ruff: no remark'
 	@sqlfluff lint --nocolor --disable-progress-bar --processes 2 dbt_project
@@ -94,4 +97,4 @@ $(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
 	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale benchmark-linkage docs install test test-fast lint types parse format lock clean help
+.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale benchmark-linkage docs install test test-fast test-kills lint types parse format lock clean help

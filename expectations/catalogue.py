@@ -137,7 +137,7 @@ def _definition(control: Control) -> Definition:
         engine_code="great_expectations",
         gate_code=control.gate_code,
         table_name=control.table,
-        column_names=control.columns or (() if control.query else rule_columns(control)),
+        column_names=control.columns or (() if control.query or control.joined else rule_columns(control)),
         dimension_code=control.dimension_code,
         severity_code=control.severity,
         critical_data_element=control.critical_data_element,

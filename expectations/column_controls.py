@@ -156,3 +156,10 @@ def _listed(code: str) -> tuple[str | int, ...]:
     with (SEEDS / f"{seed}.csv").open(encoding="utf-8", newline="") as file:
         values = dict.fromkeys(row[column] for row in csv.DictReader(file) if row[column])
     return tuple(int(value) if code.endswith("_level") else value for value in values)
+
+
+@cache
+def placed_states() -> tuple[str, ...]:
+    """The states that a party may be placed in, by the seed of the states."""
+    with (SEEDS / "rules" / "customer_states.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(row["state_code"] for row in csv.DictReader(file) if row["is_placed"] == "true")

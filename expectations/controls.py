@@ -36,6 +36,9 @@ class Control:
         columns: Columns of the table that the rule is about, where it is not about the table as a whole.
         query: The rows that are judged, where they are not the whole table. Holds no per cent sign:
             the engine doubles it.
+        joined: The table, row by row, with what is joined to it. All controls of a table that have no query are judged
+            on it in one scan.
+        failing_rows: The query of the rows that fail, for people, where the population holds only their number.
         note: Said in the result where the rule had nothing to compare with.
     """
 
@@ -52,6 +55,8 @@ class Control:
     owner: str
     columns: tuple[str, ...] = ()
     query: str | None = None
+    joined: str | None = None
+    failing_rows: str | None = None
     note: str = ""
 
 

@@ -27,7 +27,7 @@ RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0, "exclu
 
 
 def check(controls: list[Control], sqlalchemy_url: str, run_id: str) -> list[ControlResult]:
-    """Check every control; one population (a table, or the rows of a query) is one batch and is scanned together.
+    """Check every control; one population (a table, or the rows of a query) is one batch and is scanned once.
 
     A control that could not run comes back with status ``error``; the others are still checked.
 
@@ -91,7 +91,7 @@ def _populations(controls: list[Control]) -> Iterator[list[Control]]:
 
 
 def _validation(context: Any, datasource: Any, name: str, controls: list[Control], run_id: str) -> Any:
-    batch = _batch_definition(datasource, name, controls[0])
+    batch = _batch_definition(datasource, name, controls)
     suite = gx.ExpectationSuite(name=name, expectations=[_expectation(control) for control in controls])
     if len(suite.expectations) != len(controls):
         raise SevenfoldError(f"Great Expectations kept {len(suite.expectations)} of {len(controls)} rules")
@@ -110,11 +110,12 @@ def _results(controls: list[Control], validation: Any) -> dict[str, ControlResul
     }
 
 
-def _batch_definition(datasource: Any, name: str, control: Control) -> Any:
-    if control.query is not None:
-        query = f"select * from ({control.query}) as population"  # noqa: S608  ours; the engine wants "select" first
+def _batch_definition(datasource: Any, name: str, controls: list[Control]) -> Any:
+    query = controls[0].query or next((control.joined for control in controls if control.joined), None)
+    if query is not None:
+        query = f"select * from ({query}) as population"  # noqa: S608  ours; the engine wants "select" first
         return datasource.add_query_asset(name, query=query).add_batch_definition(name)
-    schema, table = control.table.split(".", 1)
+    schema, table = controls[0].table.split(".", 1)
     asset = datasource.add_table_asset(name, table_name=table, schema_name=schema)
     return asset.add_batch_definition_whole_table(name)
 
@@ -165,9 +166,10 @@ def plain(value: Any) -> str:
     if isinstance(value, bool | int):
         return f"{value:,}" if not isinstance(value, bool) else str(value).lower()
     try:
-        return f"{float(value):,.4g}"
+        number = float(value)
     except (TypeError, ValueError):
         return "not shown"
+    return f"{number:,.0f}" if number.is_integer() else f"{number:,.4g}"
 
 
 def _expected(arguments: Mapping[str, Any], judges_rows: bool) -> str:

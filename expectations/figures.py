@@ -225,6 +225,35 @@ select source_code, entity_code, reason_code, count(*) as row_count
 from quality.quarantined_rows
 group by source_code, entity_code, reason_code
 order by source_code collate "C", entity_code collate "C", reason_code collate "C\"""",
+    "contradictions": """
+select source_code, entity_code, reason_code, count(*) as row_count, count(*) filter (where is_open) as open_count
+from (
+    select source_code, entity_code, reason_code, is_open from quality.conflicting_duplicates
+    union all
+    select source_code, entity_code, reason_code, is_open from quality.contradicting_consents
+) as contradicted
+group by source_code, entity_code, reason_code
+order by source_code collate "C", entity_code collate "C", reason_code collate "C\"""",
+    "consents": """
+with latest as (
+    select
+        source_code, channel, subject_id,
+        bool_and(is_granted) as is_given,
+        bool_or(is_contradicted) as is_contradicted
+    from mdm.mdm_consent_statements
+    where is_latest
+    group by source_code, channel, subject_id
+)
+
+select
+    source_code, channel,
+    count(*) as person_count,
+    count(*) filter (where is_given and not is_contradicted) as given_count,
+    count(*) filter (where not is_given) as withdrawn_count,
+    count(*) filter (where is_contradicted) as contradicted_count
+from latest
+group by source_code, channel
+order by source_code collate "C", channel collate "C\"""",
     "state_shares": """
 select snapshot_date, population_code, state_code, months_since_month_zero, party_count, party_share
 from marts.fct_customer_state_shares

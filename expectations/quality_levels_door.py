@@ -38,9 +38,14 @@ ACCOUNTS = """
         select source_code, 'consents' as entity_code, count(*) as row_count
         from staging.stg_consents group by source_code
     ),
-    quarantined as (
-        select source_code, entity_code, count(*) as row_count
+    refused as (
+        select source_code, entity_code, batch_id, count(*) as row_count, count(*) filter (where is_open) as open_count
         from quality.quarantined_rows
+        group by source_code, entity_code, batch_id
+    ),
+    quarantined as (
+        select source_code, entity_code, sum(row_count)::bigint as row_count
+        from refused
         group by source_code, entity_code
     ),
     judged as (
@@ -50,9 +55,8 @@ ACCOUNTS = """
         where batches.status_code = 'landed' and runs.status_code is distinct from 'published'
     ),
     unusable as (
-        select batch_id, count(*) as row_count
-        from quality.quarantined_rows
-        where is_open
+        select batch_id, sum(open_count) as row_count
+        from refused
         group by batch_id
     ),
     judged_shares as (

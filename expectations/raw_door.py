@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 from expectations.controls import Control
 from expectations.drift import drift_controls
 from expectations.gates import Connection, RunContext
-from expectations.measures import ExpectMeasureToBeBetweenWherePresent
+from expectations.measures import ExpectCountedFailuresToBeFew, ExpectMeasureToBeBetweenWherePresent
 from expectations.thresholds import threshold
 
 ISO_DAY = "YYYY-MM-DD"
@@ -55,11 +55,7 @@ class Contract:
 def controls(context: RunContext, connection: Connection) -> list[Control]:
     """The controls of every active contract, and of the volumes of all together."""
     contracts = _contracts(connection)
-    found = [
-        control
-        for contract in contracts
-        for control in [*_delivery_controls(contract, context, connection), *_row_controls(contract, connection)]
-    ]
+    found = [control for contract in contracts for control in _contract_controls(contract, context, connection)]
     return [*found, *drift_controls("raw", context, connection)] if contracts else []
 
 
@@ -92,15 +88,8 @@ def _contracts(connection: Connection) -> list[Contract]:
         ).fetchall()
 
 
-def _delivery_controls(contract: Contract, context: RunContext, connection: Connection) -> list[Control]:
-    """Of the delivery as a whole: one row with what is there, what should be there and how new it is."""
-    # An increment may be small; a read of the whole that is small is cut, whatever raw holds from before.
-    judged, holder = (
-        ("row_count", "raw holds, from all increments,")
-        if contract.comes_in_increments
-        else ("whole_count", "the last read of the whole source holds")
-    )
-    fewest, most = threshold("raw_volume_minimum"), threshold("raw_volume_maximum")
+def _contract_controls(contract: Contract, context: RunContext, connection: Connection) -> list[Control]:
+    """Of one row per contract, made by one scan of its raw table."""
     about = partial(
         Control,
         gate_code="raw",
@@ -108,6 +97,18 @@ def _delivery_controls(contract: Contract, context: RunContext, connection: Conn
         owner=contract.owner,
         query=_delivery_query(contract, context).as_string(connection),
     )
+    return [*_delivery_controls(contract, about), *_row_controls(contract, about, connection)]
+
+
+def _delivery_controls(contract: Contract, about: "partial[Control]") -> list[Control]:
+    """Of the delivery as a whole: what is there, what should be there and how new it is."""
+    # An increment may be small; a read of the whole that is small is cut, whatever raw holds from before.
+    judged, holder = (
+        ("row_count", "raw holds, from all increments,")
+        if contract.comes_in_increments
+        else ("whole_count", "the last read of the whole source holds")
+    )
+    fewest, most = threshold("raw_volume_minimum"), threshold("raw_volume_maximum")
     return [
         about(
             control_id=f"{contract.code}-STATUS",
@@ -179,24 +180,17 @@ def _freshness_controls(contract: Contract, about: partial[Control]) -> list[Con
     ]
 
 
-def _row_controls(contract: Contract, connection: Connection) -> list[Control]:
+def _row_controls(contract: Contract, about: "partial[Control]", connection: Connection) -> list[Control]:
     """Of the rows that no published run has used yet."""
-    about = partial(
-        Control,
-        gate_code="raw",
-        table=contract.raw_table,
-        owner=contract.owner,
-        dimension_code="completeness",
-        severity="critical",
-        query=_rows_query(contract).as_string(connection),
-    )
-    filled = partial(gxe.ExpectColumnValuesToNotBeNull, mostly=threshold("raw_filled_minimum"))
+    about = partial(about, dimension_code="completeness", severity="critical")
+    filled = partial(ExpectCountedFailuresToBeFew, tested_column="judged_count", mostly=threshold("raw_filled_minimum"))
     found = []
     if contract.key_columns:
         found.append(
             about(
                 control_id=f"{contract.code}-KEY",
-                expectation=partial(filled, column="has_key"),
+                expectation=partial(filled, column="without_key_count"),
+                failing_rows=_failing_rows(contract, _has_key(contract)).as_string(connection),
                 critical_data_element="source record id",
                 description=f"{contract.words}: new rows carry their key ({', '.join(contract.key_columns)}).",
                 rationale="A row without its key cannot be followed over time; dbt quarantines the single ones.",
@@ -207,7 +201,8 @@ def _row_controls(contract: Contract, connection: Connection) -> list[Control]:
         found.append(
             about(
                 control_id=f"{contract.code}-RECORDED-AT",
-                expectation=partial(filled, column="has_recorded_at"),
+                expectation=partial(filled, column="without_recorded_at_count"),
+                failing_rows=_failing_rows(contract, _has_recorded_at(contract)).as_string(connection),
                 critical_data_element="recorded at",
                 description=f"{contract.words}: new rows say when they were recorded ({contract.recorded_at_column}).",
                 rationale="Without the time no past date can be asked for; dbt quarantines the single ones.",
@@ -218,7 +213,7 @@ def _row_controls(contract: Contract, connection: Connection) -> list[Control]:
 
 
 def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
-    """One row: status_code, row_count, whole_count, landed_count, volume_ratio, days_behind.
+    """One row: what the raw table holds, what its batches say, and of the new rows how many lack key or time.
 
     whole_count is what the source was last seen to hold: a file whose content is known is not read again, so a short
     one stays short until another comes.
@@ -249,14 +244,22 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
             order by reads.first_batch_id desc
             limit 1
         ),
+        judged as ({judged}),
         raw_rows as (
             select
                 count(*) as row_count,
+                count(judged_batch_id) as judged_count,
+                count(judged_batch_id) filter (where not {has_key}) as without_key_count,
+                count(judged_batch_id) filter (where not {has_recorded_at}) as without_recorded_at_count,
                 max({day}) filter (where {day} between '1900-01-01' and {as_of_date}) as newest_day
             from {raw_table}
+            left join judged on batch_id = judged_batch_id
         )
         select
             raw_rows.row_count,
+            raw_rows.judged_count,
+            raw_rows.without_key_count,
+            raw_rows.without_recorded_at_count,
             coalesce(
                 (
                     select rows_read from batches
@@ -296,36 +299,52 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
         as_of_date=context.as_of_date.isoformat(),
         comparable_rows=threshold("raw_volume_comparable_minimum"),
         day=_day(contract) or sql.SQL("null::text"),
-        raw_table=sql.Identifier(*contract.raw_table.split(".", 1)),
+        judged=_judged_batches(contract),
+        has_key=_has_key(contract),
+        has_recorded_at=_has_recorded_at(contract),
+        raw_table=_raw_table(contract),
     )
 
 
-def _rows_query(contract: Contract) -> sql.Composed:
-    """One row per raw row that no published run has used: has_key and has_recorded_at, true or null."""
-    keys = [_filled(column) for column in contract.key_columns] or [sql.SQL("true").format()]
-    recorded_at = _filled(contract.recorded_at_column) if contract.recorded_at_column else sql.SQL("true").format()
+def _failing_rows(contract: Contract, condition: sql.Composed) -> sql.Composed:
+    """The new rows that do not meet a condition, by where they lie."""
     return sql.SQL(
         """
-        select
-            case when {has_key} then true end as has_key,
-            case when {has_recorded_at} then true end as has_recorded_at
+        select raw_id, batch_id, source_position
         from {raw_table}
-        where batch_id in (
-            select batches.batch_id
+        where batch_id in ({judged}) and not {condition}
+        """
+    ).format(raw_table=_raw_table(contract), judged=_judged_batches(contract), condition=condition)
+
+
+def _judged_batches(contract: Contract) -> sql.Composed:
+    """The batches that no published run has used."""
+    return sql.SQL(
+        """
+            select batches.batch_id as judged_batch_id
             from ops.extract_batches as batches
             left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
             where batches.source_code = {source_code}
                 and batches.entity_code = {entity_code}
                 and batches.status_code = 'landed'
                 and runs.status_code is distinct from 'published'
-        )
         """
-    ).format(
-        has_key=sql.SQL(" and ").join(keys),
-        has_recorded_at=recorded_at,
-        raw_table=sql.Identifier(*contract.raw_table.split(".", 1)),
-        source_code=contract.source_code,
-        entity_code=contract.entity_code,
+    ).format(source_code=contract.source_code, entity_code=contract.entity_code)
+
+
+def _raw_table(contract: Contract) -> sql.Identifier:
+    return sql.Identifier(*contract.raw_table.split(".", 1))
+
+
+def _has_key(contract: Contract) -> sql.Composed:
+    return sql.SQL("({})").format(
+        sql.SQL(" and ").join(map(_filled, contract.key_columns)) if contract.key_columns else sql.SQL("true")
+    )
+
+
+def _has_recorded_at(contract: Contract) -> sql.Composed:
+    return sql.SQL("({})").format(
+        _filled(contract.recorded_at_column) if contract.recorded_at_column else sql.SQL("true")
     )
 
 

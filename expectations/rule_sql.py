@@ -23,6 +23,8 @@ def failing_rows(control: Control) -> str:
     Raises:
         SevenfoldError: The rule's class has no SQL here.
     """
+    if control.failing_rows is not None:
+        return control.failing_rows.strip()
     name, arguments = _rule(control)
     if name in MEASURES:
         return _measure(_population(control), MEASURES[name](arguments), arguments, name == MAY_BE_ABSENT).as_string()
@@ -53,9 +55,10 @@ def _rule(control: Control) -> tuple[str, Arguments]:
 
 
 def _population(control: Control) -> sql.Composed:
-    if control.query is None:
+    query = control.query or control.joined
+    if query is None:
         return sql.SQL("{}").format(sql.Identifier(*control.table.split(".", 1)))
-    return sql.SQL("({}) as population").format(sql.SQL(control.query.strip()))
+    return sql.SQL("({}) as population").format(sql.SQL(query.strip()))
 
 
 def _measure(

@@ -2,7 +2,7 @@
 
 A refused row stays in raw. It is corrected at its source: the next extract lands the corrected row, and the next run
 notes in `quality.quarantined_rows` which delivery released the refused one. Rows that contradict each other are shown
-with them: the last one counts, and its source is to say whether that is right.
+with them: the last one counts, of consents the withdrawal, and their sources are to say whether that is right.
 """
 
 import unicodedata
@@ -24,6 +24,9 @@ COUNTS: LiteralString = """
         union all
         select source_code, entity_code, reason_code, batch_id, null as released_by_batch_id, is_open
         from quality.conflicting_duplicates
+        union all
+        select source_code, entity_code, reason_code, batch_id, null as released_by_batch_id, is_open
+        from quality.contradicting_consents
     )
     select
         quarantined.source_code,
@@ -51,6 +54,9 @@ SAMPLE = sql.SQL("""
         union all
         select source_code, entity_code, reason_code, raw_id, batch_id, source_position, is_open
         from quality.conflicting_duplicates
+        union all
+        select source_code, entity_code, reason_code, raw_id, batch_id, source_position, is_open
+        from quality.contradicting_consents
     )
     select quarantined.batch_id, quarantined.source_position, batches.location, to_jsonb(raw_rows) as row_values
     from quarantined
@@ -160,5 +166,5 @@ def _masked(values: dict[str, Any]) -> dict[str, str]:
 
 def _require_quarantine() -> None:
     with connect() as connection:
-        if connection.execute("select to_regclass('quality.conflicting_duplicates')").fetchone() == (None,):
+        if connection.execute("select to_regclass('quality.contradicting_consents')").fetchone() == (None,):
             raise SevenfoldError("No run has judged any row yet: `sevenfold run` first.")

@@ -24,6 +24,13 @@ class SmallRetailer:
         """The settings under which the retailer is the input."""
         return {
             "SEVENFOLD_HOME": str(self.home),
+            **self.other_variables,
+        }
+
+    @property
+    def other_variables(self) -> dict[str, str]:
+        """Those of them that say nothing of the home."""
+        return {
             "SEVENFOLD_INPUT": str(self.home / "input"),
             "SEVENFOLD_CONTRACTS": str(self.contracts),
             "SEVENFOLD_COHORT_DATE": "2025-04-01",

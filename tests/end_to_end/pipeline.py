@@ -1,5 +1,6 @@
 """Running the pipeline from a test, and comparing what two runs made."""
 
+import datetime as dt
 import hashlib
 import os
 import subprocess
@@ -28,6 +29,18 @@ def sevenfold(*arguments: str, home: Path, warehouse_url: str, **variables: str)
         [sys.executable, "-m", "sevenfold", *arguments],
         cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=1200,
     )  # fmt: skip
+
+
+def run_once(run_id: str, as_of: dt.date) -> None:
+    """Run every stage here and now, in the order of the DAG."""
+    from sevenfold import runs, stages
+
+    for entry in stages.begin(runs.RunRequest(run_id, "customer_states", as_of, runs.COMMAND_LINE, {})):
+        stages.extract(run_id, entry["source"], entry["entity"])
+    if stages.is_anything_new(run_id):
+        for stage_code in stages.STAGES:
+            stages.run_stage(run_id, stage_code)
+    stages.finish(run_id, [])
 
 
 def published_tables(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, str]:

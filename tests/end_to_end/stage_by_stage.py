@@ -1,8 +1,10 @@
-"""Run every stage in the order of the DAG in forked processes; in each, another stage meets `kill -9` half way.
+"""Run every stage in the order of the DAG, each in a process of its own as a worker would; `kill -9` in each of them.
 
-It hits the process itself, and in every other stage the PostgreSQL server, which is then started again. A program of
-its own, since a process may be forked safely only while it has no threads: `python -m tests.end_to_end.stage_by_stage
-undisturbed`, or `killed`, the seconds of each stage and the home of the server. It prints JSON.
+A stage meets the kill half way, first its process, then the PostgreSQL server under it, and is run again to its end:
+as a task that is tried again. Before that a run dies in some of the stages for good, and the next one begins anew. A
+program of its own, since a process may be forked safely only while it has no threads: `python -m
+tests.end_to_end.stage_by_stage undisturbed`, or `killed`, the seconds of each stage and the home of the server. It
+prints JSON.
 """
 
 import datetime as dt
@@ -11,8 +13,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,47 +24,31 @@ from tests.conftest import FAST_SETTINGS
 
 AS_OF = dt.date(2026, 7, 1)
 ENGINES = ("dbt.cli.main", "great_expectations", "splink", "expectations.report", "sevenfold.stages", "sources.extract")
+# Stages that leave something behind for the next run whether or not theirs is published, and one in the middle.
+DEADLY = ("extract.point_of_sale.customer_records", "score", "connect", "states")
+
+Work = Callable[[], object]
 
 
-def run_once(
-    run_id: str,
-    kill_in: str | None = None,
-    after_seconds: float = 0,
-    as_of: dt.date = AS_OF,
-    victim: int | None = None,
-) -> dict[str, float]:
-    """Run every stage here and now; kill a process in the middle of one of them, if asked: this one, or the victim.
-
-    Returns:
-        Seconds that each stage took.
-    """
+def stages_of(run_id: str, trigger_code: str = "scheduled") -> dict[str, Work]:
+    """Every stage of a run by name, opening and closing included, in their order."""
     from sevenfold import runs, stages
+    from sources.contract import load_contracts
 
-    seconds: dict[str, float] = {}
-
-    def listener(_: str, stage_code: str, state: str, duration: float) -> None:
-        seconds[stage_code] = duration
-        if stage_code == kill_in and state == "started":
-            threading.Thread(target=_kill, args=(victim or os.getpid(), after_seconds), daemon=True).start()
-
-    runs.listeners.append(listener)
-    request = runs.RunRequest(run_id, "customer_states", as_of, runs.COMMAND_LINE, {})
-    for entry in stages.begin(request):
-        stages.extract(run_id, entry["source"], entry["entity"])
-    if stages.is_anything_new(run_id):
-        for stage_code in stages.STAGES:
-            stages.run_stage(run_id, stage_code)
-    stages.finish(run_id, [])
-    return seconds
+    extracts = [(one.source, entity) for one in load_contracts(get_settings().contracts) for entity in one.entities]
+    return {
+        "open_run": partial(stages.begin, runs.RunRequest(run_id, "customer_states", AS_OF, trigger_code, {})),
+        **{
+            f"extract.{source}.{entity}": partial(stages.extract, run_id, source, entity) for source, entity in extracts
+        },
+        "compare_inputs": partial(stages.is_anything_new, run_id),
+        **{stage_code: partial(stages.run_stage, run_id, stage_code) for stage_code in stages.STAGES},
+        "close_run": partial(stages.finish, run_id, []),
+    }
 
 
-def _kill(victim: int, after_seconds: float) -> None:
-    time.sleep(after_seconds)
-    os.kill(victim, signal.SIGKILL)
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Run in a forked process, which has the engines imported already; returns its exit code, negative for a signal."""
+def start(work: Work) -> int:
+    """Begin in a forked process, which has the engines imported and the dbt project read already; gives its number."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -75,42 +59,94 @@ def in_child(work: Callable[[], object]) -> int:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
         finally:
             os._exit(code)
+    return child
+
+
+def end(child: int) -> int:
+    """Wait for a process; returns its exit code, negative for a signal."""
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 
 
+def run_to_end(work: Work) -> float:
+    """Do it in a process of its own; gives its seconds."""
+    began = time.monotonic()
+    if code := end(start(work)):
+        raise SystemExit(code)
+    return time.monotonic() - began
+
+
+def hit(work: Work, seconds: float, victim: Callable[[int], int], mend: Work = lambda: None) -> int:
+    """Kill a process after some seconds of the work; earlier, if the work was done by then. Gives the work's exit code.
+
+    Args:
+        work: What is disturbed; it may be repeated.
+        seconds: After which the kill is first tried.
+        victim: Whom to kill, given the number of the working process.
+        mend: Done after each kill.
+    """
+    while True:
+        child = start(work)
+        time.sleep(seconds)
+        os.kill(victim(child), signal.SIGKILL)
+        code = end(child)
+        mend()
+        if code != 0 or seconds == 0:
+            return code
+        seconds = seconds / 2 if seconds > 0.01 else 0
+
+
 def undisturbed() -> dict[str, float]:
     """Run once; gives the seconds of each stage."""
-    with tempfile.TemporaryDirectory() as folder:
-        times = Path(folder) / "seconds.json"
-        code = in_child(lambda: times.write_text(json.dumps(run_once("undisturbed"))))
-        if code != 0:
-            raise SystemExit(code)
-        took: dict[str, float] = json.loads(times.read_text())
-    return took
+    return {stage_code: run_to_end(work) for stage_code, work in stages_of("undisturbed").items()}
 
 
-def killed(took: dict[str, float], server_home: Path) -> dict[str, int]:
-    """Run once per stage, disturbed half way through it, and once to the end; gives the exit codes."""
-    codes = {}
-    for number, (stage_code, seconds) in enumerate(took.items()):
-        victim = postmaster(server_home) if number % 2 else None
-        work = partial(run_once, f"killed-{number}", stage_code, seconds / 2, victim=victim)
-        codes[stage_code] = in_child(work)
-        embedded.start(server_home, get_settings().postgres_bin, FAST_SETTINGS)
-    codes["to the end"] = in_child(lambda: run_once("last"))
+def killed(took: dict[str, float], server_home: Path) -> dict[str, list[int]]:
+    """Let some runs die, then take one through all kills to its end; gives the exit codes of what was killed."""
+    codes: dict[str, list[int]] = {}
+    for stage_code in DEADLY:
+        codes[f"run that died in {stage_code}"] = [_died_in(stage_code, took)]
+    for stage_code, work in stages_of("killed").items():
+        half = took[stage_code] / 2
+        task_code = hit(work, half, lambda child: child)
+        codes[stage_code] = [
+            task_code,
+            hit(work, half, lambda _: _postmaster(server_home), lambda: _serve(server_home)),
+        ]
+        run_to_end(work)
     return codes
 
 
-def postmaster(server_home: Path) -> int:
+def _died_in(stage_code: str, took: dict[str, float]) -> int:
+    """A run that is killed in the middle of a stage and never taken up again."""
+    for name, work in stages_of(f"died in {stage_code}", "command_line").items():
+        if name == stage_code:
+            return hit(work, took[name] / 2, lambda child: child)
+        run_to_end(work)
+    raise ValueError(stage_code)
+
+
+def _serve(server_home: Path) -> None:
+    embedded.start(server_home, get_settings().postgres_bin, FAST_SETTINGS)
+
+
+def _postmaster(server_home: Path) -> int:
     """The number of the PostgreSQL server's first process."""
     return int((server_home / "warehouse" / "server" / "data" / "postmaster.pid").read_text().split()[0])
 
 
-if __name__ == "__main__":
+def _prepare() -> None:
+    """Import and read once what every stage's process needs."""
+    from sevenfold.dbt import read_manifest
+
     for engine in ENGINES:
         importlib.import_module(engine)
-    if sys.argv[1] == "undisturbed":
-        sys.stdout.write(json.dumps(undisturbed()))
-    else:
-        sys.stdout.write(json.dumps(killed(json.loads(sys.argv[2]), Path(sys.argv[3]))))
+    read_manifest()
+
+
+if __name__ == "__main__":
+    _prepare()
+    answer: object = (
+        undisturbed() if sys.argv[1] == "undisturbed" else killed(json.loads(sys.argv[2]), Path(sys.argv[3]))
+    )
+    sys.stdout.write(json.dumps(answer))

@@ -16,8 +16,7 @@ from sevenfold import golden_commands
 from sevenfold.cli import app
 from sevenfold.settings import get_settings
 from tests.conftest import fresh_warehouse
-from tests.end_to_end.pipeline import unequal_totals
-from tests.end_to_end.stage_by_stage import run_once
+from tests.end_to_end.pipeline import run_once, unequal_totals
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""`kill -9` of task or server in the middle of each stage, then run again: the tables of an undisturbed run."""
+"""`kill -9` of task and server in the middle of each stage, then run again: the tables of an undisturbed run."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from sevenfold.settings import REPOSITORY, get_settings
 from sources.retailer.generation import generate
 from tests.conftest import FAST_SETTINGS, fresh_warehouse, short_folder
 from tests.end_to_end.pipeline import published_tables, unequal_totals
+from tests.end_to_end.stage_by_stage import DEADLY
 
 pytestmark = pytest.mark.slow
 
@@ -39,14 +41,13 @@ def settings(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def stage_by_stage(settings: dict[str, str], *arguments: str) -> dict[str, float]:
+def stage_by_stage(settings: dict[str, str], *arguments: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", "tests.end_to_end.stage_by_stage", *arguments],
         cwd=REPOSITORY, env={**os.environ, **settings}, capture_output=True, text=True, check=False, timeout=1500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @contextmanager
@@ -68,13 +69,10 @@ def test_a_run_killed_in_any_stage_leaves_no_trace_in_the_tables(
 
     with own_server() as (home, server), fresh_warehouse(server, tmp_path / "killed") as url:
         codes = stage_by_stage(settings, "killed", json.dumps(took), str(home))
-        assert codes.pop("to the end") == 0
-        # A stage may be done sooner than half its time of before; then the run went through, which is as well.
-        task_codes, server_codes = list(codes.values())[::2], list(codes.values())[1::2]
-        assert set(task_codes) <= {-signal.SIGKILL, 0}
-        assert set(server_codes) <= {1, 0}
-        assert task_codes.count(-signal.SIGKILL) >= len(task_codes) // 2
-        assert server_codes.count(1) >= len(server_codes) // 2
+        deaths = {name: codes.pop(name) for name in list(codes) if name.startswith("run that died")}
+        assert len(deaths) == len(DEADLY)
+        assert set(map(tuple, deaths.values())) == {(-signal.SIGKILL,)}
+        assert codes == {stage_code: [-signal.SIGKILL, 1] for stage_code in took}
         with psycopg.connect(url) as connection:
             assert published_tables(connection) == expected
             assert unequal_totals(connection) == []

@@ -63,6 +63,28 @@ entities:
     fields: {occurred_at: at, customer_key: customer, customer_source: source, interaction_type: kind}
     expected: {minimum_rows: 1}
 """
+CONSENTS_CONTRACT = """
+source: permissions
+label: permissions
+touchpoint: app
+mode: batch
+owner: owner@retailer.example
+country: MX
+time_zone: America/Mexico_City
+entities:
+  consents:
+    location: ${SEVENFOLD_INPUT}/permissions.csv
+    format: csv
+    key: [number]
+    recorded_at: at
+    fields: {customer_key: customer, customer_source: source, channel: channel, status: status}
+"""
+CONSENTS = [
+    "number,customer,source,channel,status,at",
+    "1,20,misbehaving,email,granted,2026-06-01 12:00:00",
+    "2,21,misbehaving,email,withdrawn,2026-06-01 12:00:00",
+    "3,21,misbehaving,email,granted,2026-06-01 12:00:00",
+]
 CUSTOMERS = 10_000
 SYLLABLES = [consonant + vowel for consonant in "bcdfglmnrt" for vowel in "aeiou"]
 GOOD_ROWS = 400
@@ -175,6 +197,8 @@ def retailer(warehouse_server: embedded.Server, tmp_path_factory: pytest.TempPat
         (deliveries / f"{source}.csv").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
     (contracts / "misbehaving.yml").write_text(MISBEHAVING_CONTRACT.format(source="misbehaving"), encoding="utf-8")
     (contracts / "visits.yml").write_text(VISITS_CONTRACT, encoding="utf-8")
+    (contracts / "permissions.yml").write_text(CONSENTS_CONTRACT, encoding="utf-8")
+    (deliveries / "permissions.csv").write_text("\n".join([*CONSENTS, ""]), encoding="utf-8")
     deliver(deliveries, "misbehaving_1.csv", [HEADER, *first_day()])
     visits = "number,customer,source,at,kind"
     deliver(deliveries, "visits_1.csv", [visits, "1,11,misbehaving,2026-06-15 12:00:00,purchase"])
@@ -335,6 +359,27 @@ def test_every_delivery_is_balanced_at_every_stage(published: str) -> None:
         ("visits", 1, 1, 0, True),
         ("visits", 1, 1, 0, True),
     ]
+
+
+def test_of_a_consent_given_and_withdrawn_at_one_time_the_withdrawal_counts(retailer: Retailer) -> None:
+    consents = rows(
+        retailer.url,
+        "select crosswalk.source_record_id, customers.has_consent from restricted.customer_crosswalk as crosswalk "
+        "inner join marts.dim_customers as customers on crosswalk.customer_id = customers.customer_id "
+        "where crosswalk.source_record_id in ('misbehaving:20', 'misbehaving:21') order by 1",
+    )
+    assert consents == [("misbehaving:20", True), ("misbehaving:21", False)]
+    contradicted = "select source_code, source_position, is_open from quality.contradicting_consents"
+    assert rows(retailer.url, contradicted) == [("permissions", 3, True)]
+    judged = """
+        select results.status_code, results.tested_count, results.failed_count
+        from quality.control_results as results
+        inner join ops.pipeline_runs as runs on results.run_id = runs.run_id
+        where results.control_id = 'MARTS-CONSENTS-AGREE'
+        order by runs.started_at desc limit 1
+    """
+    assert rows(retailer.url, judged) == [("failed", 3, 1)]
+    assert "permissions consents contradicting_consent 1 0 1" in retailer.sevenfold("quarantine", "list")
 
 
 def test_the_quarantine_is_listed_and_shown_without_a_value(retailer: Retailer) -> None:

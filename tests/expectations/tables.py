@@ -51,6 +51,9 @@ COMPLETENESS = """
         source_code text, entity_code text, raw_id bigint, batch_id bigint, source_position bigint, reason_code text,
         is_open boolean default true
     );
+    create table quality.conflicting_duplicates as
+        select 'point_of_sale' as source_code, 'customer_records' as entity_code,
+            'conflicting_duplicate' as reason_code, true as is_open;
     create table intermediate.int_customer_records_standardised as
     select
         raw_id, 'point_of_sale:' || "Número de cliente" as source_record_id, 'point_of_sale' as source_code,
@@ -104,6 +107,13 @@ CANDIDATE = """
         ('m_1-abc-10', 'group_size', '1', 1, 0.6), ('m_1-abc-10', 'group_size', '2', 2, 0.4);
     insert into intermediate.match_components (source_record_id, component_id)
     select 'r' || n, 'r' || n from generate_series(1, 600) as n;
+    create table mdm.mdm_consent_statements as
+    select 'loyalty' as source_code, n as raw_id, 'C' || n as subject_id, 'email' as channel, n % 3 > 0 as is_granted,
+        true as is_latest, false as is_contradicted
+    from generate_series(1, 30) as n;
+    create table quality.contradicting_consents as
+        select 'loyalty' as source_code, 'consents' as entity_code,
+            'contradicting_consent' as reason_code, true as is_open;
     create table quality.reconciliation as
     select
         'raw_point_of_sale_customer_records' as check_code, 'raw rows' as left_label, 200 as left_count,

@@ -56,13 +56,57 @@ def test_all_doors_pass_on_sound_tables_and_their_results_are_kept(filled: str) 
     assert kept == [(sum(result.controls for result in results), True, True)]
 
 
-def test_a_gate_leaves_no_session_and_no_temporary_table_behind(filled: str) -> None:
-    run_gate("raw", RUN)
+def wait_for_the_end_of_sessions(url: str) -> None:
     sessions = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
     deadline = time.monotonic() + 10
-    while rows(filled, sessions) != [(0,)] and time.monotonic() < deadline:
+    while rows(url, sessions) != [(0,)] and time.monotonic() < deadline:
         time.sleep(0.1)  # a server process ends a moment after its client has gone
-    assert rows(filled, sessions) == [(0,)]
+    assert rows(url, sessions) == [(0,)]
+
+
+def test_a_gate_leaves_no_session_and_no_temporary_table_behind(filled: str) -> None:
+    run_gate("raw", RUN)
+    wait_for_the_end_of_sessions(filled)
+
+
+# What a door reads twice: the second time for the one measure whose drift is watched, which the engine cannot take
+# beside its controls, since it is grouped (by source, by state) or needed before the controls are made (a count).
+READ_TWICE = {
+    "intermediate.int_customer_records_standardised",
+    "candidate.dim_parties",
+    "candidate.dim_customers",
+    "candidate.fct_source_coverage",
+}
+ROWS_READ = """
+    select schemaname || '.' || relname, seq_tup_read, n_live_tup
+    from pg_stat_user_tables
+    where schemaname in ('raw', 'staging', 'intermediate', 'mdm', 'candidate', 'marts')
+    or schemaname || '.' || relname in ('quality.quarantined_rows', 'quality.reconciliation')
+"""
+
+
+def rows_read(url: str) -> dict[str, tuple[int, int]]:
+    """The rows that all sessions together have read of each table by whole scans, and its size."""
+    wait_for_the_end_of_sessions(url)
+    return {str(table): (int(str(read)), int(str(size))) for table, read, size in rows(url, ROWS_READ)}
+
+
+@pytest.mark.parametrize("gate", ["raw", "quality_levels", "marts"])
+def test_a_door_reads_a_table_once(filled: str, gate: GateCode) -> None:
+    execute(
+        filled,
+        PUBLISHED,
+        """insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code)
+        select 'retired', 'customer_records', n, 99, 'missing_key' from generate_series(1, 60) as n""",
+    )
+    before = rows_read(filled)
+    run_gate(gate, RUN)
+    scans = {table: (read - before[table][0]) / size for table, (read, size) in rows_read(filled).items() if size >= 20}
+    # Great Expectations asks for one row of each table, to see that it is there.
+    read_more = {table: round(count, 1) for table, count in scans.items() if count >= 1.2}
+    assert set(read_more) <= READ_TWICE, read_more
+    assert all(count < 2.2 for count in read_more.values()), read_more
+    assert max(scans.values()) >= 1
 
 
 def test_the_sources_of_inactive_contracts_are_not_asked_for(filled: str) -> None:
@@ -364,7 +408,6 @@ def test_a_small_broken_delivery_does_not_hide_behind_large_good_ones(filled: st
 @pytest.mark.parametrize(
     ("change", "control"),
     [
-        ("insert into candidate.dim_parties select * from candidate.dim_parties limit 1", "MARTS-PARTIES-KEY-UNIQUE"),
         ("update candidate.dim_parties set party_id = null where party_id = 'CA1'", "MARTS-PARTIES-KEY-FILLED"),
         ("update candidate.dim_parties set state_code = 'Q' where state_code = 'Z'", "MARTS-PARTIES-STATE-KNOWN"),
         (

@@ -55,6 +55,7 @@ SECTIONS = {
     "saturation",
     "needs",
     "sources",
+    "consent",
     "matching",
     "survivorship",
     "inputs",
