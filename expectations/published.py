@@ -72,7 +72,7 @@ def _models(path: Path) -> Iterator[dict[str, Any]]:
     """The models of a YAML file, in the shape of dbt's manifest."""
     import yaml
 
-    for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+    for model in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader).get("models", []):
         config: Mapping[str, Any] = model.get("config", {})
         yield {
             "name": model["name"],

@@ -351,7 +351,7 @@ def mask_password(location: str) -> str:
     return re.sub(r"(?i)([?&][^=&]*(?:password|pwd|token|secret|key|sig)[^=&]*=)[^&]*", r"\1***", masked)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML without the silent loss of a key that stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -228,7 +228,10 @@ def placeholders(field_kind: str, country_code: str) -> Placeholders:
             patterns.append(re.compile(row["placeholder_value"]))
         else:
             values.add(row["placeholder_value"])
-    return Placeholders(frozenset(values), tuple(patterns))
+    # One search finds what many would, but for patterns that refer to a group of theirs by its number.
+    joined = "|".join(f"(?:{pattern.pattern})" for pattern in patterns if not pattern.groups)
+    apart = [pattern for pattern in patterns if pattern.groups]
+    return Placeholders(frozenset(values), (*([re.compile(joined)] if joined else []), *apart))
 
 
 @cache

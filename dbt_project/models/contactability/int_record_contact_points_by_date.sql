@@ -1,4 +1,6 @@
 -- One row per snapshot date, customer record and valid contact point.
+{{ config(materialized='view') }}
+
 with versions as (
     select * from {{ ref('int_record_versions_by_date') }}
 ),

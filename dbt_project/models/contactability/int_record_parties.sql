@@ -1,8 +1,6 @@
 -- One row per snapshot date and customer record: the party that holds it (paper, stage 4). A record without the
 -- mandatory names joins the one customer who holds its contact point (under the same given name, when it has one);
 -- otherwise records of one group of contact points form a contact. A namesake joins nobody.
-{{ config(indexes=[{'columns': ['snapshot_date', 'source_record_id'], 'unique': true}]) }}
-
 with versions as (
     select * from {{ ref('int_record_versions_by_date') }}
 ),
@@ -15,14 +13,39 @@ contact_groups as (
     select * from {{ ref('int_contact_groups') }}
 ),
 
+unidentified_points as (
+    select * from contact_points
+    where customer_id is null
+),
+
+-- Whom a point belongs to matters only where somebody unidentified has it.
+asked_points as (
+    select
+        snapshot_date,
+        contact_kind_code,
+        contact_value
+    from unidentified_points
+    group by 1, 2, 3
+),
+
+customer_points as (
+    select contact_points.*
+    from contact_points
+    inner join asked_points
+        on
+            contact_points.snapshot_date = asked_points.snapshot_date
+            and contact_points.contact_kind_code = asked_points.contact_kind_code
+            and contact_points.contact_value = asked_points.contact_value
+    where contact_points.customer_id is not null and contact_points.links_interactions
+),
+
 holders as (
     select
         snapshot_date,
         contact_kind_code,
         contact_value,
         min(customer_id collate "C") as customer_id
-    from contact_points
-    where customer_id is not null and links_interactions
+    from customer_points
     group by 1, 2, 3
     having min(customer_id collate "C") = max(customer_id collate "C")
 ),
@@ -34,15 +57,9 @@ holders_by_given_name as (
         contact_value,
         given_name_canonical,
         min(customer_id collate "C") as customer_id
-    from contact_points
-    where customer_id is not null and links_interactions
+    from customer_points
     group by 1, 2, 3, 4
     having min(customer_id collate "C") = max(customer_id collate "C")
-),
-
-unidentified_points as (
-    select * from contact_points
-    where customer_id is null
 ),
 
 held as (
@@ -115,5 +132,8 @@ select
     country_code,
     quality_level,
     entity_level,
+    has_email,
+    has_phone,
+    has_address,
     valid_from
 from placed

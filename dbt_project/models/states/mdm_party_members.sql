@@ -1,7 +1,7 @@
 -- One row per snapshot date and member (customer record or interaction): the party that holds it.
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key='snapshot_date',
-    indexes=[{'columns': ['snapshot_date', 'party_id']}],
+    on_schema_change='append_new_columns', indexes=[{'columns': ['snapshot_date']}],
 ) }}
 
 with contact_ids as (
@@ -23,6 +23,9 @@ members as (
         country_code,
         quality_level,
         entity_level,
+        has_email,
+        has_phone,
+        has_address,
         valid_from as member_since
     from {{ ref('int_record_parties') }}
     union all
@@ -37,6 +40,9 @@ members as (
         country_code,
         null::smallint as quality_level,
         null::smallint as entity_level,
+        has_email,
+        has_phone,
+        has_address,
         occurred_at as member_since
     from {{ ref('int_interaction_parties') }}
 )
@@ -58,6 +64,9 @@ select
     members.country_code,
     members.quality_level,
     members.entity_level,
+    members.has_email,
+    members.has_phone,
+    members.has_address,
     members.member_since
 from members
 left join contact_ids
