@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -207,24 +207,39 @@ def _ask_spark(folder: Path, question: str) -> dict[Pair, tuple[float | None, ..
 
 @needs_spark
 @pytest.mark.slow
-def test_scores_differ_only_by_jaro_winkler_and_end_in_the_same_customers(tmp_path: Path) -> None:
+def test_scores_differ_only_by_jaro_winkler_and_end_in_the_same_customers(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     shutil.copy(REPOSITORY / "tests" / "contracts" / "real" / "historical_50k.yml", tmp_path)
     with throwaway_warehouse(REPOSITORY / "tests" / "data", "retail_2"):
         read_customer_records(tmp_path)
         by_duckdb, by_spark = link_on(""), link_on(MASTER)
         both = sorted(by_duckdb.weights.keys() & by_spark.weights.keys())
-        differing = [pair for pair in both if abs(by_duckdb.weights[pair] - by_spark.weights[pair]) > NOISE]
         in_one_alone = sorted(by_duckdb.weights.keys() ^ by_spark.weights.keys())
         found = similarities(both + in_one_alone, thresholds(active_model()))
+    differing = [pair for pair in both if abs(by_duckdb.weights[pair] - by_spark.weights[pair]) > NOISE]
     turned = defaultdict(set)
     for pair, place, duckdbs, sparks in found:
         if (duckdbs >= place.least) != (sparks >= place.least):
             turned[pair].add(place.comparison)
+    others = by_duckdb.groups() - by_spark.groups()
+    record_property("pairs of both", len(both))
+    record_property("of other weight", len(differing))
+    record_property("stored by one alone", len(in_one_alone))
+    record_property("over a threshold in one alone", len(turned))
+    record_property("greatest difference in bits", max(abs(by_duckdb.weights[p] - by_spark.weights[p]) for p in both))
+    record_property("groups", (len(by_duckdb.groups()), len(by_spark.groups())))
+    record_property(
+        "groups of one alone", [sorted(map(len, one)) for one in (others, by_spark.groups() - by_duckdb.groups())]
+    )
+    record_property("similarities that differ", sum(abs(ours - theirs) > 1e-9 for _, _, ours, theirs in found))
+    record_property("similarities", len(found))
+
     assert 0 < len(differing) + len(in_one_alone) < len(both) / 200
-    assert set(differing) | set(in_one_alone) <= turned.keys()
+    assert {*differing, *in_one_alone} <= turned.keys()
     for pair in differing:
         one, other = by_duckdb.evidence[pair], by_spark.evidence[pair]
         changed = {name for name in one.keys() | other.keys() if abs(one.get(name, 0) - other.get(name, 0)) > NOISE}
         assert changed
         assert changed <= turned[pair], pair
-    assert len(by_duckdb.groups() - by_spark.groups()) <= 5
+    assert len(others) <= 5
