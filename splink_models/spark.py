@@ -86,7 +86,7 @@ def spark_session(folder: Path) -> Iterator[Any]:
     master = get_settings().spark_master or "local[*]"
     options = {"spark.jars": similarity_jar_location(), "spark.ui.showConsoleProgress": "false"}
     if master.startswith("local"):
-        options |= ON_THIS_MACHINE | {"spark.local.dir": str(folder / "local")}
+        options |= ON_THIS_MACHINE | {"spark.local.dir": str(get_settings().home / "spill")}
     builder = SparkSession.builder.master(master).appName("sevenfold").config(map=options)
     try:
         session = builder.getOrCreate()
