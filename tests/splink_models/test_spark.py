@@ -21,6 +21,7 @@ from sevenfold import stages
 from sevenfold.link import FROM_SCORING, RESULT, RUN_ID, read_customer_records, throwaway_warehouse
 from sevenfold.settings import REPOSITORY, get_settings
 from sevenfold.warehouse import arrow_connection
+from splink_models.explanation import model_of
 from splink_models.model import DUCKDB, SHIPPED_MODELS, SPARK, Model, active_model, load_model
 from splink_models.scoring import prepare_workspace, read_match_inputs
 from splink_models.spark import INSTALL, SparkError, exchange_folder, in_spark_sql, settings_for_spark, spark_session
@@ -84,7 +85,9 @@ def test_nothing_but_the_conditions_words_is_translated(shipped: Model) -> None:
 
 def test_scores_of_another_engine_are_of_another_version(shipped: Model, on_spark: None) -> None:
     assert (shipped.engine, active_model().engine) == (DUCKDB, SPARK)
-    assert active_model().version_for(1) != shipped.version_for(1)
+    version = active_model().version_for(1)
+    assert version != shipped.version_for(1)
+    assert (model_of(version).engine, model_of(shipped.version_for(1)).engine) == (SPARK, DUCKDB)
 
 
 def test_where_spark_is_missing_it_says_what_to_install(
