@@ -147,6 +147,10 @@ def _in_spark(node: exp.Expression) -> exp.Expression:
         return _call("jaro_winkler", node.this, node.expression)
     if isinstance(node, exp.ArrayOverlaps):
         return _call("arrays_overlap", node.this, node.expression)
+    if isinstance(node, exp.Anonymous) and node.name == "strlen":
+        return _call("octet_length", *node.expressions)
+    if isinstance(node, exp.Anonymous) and node.name == "hamming":
+        return _call("levenshtein", *node.expressions)  # never more; where it stands, an exact distance decides
     if isinstance(node, exp.Bracket) and isinstance(node.expressions[0], exp.Slice):
         start, end = (int(part.name) for part in (node.expressions[0].this, node.expressions[0].expression))
         return _call("substring", node.this, exp.Literal.number(start), exp.Literal.number(end - start + 1))

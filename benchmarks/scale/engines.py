@@ -75,7 +75,7 @@ def block(workspace: duckdb.DuckDBPyConnection, model: Model) -> None:
         "create table new_records as select record_number, source_record_id, state from kept.record_states"
     )
     block_pairs(workspace, model.blocking_rules, float("inf"), 0)
-    add_records(workspace, model.derived_columns)
+    add_records(workspace, model.derived_columns, model.scored_columns)
 
 
 def keep(workspace: duckdb.DuckDBPyConnection, table: str, predictions: str) -> None:

@@ -34,18 +34,8 @@ NOISE = 1e-4
 """Bits: what is less is rounding."""
 
 SPLINKS_FUNCTIONS = {"jaro_winkler", "damerau_levenshtein"}
-SPARKS_FUNCTIONS = {
-    "abs",
-    "arrays_overlap",
-    "coalesce",
-    "contains",
-    "endswith",
-    "left",
-    "length",
-    "right",
-    "split_part",
-}
-SPARKS_FUNCTIONS |= {"substring"}
+SPARKS_FUNCTIONS = {"abs", "arrays_overlap", "coalesce", "contains", "endswith", "left", "length", "levenshtein"}
+SPARKS_FUNCTIONS |= {"octet_length", "substring"}
 
 
 @pytest.fixture
