@@ -39,8 +39,14 @@ benchmark-scale: $(INSTALLED)  ## Measure the whole pipeline beside bare Splink 
 benchmark-linkage: $(INSTALLED)  ## Measure what a delta costs of the full linkage (arguments='--records 1000000')
 	@$(PYTHON) -m benchmarks.scale.linkage $(arguments)
 
+benchmark-engines: install-spark  ## Measure the comparison of the same pairs on DuckDB and on local Spark (arguments='--records 100000')
+	@$(PYTHON) -m benchmarks.scale.engines $(arguments)
+
 benchmark-accuracy: $(INSTALLED)  ## Link public data with Sevenfold and its peers, and compare (arguments='--sets fake_1000')
 	@$(PYTHON) -m benchmarks.accuracy.harness $(arguments)
+
+install-spark: $(INSTALLED)  ## Add Spark, on which SEVENFOLD_SPARK_MASTER scores pairs (needs Java 17 or 21)
+	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --require-hashes -r infra/spark.lock
 
 docs: $(INSTALLED)  ## Write the data dictionary of every table as one page
 	@sevenfold docs
@@ -58,6 +64,15 @@ test-fast: $(INSTALLED)  ## The tests that need no whole run
 test-kills: $(INSTALLED)  ## Kill the scheduler in every task of one run, which takes too long for every day
 	@SEVENFOLD_TEST_KILLS=1 $(PYTHON) -m pytest tests/dags/test_scheduler.py -k killed_in_every_task
 
+test-spark: install-spark  ## Score the same records on DuckDB and on local Spark, and explain each difference
+	@$(PYTHON) -m pytest tests/splink_models/test_spark.py
+
+PRODUCTION := .venv-production
+test-celery: $(INSTALLED)  ## Run the main DAG under Celery with a real Redis, and under one process (needs redis-server)
+	@[ -x $(PRODUCTION)/bin/python ] || '$(BASE_PYTHON)' -m venv $(PRODUCTION)
+	@uv --system-certs pip sync --quiet --python $(PRODUCTION)/bin/python --require-hashes infra/production.lock
+	@$(PYTHON) -m pytest tests/dags/test_celery.py
+
 lint: $(INSTALLED) types  ## Style, types and SQL
 	@ruff check --quiet . && ruff format --quiet --check . && echo 'ruff: no remark'
 	@sqlfluff lint --nocolor --disable-progress-bar --processes 2 dbt_project
@@ -72,9 +87,10 @@ format: $(INSTALLED)  ## Rewrite what a machine can put right
 	@ruff check --fix . && ruff format . && sqlfluff fix --nocolor --disable-progress-bar dbt_project
 
 COMPILE := uv --system-certs pip compile --generate-hashes --no-strip-markers --no-header --no-annotate --python-version 3.11 --quiet
-lock: $(INSTALLED)  ## Make both locks anew from pyproject.toml and infra/production.in (upgrade=1 takes newer versions)
+lock: $(INSTALLED)  ## Make the locks anew from pyproject.toml and infra/*.in (upgrade=1 takes newer versions)
 	@$(COMPILE) pyproject.toml --extra development $(if $(upgrade),--upgrade) -o requirements.lock
 	@$(COMPILE) pyproject.toml infra/production.in --constraints requirements.lock -o infra/production.lock
+	@$(COMPILE) infra/spark.in --constraints requirements.lock -o infra/spark.lock
 
 clean:  ## Stop everything and delete what runs have made: warehouse, reports, logs, the demo's input
 	@if [ -x .venv/bin/sevenfold ]; then sevenfold clean; fi
@@ -97,4 +113,4 @@ $(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
 	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale benchmark-linkage docs install test test-fast test-kills lint types parse format lock clean help
+.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale benchmark-linkage benchmark-engines docs install install-spark test test-fast test-kills test-spark test-celery lint types parse format lock clean help

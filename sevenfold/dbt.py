@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from sevenfold.errors import SevenfoldError
 from sevenfold.privacy import without_values
@@ -200,18 +201,16 @@ def _project_options(folder: str = "") -> list[str]:
 
 
 def _warehouse_environment() -> dict[str, str]:
-    """The variables that `profiles.yml` reads, and libpq's own for what a profile has no word for (TLS)."""
-    parts = conninfo_to_dict(warehouse_url())
-    names = {
+    """The variables that `profiles.yml` reads, and libpq's own for all else that the URL says (TLS, options)."""
+    libpq = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    variables = libpq | {
         "host": "SEVENFOLD_DBT_HOST",
         "port": "SEVENFOLD_DBT_PORT",
         "user": "SEVENFOLD_DBT_USER",
         "password": "DBT_ENV_SECRET_SEVENFOLD_PASSWORD",
         "dbname": "SEVENFOLD_DBT_DBNAME",
-        "sslmode": "PGSSLMODE",
-        "sslrootcert": "PGSSLROOTCERT",
     }
-    return {variable: str(parts[name]) for name, variable in names.items() if parts.get(name)}
+    return {variables[name]: str(value) for name, value in conninfo_to_dict(warehouse_url()).items()}
 
 
 def _log_event(event: Any) -> None:

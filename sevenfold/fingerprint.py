@@ -6,12 +6,13 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sevenfold.settings import REPOSITORY
+from sevenfold.settings import REPOSITORY, get_settings
 
 ROOMS = ("dags", "dbt_project", "expectations", "infra", "sevenfold", "sources", "splink_models")
 COMMIT_VARIABLE = "SEVENFOLD_GIT_COMMIT"
@@ -59,10 +60,13 @@ def seeds_hash() -> str:
     return hash_folders([SEEDS])
 
 
-@cache
 def engine_versions() -> dict[str, str]:
     """Give the versions of what computes: Python and the engines."""
-    return {"python": platform.python_version()} | {name: version(name) for name in ENGINES}
+    versions = {"python": platform.python_version()} | {name: version(name) for name in ENGINES}
+    if get_settings().spark_master:
+        with suppress(PackageNotFoundError):  # scoring will say what to install
+            versions["pyspark"] = version("pyspark")
+    return versions
 
 
 @cache

@@ -78,6 +78,17 @@ class Settings(BaseSettings):
         description="Pairs to score per new record above which a run stops and names the blocking rule.",
     )
 
+    spark_master: str | None = Field(
+        default=None,
+        description="Where Spark scores pairs, as Spark writes it: local[4], spark://host:7077, yarn. "
+        "Without it, DuckDB scores them in the task.",
+    )
+    spark_folder: Path | None = Field(
+        default=None,
+        description="Folder that this machine and Spark's executors share, for pairs and their records while they are "
+        "scored; without it, one in the home folder.",
+    )
+
     @field_validator("time_zone")
     @classmethod
     def _time_zone_exists(cls, value: str) -> str:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
-from splink_models.model import SHIPPED_MODELS, Model, ModelError, load_model, size_class
+from splink_models.model import DUCKDB, SHIPPED_MODELS, SPARK, Model, ModelError, load_model, size_class
 from splink_models.scoring import MATCH_INPUT_COLUMNS, predict
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS
 from splink_models.workspace import open_workspace, prepare_records
@@ -93,16 +93,16 @@ def model_of(model_version: str) -> Model:
     active = get_settings().model
     if active:
         folders.append(Path(active).expanduser())
-    found = [load_model(folder) for folder in folders if (folder / "model.json").is_file()]
-    for model in found:
+    loaded = [load_model(folder) for folder in folders if (folder / "model.json").is_file()]
+    for model in (replace(each, engine=engine) for each in loaded for engine in (DUCKDB, SPARK)):
         if model.fingerprint == fingerprint:
             return model
     looked = ", ".join(map(str, folders))
-    if not found:
+    if not loaded:
         raise ModelError(f"The scores were made by model {name!r}, which is in none of {looked}. Put its folder back.")
     raise ModelError(
         f"The scores were made by model {name!r} with fingerprint {fingerprint}; the model of that name has "
-        f"{', '.join(model.fingerprint for model in found)} now, so it would not explain these scores. "
+        f"{', '.join(model.fingerprint for model in loaded)} now, so it would not explain these scores. "
         f"Put the old folder back ({looked}), or score anew: sevenfold run --full."
     )
 

@@ -22,6 +22,7 @@ from splink_models.settings import BlockingRule, TermFrequency
 
 SHIPPED_MODELS = Path(__file__).resolve().parent / "models"
 DEFAULT_MODEL = "retail_2"
+DUCKDB, SPARK = "duckdb", "spark"
 SCORING_REVISION = 2
 """Raise it when a change of `workspace.py` or `scoring.py` gives other pairs or weights for the same model file."""
 
@@ -49,6 +50,7 @@ class Model:
         record_count: records it was trained on; the prior is theirs.
         splink: Splink's settings with trained m and u.
         term_frequencies: columns kind, country_code, value, frequency.
+        engine: what compares, `DUCKDB` or `SPARK`. Their scores differ a little, so that they are two versions.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Model:
     term_populations: tuple[TermPopulation, ...]
     splink: dict[str, Any]
     term_frequencies: pa.Table
+    engine: str = DUCKDB
 
     @cached_property
     def comparison_names(self) -> tuple[str, ...]:
@@ -81,6 +84,8 @@ class Model:
         digest = hashlib.sha256(f"{SCORING_REVISION}\n{self.to_json()}".encode())
         for row in self.term_frequencies.to_pylist():
             digest.update(json.dumps(row, sort_keys=True).encode())
+        if self.engine != DUCKDB:
+            digest.update(self.engine.encode())
         return digest.hexdigest()[:12]
 
     def version_for(self, record_count: int) -> str:
@@ -174,15 +179,18 @@ def load_model(folder: Path) -> Model:
 def active_model() -> Model:
     """Load the model that SEVENFOLD_MODEL names: a path, or a name in `<home>/models` or among the shipped ones.
 
+    It compares on Spark when SEVENFOLD_SPARK_MASTER is set.
+
     Raises:
         ModelError: when there is no such model.
     """
     settings = get_settings()
+    engine = SPARK if settings.spark_master else DUCKDB
     wanted = settings.model or DEFAULT_MODEL
     candidates = (settings.home / "models" / wanted, SHIPPED_MODELS / wanted, Path(wanted).expanduser())
     for folder in candidates:
         if (folder / "model.json").is_file():
-            return load_model(folder)
+            return replace(load_model(folder), engine=engine)
     raise ModelError(
         f"There is no matching model {wanted!r}: looked for model.json in "
         f"{', '.join(str(folder) for folder in candidates)}. Set SEVENFOLD_MODEL to one of "

@@ -18,7 +18,7 @@ from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models import shared_values
 from splink_models.limits import shared_value_limits
-from splink_models.model import Model, active_model
+from splink_models.model import SPARK, Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
     add_records,
@@ -114,7 +114,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     """
     blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
     add_records(connection, model.derived_columns, model.scored_columns)
-    predictions = predict(connection, model, STORED_PROBABILITY) if blocked else _no_predictions(connection, model)
+    predictions = _predict_by_engine(connection, model) if blocked else _no_predictions(connection, model)
     weights = {name: _weight_sql(name, model) for name in model.comparison_names}
     evidence = ", ".join(
         f"""case when {weight} <> 0 then '"{name}": ' || printf('%.4f', {weight}) end"""
@@ -135,6 +135,16 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         join records as right_record on right_record.record_number = predictions.record_number_r
     """)
     return blocked
+
+
+def _predict_by_engine(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
+    if model.engine != SPARK:
+        return predict(connection, model, STORED_PROBABILITY)
+    from splink_models.spark import predict_on_spark  # heavy: not at import
+
+    make_term_lookups(connection, model)
+    prior = model.prior_for(count(connection, "kept.match_inputs"))
+    return predict_on_spark(connection, model, prior, STORED_PROBABILITY)
 
 
 def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: float | None) -> str:

@@ -245,11 +245,12 @@ def test_production_runs_the_versions_that_are_tested() -> None:
     assert {"pytest", "mypy", "ruff"}.isdisjoint(production)
 
 
-def test_the_production_lock_fits_what_was_asked_and_carries_hashes() -> None:
-    lock = REPOSITORY / "infra" / "production.lock"
-    asked = (line.partition("#")[0].strip() for line in (lock.parent / "production.in").read_text().splitlines())
+@pytest.mark.parametrize("name", ["production", "spark"])
+def test_a_lock_fits_what_was_asked_and_carries_hashes(name: str) -> None:
+    lock = REPOSITORY / "infra" / f"{name}.lock"
+    asked = (line.partition("#")[0].strip() for line in lock.with_suffix(".in").read_text().splitlines())
     requirements = [Requirement(line) for line in asked if line]
-    assert len(requirements) >= 3
+    assert requirements
     for requirement in requirements:
         assert requirement.specifier.contains(pins(lock)[requirement.name])
     entries = re.split(r"\n(?=\S)", lock.read_text().strip())
