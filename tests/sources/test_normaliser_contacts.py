@@ -147,7 +147,7 @@ def test_a_phone_says_its_country() -> None:
 
 
 def test_a_plain_phone_is_read_as_the_library_reads_it() -> None:
-    """Every kind of number of every fourth region, as people there and abroad write it, and with a digit that is another."""
+    """Every kind of number of every fourth region, as people write it there and abroad, and with one other digit."""
     chance = random.Random(5)
     read = 0
     for region in sorted(phonenumbers.SUPPORTED_REGIONS)[::4]:
