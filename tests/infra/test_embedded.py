@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -133,11 +134,14 @@ def test_it_comes_back_after_kill_9_of_the_server(home: Path) -> None:
     """A long query goes on without its server, and would keep the data from being opened."""
     server = start(home)
     fill(server)
-    with ThreadPoolExecutor() as pool, psycopg.connect(server.url) as connection:
+    ended = "-c statement_timeout=60s"  # should the test fail
+    with ThreadPoolExecutor() as pool, psycopg.connect(server.url, options=ended) as connection:
         query = b"select count(*) from generate_series(1, 1000000000) as a, generate_series(1, 1000000000) as b"
         running = pool.submit(connection.execute, query)
         time.sleep(0.3)
-        os.kill(postmaster(home), signal.SIGKILL)
+        victim = psutil.Process(postmaster(home))
+        victim.kill()
+        psutil.wait_procs([victim], timeout=60)
         assert embedded.status(home).state_code == "starting"
         assert count_rows(start(home)) == 1000
         assert isinstance(running.exception(), psycopg.OperationalError)
