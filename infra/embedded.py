@@ -252,10 +252,11 @@ class _Starter:
 
 
 def _answers(folder: ServerFolder) -> bool:
+    """Whether this folder's own server answers: a dead one's port may be another server's by now."""
     if folder.port is None or not folder.password_file.exists():
         return False
     address = f"host={HOST} port={folder.port} user={NAME} dbname={NAME} connect_timeout=2"
-    return psycopg.pq.PGconn.ping(address.encode()) == psycopg.pq.Ping.OK
+    return psycopg.pq.PGconn.ping(address.encode()) == psycopg.pq.Ping.OK and folder.postmaster() is not None
 
 
 def _server(folder: ServerFolder) -> Server:
