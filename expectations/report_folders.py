@@ -17,6 +17,7 @@ from typing import Any
 from sevenfold.settings import get_settings
 
 MANIFEST = "manifest.json"
+DRAFT = ".draft_"
 FIRST = "0" * 64
 VERSION = "~"  # between the run's name, in which it never stands, and the number of a later version
 
@@ -103,6 +104,12 @@ def all_folders() -> list[Path]:
     return sorted(found, key=lambda folder: int(_manifest(folder)["number"]))
 
 
+def strange_folders() -> list[Path]:
+    """Folders beside the reports that no run wrote: they have no manifest. Explanations of pairs are no evidence."""
+    there = (path for path in _reports().iterdir() if path.is_dir() and not path.name.startswith(DRAFT))
+    return sorted(path for path in there if path.name != "explanations" and not (path / MANIFEST).is_file())
+
+
 def audit_hashes() -> dict[str, str]:
     """The hash of the evidence that each report refers to, by folder."""
     hashes = {folder.name: _manifest(folder)["audit_hash"] for folder in all_folders()}
@@ -134,7 +141,7 @@ def _chain_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
 def _write_at_once(folder: Path, files: Mapping[str, bytes]) -> None:
     """A reader never meets half a folder; what is written is for reading only."""
     _reports().mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft_", dir=_reports()))
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=_reports()))
     try:
         for name, content in files.items():
             path = draft / name

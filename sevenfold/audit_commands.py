@@ -72,6 +72,11 @@ def verify_reports(run_id: str | None) -> str:
         for folder in folders
         if not problems and recorded.get(folder.name) != report_folders.manifest_hash(folder)
     ]
+    if run_id is None:
+        strange = [folder.name for folder in report_folders.strange_folders()]
+        removed = sorted(recorded.keys() - {folder.name for folder in folders} - set(strange))
+        problems += [report_folders.Problem(name, "it is on record in the warehouse, and not here") for name in removed]
+        problems += [report_folders.Problem(name, "no run wrote it: it has no manifest") for name in strange]
     if problems:
         said = "\n".join(f"- {problem.folder}: {problem.words}." for problem in problems)
         raise SevenfoldError(f"A report is not as it was written:\n{said}\nCompare with a copy kept elsewhere.")

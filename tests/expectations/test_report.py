@@ -268,6 +268,13 @@ def test_a_changed_report_is_found(published: str) -> None:
     answer = CliRunner().invoke(app, ["report", "--verify"])
     assert answer.exit_code == 0, answer.output
     assert "2 reports are as they were written" in " ".join(answer.output.split())
+    hidden = second.rename(second.parent.parent / "hidden")
+    assert "it is on record in the warehouse, and not here" in str(
+        CliRunner().invoke(app, ["report", "--verify"]).exception
+    )
+    hidden.rename(second)
+    (second.parent / "forged").mkdir()
+    assert "no run wrote it" in str(CliRunner().invoke(app, ["report", "--verify"]).exception)
     (second / "index.html").unlink()
     assert [problem.words for problem in check(second)] == ["index.html is missing"]
 
