@@ -6,7 +6,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 from urllib.parse import urlsplit
 
 import psycopg
@@ -75,8 +75,21 @@ def main() -> None:
     try:
         app()
     except SevenfoldError as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]Error[/] {_escaped(str(error))}")
-        sys.exit(FAILED)
+        _fail(str(error))
+    except Exception as error:
+        from psycopg.errors import InvalidSchemaName, UndefinedTable
+
+        if not isinstance(error, UndefinedTable | InvalidSchemaName):
+            raise
+        _fail(
+            f"The warehouse lacks what this asks for ({error.diag.message_primary}): nothing has run in it yet. "
+            "Run the pipeline first: sevenfold run, or make demo."
+        )
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print(f"[bold red]Error[/] {_escaped(message)}")
+    sys.exit(FAILED)
 
 
 @app.command()
