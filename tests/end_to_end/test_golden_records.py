@@ -194,6 +194,10 @@ def test_a_correction_stays_through_merge_and_split_until_it_is_withdrawn(deploy
     assert deployment.run("2026-07-03") == "published"
     assert deployment.customer("card:1") != deployment.customer("shop:1")
     assert {record: deployment.golden(record) for record in corrected} == corrected
+    # Every quarter stays in the tables by date, of other days the latest alone.
+    for table in ("mdm.mdm_party_members", "mdm.mdm_party_states"):
+        dates = deployment.rows(f"select distinct snapshot_date::text from {table} order by 1 desc limit 2")
+        assert dates == [("2026-07-03",), ("2026-07-01",)], table
 
     withdraw_both(deployment)
     assert deployment.run("2026-07-03") == "published"

@@ -1,7 +1,10 @@
--- One row per snapshot date and member (customer record or interaction): the party that holds it.
+-- One row per snapshot date and member (customer record or interaction): the party that holds it. The published quarters stay, and
+-- of other dates those that the latest run computed.
+-- depends_on: {{ ref('int_snapshot_dates') }}
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key='snapshot_date',
     on_schema_change='append_new_columns', indexes=[{'columns': ['snapshot_date']}],
+    pre_hook="{{ forget_passed_dates() }}"
 ) }}
 
 with contact_ids as (
