@@ -18,6 +18,7 @@ from sevenfold.settings import get_settings
 
 MANIFEST = "manifest.json"
 DRAFT = ".draft_"
+EXPLANATIONS = "explanations"
 FIRST = "0" * 64
 VERSION = "~"  # between the run's name, in which it never stands, and the number of a later version
 
@@ -107,7 +108,7 @@ def all_folders() -> list[Path]:
 def strange_folders() -> list[Path]:
     """Folders beside the reports that no run wrote: they have no manifest. Explanations of pairs are no evidence."""
     there = (path for path in _reports().iterdir() if path.is_dir() and not path.name.startswith(DRAFT))
-    return sorted(path for path in there if path.name != "explanations" and not (path / MANIFEST).is_file())
+    return sorted(path for path in there if path.name != EXPLANATIONS and not (path / MANIFEST).is_file())
 
 
 def audit_hashes() -> dict[str, str]:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from expectations.report_folders import EXPLANATIONS
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 
@@ -249,7 +250,7 @@ def _edge_row(edge: "Edge", bridges: tuple["Edge", ...]) -> list[str]:
 
 def _write(title: str, text: str) -> Path:
     """Keep a page under the home's reports, for its owner alone; the name tells no key."""
-    folder = get_settings().home / "reports" / "explanations"
+    folder = get_settings().home / "reports" / EXPLANATIONS
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(title.encode()).hexdigest()[:16]}.html"
     path.unlink(missing_ok=True)

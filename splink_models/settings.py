@@ -29,7 +29,7 @@ DERIVED_COLUMNS: dict[str, str] = {
     "second_surname": "case when first_last_name_key is not null then second_last_name_key end",
     # 'GARCIA LOPEZ' in one field equals 'GARCIA' and 'LOPEZ' in two.
     "surnames": "nullif(concat_ws(' ', first_surname, second_surname), '')",
-    # Written into each other's field: these two are equal, crosswise.
+    # Given name and surname may stand in each other's field: these are compared crosswise.
     "name_as_written": "given_name || '|' || first_surname",
     "written_given": "given_name",
     "written_surname": "first_surname",

@@ -21,7 +21,7 @@ import psutil
 from benchmarks.scale.linkage import describe_run
 from benchmarks.scale.match_inputs import make_match_inputs
 from sevenfold.settings import get_settings
-from splink_models.model import SHIPPED_MODELS, Model, load_model
+from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, Model, load_model
 from splink_models.scoring import make_term_lookups, predict, prepare_workspace
 from splink_models.settings import STORED_PROBABILITY
 from splink_models.spark import predict_on_spark
@@ -49,7 +49,7 @@ def main() -> None:
 
 def measure(home: Path, file: Path) -> dict[str, Any]:
     """Block once, compare twice; per part what it took, and how many pairs the engines keep and weigh otherwise."""
-    model = load_model(SHIPPED_MODELS / "retail_2")
+    model = load_model(SHIPPED_MODELS / DEFAULT_MODEL)
     parts: dict[str, Any] = {"load_before": round(os.getloadavg()[0], 2)}
     with open_workspace(home) as workspace:
         workspace.execute(f"create table match_inputs as select * exclude (place) from read_parquet('{file}')")
