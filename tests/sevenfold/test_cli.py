@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -52,6 +53,15 @@ def test_a_new_warehouse_is_made_asked_and_shared(warehouse: str) -> None:
     asked = sevenfold("warehouse", "psql", "-Atc", "select current_database()")
     assert asked.stdout.strip() == warehouse.rsplit("/", 1)[1]
     assert sevenfold("report").returncode == 1
+
+
+def test_where_nothing_has_run_a_command_says_so(warehouse: str) -> None:
+    with psycopg.connect(warehouse) as connection:
+        connection.execute("drop schema audit cascade")
+    done = sevenfold("audit", "list")
+    assert done.returncode == 1
+    assert "nothing has run in it yet" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
 
 
 def test_a_run_that_cannot_be_opened_says_why(warehouse: str, tmp_path: Path) -> None:
