@@ -3,33 +3,18 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import email_validator
 import phonenumbers
 
-from sources.normaliser.reference import (
-    Country,
-    PhonePrefixRule,
-    disposable_email_domains,
-    phone_prefix_rules,
-    placeholders,
-)
+from sources.normaliser.reference import Country, disposable_email_domains, phone_prefix_rules, placeholders
 from sources.normaliser.text import clean, with_ascii_digits
 from sources.normaliser.values import NormalisedValue, Parts
 
 _ADDRESS_IN_BRACKETS = re.compile(r"<([^<>]+)>")
 _PLAIN_LOCAL_PART = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
 _PHONE_SEPARATORS = re.compile(r"[/;,|]")
-# Digits, parted as people part them: without an extension, a second number or a letter.
-_PLAIN_NUMBER = re.compile(r"(?:\+[1-9]|[0-9])[0-9 .()-]{6,18}")
-_NO_DIGIT = re.compile(r"[^0-9]")
-_CALLING_CODES = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
-_KINDS_OF_NUMBER = (
-    *("general_desc", "mobile", "fixed_line", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number"),
-    *("pager", "uan", "voicemail"),
-)
 _EXTENSION = re.compile(r"[\s,.(#-]*(?:ext(?:ensi[oó]n)?|anexo|int|x)[\s.:]*\d{1,7}\)?$", re.IGNORECASE)
 
 
@@ -107,12 +92,8 @@ def _phone(text: str, country: Country) -> NormalisedValue:
     dialled = re.sub(r"[^\d+]", "", _EXTENSION.sub("", text))
     if rules.match(dialled.replace("+", "")):
         return NormalisedValue.failed("placeholder")
-    written = _with_new_prefix(dialled, country.calling_region) or text
-    if (plain := _plain_number(written, country.calling_region)) and not rules.match(plain[1]):
-        plan, national_number = plain
-        return NormalisedValue.accepted(f"+{plan.calling_code}{national_number}", {"region": plan.region})
     try:
-        number = phonenumbers.parse(written, country.calling_region)
+        number = phonenumbers.parse(_with_new_prefix(dialled, country.calling_region) or text, country.calling_region)
     except phonenumbers.NumberParseException:
         return NormalisedValue.failed("malformed")
     if rules.match(str(number.national_number)):
@@ -125,80 +106,13 @@ def _phone(text: str, country: Country) -> NormalisedValue:
     return NormalisedValue.accepted(value, {"region": region})
 
 
-@dataclass(frozen=True, slots=True)
-class _NumberingPlan:
-    """How a region numbers that has its calling code to itself, as the library knows it.
-
-    Attributes:
-        kinds: lengths and pattern of each kind of number; the first those that all have.
-        prefixes: what the library would take off the front of a number.
-    """
-
-    region: str
-    calling_code: str
-    kinds: tuple[tuple[frozenset[int], re.Pattern[str]], ...]
-    prefixes: tuple[re.Pattern[str], ...]
-
-    def is_valid(self, national_number: str) -> bool:
-        """Tell whether the library takes the digits for a valid number of the region, and all of them for its own."""
-        fits = (
-            len(national_number) in lengths and pattern.fullmatch(national_number) for lengths, pattern in self.kinds
-        )
-        return bool(next(fits) and any(fits)) and not any(prefix.match(national_number) for prefix in self.prefixes)
-
-
-def _plain_number(text: str, calling_region: str | None) -> tuple[_NumberingPlan, str] | None:
-    """Read a valid number that is written as most are; any other is left to the library, which takes far longer."""
-    if not _PLAIN_NUMBER.fullmatch(text):
-        return None
-    digits = _NO_DIGIT.sub("", text)
-    if text.startswith("+"):
-        calling_code = next((digits[:size] for size in (1, 2, 3) if int(digits[:size]) in _CALLING_CODES), "")
-        plan, national_number = _numbering_plan(calling_code), digits.removeprefix(calling_code)
-    else:
-        plan, national_number = _numbering_plan(_calling_code(calling_region)), digits
-    return (plan, national_number) if plan and plan.is_valid(national_number) else None
-
-
-@cache
-def _calling_code(region: str | None) -> str:
-    return str(phonenumbers.country_code_for_region(region)) if region else ""
-
-
-@cache
-def _numbering_plan(calling_code: str) -> _NumberingPlan | None:
-    """The plan behind a calling code; none where several regions share it."""
-    regions = _CALLING_CODES.get(int(calling_code or 0), ())
-    metadata = phonenumbers.PhoneMetadata.metadata_for_region(regions[0], None) if len(regions) == 1 else None
-    if metadata is None:
-        return None
-    kinds = [
-        kind for kind in (getattr(metadata, name) for name in _KINDS_OF_NUMBER) if kind and kind.national_number_pattern
-    ]
-    prefixes = (metadata.national_prefix_for_parsing, metadata.international_prefix, "0")
-    return _NumberingPlan(
-        region=regions[0],
-        calling_code=calling_code,
-        kinds=tuple(
-            (frozenset(kind.possible_length or kinds[0].possible_length), re.compile(kind.national_number_pattern))
-            for kind in kinds
-        ),
-        prefixes=tuple(re.compile(prefix) for prefix in prefixes if prefix),
-    )
-
-
 def _with_new_prefix(dialled: str, calling_region: str | None) -> str | None:
     """Rewrite a prefix that is dialled no more; the library has forgotten it and calls the number invalid."""
-    for rule in _prefix_rules(None if dialled.startswith("+") else calling_region or ""):
-        if match := rule.pattern.fullmatch(dialled):
+    for rule in phone_prefix_rules():
+        applies = dialled.startswith("+") or rule.calling_region == calling_region
+        if applies and (match := rule.pattern.fullmatch(dialled)):
             return match.expand(rule.replacement)
     return None
-
-
-@cache
-def _prefix_rules(calling_region: str | None) -> tuple[PhonePrefixRule, ...]:
-    """The rules for what is dialled in a region (empty: in none); without a region all, for what says its country."""
-    return tuple(rule for rule in phone_prefix_rules() if calling_region in (None, rule.calling_region))
 
 
 def _distinct(values: Iterator[str | None]) -> list[str]:

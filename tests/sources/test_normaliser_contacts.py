@@ -1,12 +1,8 @@
 """E-mails and phones: every trap that was met in real data is a row here."""
 
-import random
-
-import phonenumbers
 import pytest
 
 from sources.normaliser import FailureCode, FieldKind, normalise
-from sources.normaliser.contacts import _plain_number
 
 
 @pytest.mark.parametrize(
@@ -144,27 +140,3 @@ def test_a_field_with_one_good_value_passes_and_says_what_failed() -> None:
 def test_a_phone_says_its_country() -> None:
     result = normalise("phone", "+1 702-919-1300;5512345678", "MX")
     assert result.parts == {"regions": ["US", "MX"]}
-
-
-def test_a_plain_phone_is_read_as_the_library_reads_it() -> None:
-    """Every kind of number of every fourth region, as people there and abroad write it, and with another digit."""
-    chance = random.Random(5)
-    read = 0
-    for region in sorted(phonenumbers.SUPPORTED_REGIONS)[::4]:
-        for kind in phonenumbers.PhoneNumberType.values():
-            example = phonenumbers.example_number_for_type(region, kind)
-            if example is None:
-                continue
-            for style in (phonenumbers.PhoneNumberFormat.INTERNATIONAL, phonenumbers.PhoneNumberFormat.NATIONAL):
-                right = phonenumbers.format_number(example, style)
-                place = chance.randrange(len(right))
-                wrong = right[:place] + chance.choice("0123456789") + right[place + 1 :]
-                for text in (right, wrong, wrong.replace(" ", "")):
-                    if plain := _plain_number(text, region):
-                        read += 1
-                        plan, national_number = plain
-                        number = phonenumbers.parse(text, region)
-                        assert phonenumbers.is_valid_number(number), text
-                        assert phonenumbers.format_number(number, 0) == f"+{plan.calling_code}{national_number}", text
-                        assert phonenumbers.region_code_for_number(number) == plan.region, text
-    assert read > 300
