@@ -340,8 +340,13 @@ class _OpenRun:
         )
 
 
-def _open_runs(connection: psycopg.Connection[tuple[Any, ...]]) -> list[_OpenRun]:
-    """Read the runs that nobody closed, and whether a process holds each; we hold the free ones until commit."""
+def _open_runs(connection: psycopg.Connection[tuple[Any, ...]], but: str = "") -> list[_OpenRun]:
+    """Read the runs that nobody closed, and whether a process holds each; we hold the free ones until commit.
+
+    Args:
+        connection: Whose transaction holds them.
+        but: A run to leave out: the one that is being opened, whose own lock another connection is about to take.
+    """
     with connection.cursor(row_factory=class_row(_OpenRun)) as cursor:
         return cursor.execute(
             """
@@ -356,18 +361,16 @@ def _open_runs(connection: psycopg.Connection[tuple[Any, ...]]) -> list[_OpenRun
                 pg_try_advisory_xact_lock(%s, hashtext(runs.run_id)) as is_free
             from ops.pipeline_runs as runs
             left join ops.run_stages as stages on runs.run_id = stages.run_id
-            where runs.ended_at is null
+            where runs.ended_at is null and runs.run_id <> %s
             group by runs.run_id
             """,
-            (LOCK_CLASS,),
+            (LOCK_CLASS, but),
         ).fetchall()
 
 
 def _end_dead_runs(connection: psycopg.Connection[tuple[Any, ...]], run_id: str) -> None:
     """End what others left open; under the opening lock, so that two openers cannot both find nobody."""
-    for other in _open_runs(connection):
-        if other.run_id == run_id:
-            continue
+    for other in _open_runs(connection, but=run_id):
         if not other.is_dead:
             raise RunInProgressError(other.why_it_stays())
         connection.execute(

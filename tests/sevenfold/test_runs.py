@@ -30,7 +30,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def die_in_the_middle(trigger: str) -> None:
     """Open a run in another process, which is then killed."""
-    done = subprocess.run([sys.executable, "-c", OPEN_AND_DIE.format(trigger=trigger)], check=False)
+    done = subprocess.run([sys.executable, "-c", OPEN_AND_DIE.format(trigger=trigger)], check=False, timeout=60)
     assert done.returncode == -9
 
 
@@ -82,6 +82,12 @@ def test_a_run_from_the_command_line_whose_process_died_is_given_up_at_once(open
     assert runs.over(["dying", "second"]) == {"dying"}
     dead = runs.read_run("dying")
     assert (dead.status_code, dead.message) == ("failed", "Its process died; run second went on.")
+
+
+def test_a_run_whose_opener_was_killed_opens_again(open_run: OpenRun) -> None:
+    die_in_the_middle("scheduled")
+    die_in_the_middle("scheduled")
+    assert open_run("dying", trigger="scheduled").status_code == "running"
 
 
 def test_a_scheduled_run_may_be_silent_between_tasks(open_run: OpenRun) -> None:
