@@ -12,8 +12,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ROOMS := sevenfold sources splink_models expectations infra dags tests
 
 ##@ Use it
-demo: $(INSTALLED)  ## Make 50,000 simulated people, run everything on them, compare with the truth (people=N seed=N)
-	@sevenfold demo $(if $(people),--people $(people)) $(if $(seed),--seed $(seed))
+demo: $(INSTALLED)  ## Make 50,000 simulated people, run everything on them, compare with the truth (people=N seed=N country=ES mistakes=2)
+	@sevenfold demo $(foreach option,people seed country mistakes,$(if $($(option)),--$(option) $($(option))))
 
 replay: $(INSTALLED)  ## Play the paper's fifteen months quarter by quarter, and hold them against it (people=N seed=N)
 	@sevenfold replay $(if $(people),--people $(people)) $(if $(seed),--seed $(seed))

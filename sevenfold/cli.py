@@ -97,11 +97,13 @@ def demo(
     people: Annotated[int, typer.Option(min=100, help="People who live around the retailer.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Another seed makes other people.")] = 7,
     as_of: AsOf = None,
+    country: Annotated[str, typer.Option(help="Where the retailer is: MX or ES.")] = "MX",
+    mistakes: Annotated[float, typer.Option(min=0, help="How many times as often something is written wrong.")] = 1,
 ) -> None:
     """Make a simulated retailer, run everything on it, and compare with the truth."""
-    from sevenfold.demo import DemoRequest, run_demo
+    from sevenfold.demo import LAST_DAY, DemoRequest, run_demo
 
-    asked = DemoRequest(people, seed) if as_of is None else DemoRequest(people, seed, as_of.date())
+    asked = DemoRequest(people, seed, LAST_DAY if as_of is None else as_of.date(), country, mistakes)
     outcome = run_demo(asked, console)
     _say_end(outcome.run.status_code, outcome.run.failed_task, outcome.run.message)
 

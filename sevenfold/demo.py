@@ -3,8 +3,9 @@
 import datetime as dt
 import json
 import os
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from sevenfold.settings import REPOSITORY, get_settings
 from sevenfold.warehouse import connect
 
 if TYPE_CHECKING:
+    from sources.retailer.parameters import Country
     from sources.retailer.truth import TruthComparison
 
 LAST_DAY = dt.date(2026, 7, 1)
@@ -26,11 +28,13 @@ EVERYONE = "everyone"
 
 @dataclass(frozen=True)
 class DemoRequest:
-    """How large a retailer, and until when."""
+    """How large a retailer, and until when; in which country, and how many times as often as usual it errs."""
 
     people: int = 50_000
     seed: int = 7
     as_of: dt.date = LAST_DAY
+    country: str = "MX"
+    mistakes: float = 1.0
 
 
 def run_demo(request: DemoRequest, console: Console) -> Outcome:
@@ -44,7 +48,7 @@ def run_demo(request: DemoRequest, console: Console) -> Outcome:
     prepare_warehouse()
     _refuse_foreign_warehouse()
     _make_retailer(request, folder, console)
-    conf = {"as_of": request.as_of.isoformat(), "contracts": str(REPOSITORY / "sources" / "contracts")}
+    conf = {"as_of": request.as_of.isoformat(), "contracts": str(_contracts(_country(request.country)))}
     outcome = run_pipeline(conf, console, trigger=runs.DEMO)
     _show(outcome, comparison_with_truth(outcome.run), console)
     console.print(f"\nThe demo took {time.perf_counter() - began:.0f} s.")
@@ -81,22 +85,48 @@ def _refuse_foreign_warehouse() -> None:
         )
 
 
+def _country(code: str) -> "Country":
+    from sources.retailer.parameters import COUNTRIES
+
+    if code not in COUNTRIES:
+        raise SevenfoldError(f"Nobody simulates a retailer in {code!r}. Choose one of: {', '.join(COUNTRIES)}.")
+    return COUNTRIES[code]
+
+
+def _contracts(country: "Country") -> Path:
+    """Give the contracts of the retailer's sources: the repository's, or copies that name another country."""
+    home = REPOSITORY / "sources" / "contracts"
+    if country.code == "MX":
+        return home
+    folder = get_settings().home / f"contracts_{country.code}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for contract in home.glob("*.yml"):
+        text = re.sub("(?m)^country: .*$", f"country: {country.code}", contract.read_text(encoding="utf-8"))
+        text = re.sub("(?m)^time_zone: .*$", f"time_zone: {country.time_zone}", text)
+        (folder / contract.name).write_text(text, encoding="utf-8")
+    return folder
+
+
 def _make_retailer(request: DemoRequest, folder: Path, console: Console) -> None:
     from sources.retailer.generation import SUMMARY_FILE, generate
+    from sources.retailer.parameters import DEMO
 
+    story = replace(DEMO, country=_country(request.country), mistakes=request.mistakes)
     made = folder / "truth" / SUMMARY_FILE
     if made.exists():
         known = json.loads(made.read_text(encoding="utf-8"))
-        if known["seed"] != request.seed or known["people"] < request.people:
+        asked = (request.seed, request.country, request.mistakes)
+        if (known["seed"], known["country"], known["mistakes"]) != asked or known["people"] < request.people:
             raise SevenfoldError(
-                f"{folder} holds a retailer of {known['people']:,} people (seed {known['seed']}), and you asked for "
-                f"{request.people:,} (seed {request.seed}). `make clean` deletes it with its warehouse."
+                f"{folder} holds a retailer of {known['people']:,} people (seed {known['seed']}, {known['country']}, "
+                f"mistakes {known['mistakes']:g}), and you asked for {request.people:,} (seed {request.seed}, "
+                f"{request.country}, mistakes {request.mistakes:g}). `make clean` deletes it with its warehouse."
             )
         console.print(f"The retailer of {known['people']:,} people is there already: {folder}", soft_wrap=True)
         return
     console.print(f"Making a retailer of {request.people:,} people in {folder}", soft_wrap=True)
     start = time.perf_counter()
-    summary = generate(folder, request.people, request.seed, LAST_DAY.isoformat())
+    summary = generate(folder, request.people, request.seed, LAST_DAY.isoformat(), story)
     console.print(f"  {summary.total_rows:,} rows in its source systems {time.perf_counter() - start:26.1f} s")
 
 

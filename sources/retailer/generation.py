@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sevenfold.errors import SevenfoldError
 from sources.retailer.behaviour import Timeline, months_later, named_random
-from sources.retailer.parameters import DEMO, MONTH_ZERO, Story
+from sources.retailer.parameters import DEMO, MEXICO, MONTH_ZERO, Story
 from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, shape
 from sources.retailer.text import Random
@@ -38,6 +38,8 @@ class GenerationSummary:
         until: Nothing in the folder was known at this time or later (ISO, UTC).
         rows: Rows written by the call, by file and table; repeated rows are counted.
         numbers: Running numbers that the next delivery goes on from.
+        country: Code of the country.
+        mistakes: How many times as often as usual something was written down wrong.
     """
 
     people: int
@@ -45,6 +47,8 @@ class GenerationSummary:
     until: str
     rows: Mapping[str, int]
     numbers: Mapping[str, int]
+    country: str = MEXICO.code
+    mistakes: float = 1.0
 
     @property
     def total_rows(self) -> int:
@@ -66,7 +70,7 @@ def generate(
         seed: Seed of everything that is drawn.
         until: Only what had reached the sources before this day (midnight UTC) is written; the first snapshot date,
             2025-04-01, is the earliest that makes sense.
-        story: Who comes, which strategies are at work, how the sources deliver.
+        story: Where, who comes, which strategies are at work, how the sources write and deliver.
 
     Raises:
         SevenfoldError: If there are no people, or the period ends before the first snapshot.
@@ -88,7 +92,7 @@ def generate(
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for block_seed, simulation in blocks(people, Timeline.of_history(end), seed, story):
-            for name, count in write_sources(folder, simulation, block_seed).items():
+            for name, count in write_sources(folder, simulation, block_seed, story).items():
                 rows[name] = rows.get(name, 0) + count
             for name, table in evidence(simulation, story).items():
                 if name not in writers:
@@ -96,7 +100,7 @@ def generate(
                     writers[name] = stack.enter_context(writer)
                 writers[name].write_table(table)
             numbers = simulation.numbers
-    summary = GenerationSummary(people, seed, end.isoformat(), rows, numbers)
+    summary = GenerationSummary(people, seed, end.isoformat(), rows, numbers, story.country.code, story.mistakes)
     finish(truth, summary, end)
     return summary
 
@@ -111,13 +115,13 @@ def blocks(people: int, timeline: Timeline, seed: int, story: Story) -> Iterator
         yield block_seed, simulation
 
 
-def write_sources(folder: Path, simulation: Simulation, seed: int) -> dict[str, int]:
+def write_sources(folder: Path, simulation: Simulation, seed: int, story: Story) -> dict[str, int]:
     """Write all tables and files; give their numbers of rows."""
     rows = {}
     for dataset in DATASETS:
         entity = "records" if dataset.entity == "customer_records" else dataset.entity
         delivered = simulation.deliveries[entity][dataset.source]
-        shaped = shape(dataset, delivered, partial(_random_of, seed, dataset.name))
+        shaped = shape(dataset, delivered, story, partial(_random_of, seed, dataset.name))
         write(dataset, shaped, folder)
         rows[dataset.name] = shaped.num_rows
     return rows
@@ -128,8 +132,8 @@ def _random_of(seed: int, dataset: str, purpose: str) -> Random:
 
 
 def finish(truth: Path, summary: GenerationSummary, end: datetime) -> None:
-    """Write the true states of all quarters up to the end, and the summary."""
-    months = range(0, (end.year - MONTH_ZERO.year) * 12 + end.month - MONTH_ZERO.month + 1, 3)
+    """Write the true states of all months up to the end, and the summary."""
+    months = range((end.year - MONTH_ZERO.year) * 12 + end.month - MONTH_ZERO.month + 1)
     dates = [months_later(MONTH_ZERO.date(), month) for month in months]
     store(true_states(truth, dates), truth / "states.parquet")
     (truth / SUMMARY_FILE).write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")

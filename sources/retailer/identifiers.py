@@ -1,4 +1,4 @@
-"""Mexico's personal identifiers, built for whole columns of people: CURP and RFC."""
+"""Personal identifiers, built for whole columns of people: Mexico's CURP and RFC, Spain's DNI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sources.retailer.text import Flags, Integers, Random, Text, fixed_width, without_accents
+from sources.retailer.text import Flags, Integers, Random, Text, fixed_width, numbered, without_accents
 
 PARTICLES = "DA|DAS|DE|DEL|DER|DI|DIE|DD|EL|LA|LAS|LE|LES|LOS|MAC|MC|VAN|VON|Y"
 COMMON_GIVEN_NAMES = ("José", "María")
@@ -27,6 +27,8 @@ ALPHABET = b"0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ"
 """Both check digits give each character its position in this alphabet."""
 VALUES = np.zeros(128, dtype=np.int64)
 VALUES[np.frombuffer(ALPHABET, dtype=np.uint8)] = np.arange(len(ALPHABET))
+
+DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 
 HOMOCLAVE = np.frombuffer(b"123456789ABCDEFGHIJKLMNPQRSTUVWXYZ", dtype=np.uint8)
 
@@ -55,7 +57,14 @@ def name_letters(names: Text) -> Letters:
     return matrix[positions]
 
 
-def identifiers(
+def spanish_identifiers(persons: Integers) -> Text:
+    """Give each person a DNI: eight digits that nobody else has, and their check letter."""
+    digits = (persons * 6_700_417 + 1_234_577) % 10**8
+    letters = pa.array(list(DNI_LETTERS)).take(pa.array(digits % len(DNI_LETTERS)))
+    return pc.binary_join_element_wise(numbered(digits, 8), letters, "")
+
+
+def mexican_identifiers(
     names: tuple[Text, Text, Text, Text],
     birth_dates: NDArray[np.datetime64],
     is_female: Flags,

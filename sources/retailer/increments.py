@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from sevenfold.errors import SevenfoldError
 from sources.retailer.behaviour import DAY_SECONDS, Timeline, named_random
 from sources.retailer.generation import SUMMARY_FILE, GenerationSummary, finish, write_sources
-from sources.retailer.parameters import DEMO
+from sources.retailer.parameters import COUNTRIES, DEMO, Country
 from sources.retailer.simulation import simulate
 from sources.retailer.systems import DATASETS, Dataset, full_key, latest_versions, written
 from sources.retailer.text import Integers, Random, Text, numbered
@@ -62,15 +63,18 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     before = GenerationSummary(**json.loads((truth / SUMMARY_FILE).read_text(encoding="utf-8")))
     since = int(datetime.fromisoformat(before.until).timestamp())
     timeline = Timeline.of_increment(since, since + days * DAY_SECONDS)
-    rows = _change_phones(folder, share / 2, timeline, named_random(seed, "changed phones"))
+    story = replace(DEMO, country=COUNTRIES[before.country], mistakes=before.mistakes)
+    rows = _change_phones(folder, share / 2, timeline, story.country, named_random(seed, "changed phones"))
     people = max(1, round(before.people * share * NEW_PEOPLE_PER_RECORD / 2))
-    simulation = simulate(people, timeline, seed, DEMO, before.numbers)
-    for name, count in write_sources(folder, simulation, seed).items():
+    simulation = simulate(people, timeline, seed, story, before.numbers)
+    for name, count in write_sources(folder, simulation, seed, story).items():
         rows[name] = rows.get(name, 0) + count
-    for name, table in evidence(simulation, DEMO).items():
+    for name, table in evidence(simulation, story).items():
         _append(truth / f"{name}.parquet", table)
     end = datetime.fromtimestamp(timeline.until, UTC)
-    summary = GenerationSummary(before.people + people, before.seed, end.isoformat(), rows, simulation.numbers)
+    summary = replace(
+        before, people=before.people + people, until=end.isoformat(), rows=rows, numbers=simulation.numbers
+    )
     finish(truth, summary, end)
     return summary
 
@@ -80,7 +84,7 @@ def _append(path: Path, rows: pa.Table) -> None:
     store(pa.concat_tables([earlier, rows.cast(earlier.schema)]), path)
 
 
-def _change_phones(folder: Path, share: float, timeline: Timeline, random: Random) -> dict[str, int]:
+def _change_phones(folder: Path, share: float, timeline: Timeline, country: Country, random: Random) -> dict[str, int]:
     """Give a share of the records of every source that keeps phones a new one; give the rows written."""
     changed: dict[str, int] = {}
     for dataset in DATASETS:
@@ -91,18 +95,19 @@ def _change_phones(folder: Path, share: float, timeline: Timeline, random: Rando
         rows = latest_versions(rows.filter(pc.is_valid(rows[key])), key)
         chosen = np.sort(random.choice(rows.num_rows, size=round(rows.num_rows * share), replace=False))
         at = np.sort(random.integers(timeline.first_day, timeline.until, len(chosen)))
-        phones = numbered(55 * 10**8 + random.integers(20_000_000, 90_000_000, len(chosen)), 10)
-        rows = _with_phones(dataset, rows.take(pa.array(chosen)), phones, at)
+        subscribers = random.integers(20_000_000, 90_000_000, len(chosen))
+        phones = numbered(country.main_area * 10**8 + subscribers, country.phone_length)
+        rows = _with_phones(dataset, rows.take(pa.array(chosen)), phones, at, country)
         write(dataset, rows, folder)
         _remember(folder / "truth", full_key(dataset.source, rows[key].combine_chunks()), phones, at)
         changed[dataset.name] = rows.num_rows
     return changed
 
 
-def _with_phones(dataset: Dataset, rows: pa.Table, phones: Text, at: Integers) -> pa.Table:
+def _with_phones(dataset: Dataset, rows: pa.Table, phones: Text, at: Integers, country: Country) -> pa.Table:
     new = {
-        dataset.column_names["phone"]: written(dataset, "phone", phones),
-        dataset.column_names["recorded_at"]: written(dataset, "recorded_at", pa.array(at)),
+        dataset.column_names["phone"]: written(dataset, "phone", phones, country),
+        dataset.column_names["recorded_at"]: written(dataset, "recorded_at", pa.array(at), country),
     }
     for name, values in new.items():
         rows = rows.set_column(rows.schema.get_field_index(name), name, values)

@@ -279,7 +279,7 @@ def _table(source: str, events: Events, keys: Mapping[str, Text], scene: Scene) 
             "occurred_at": events.at,
             "interaction_type": choose(is_return, pa.scalar("return"), pa.scalar(INTERACTION_TYPES[source])),
             "amount": pa.array(np.where(is_return, -amount, amount), mask=~has_amount),
-            "currency": choose(has_amount, pa.scalar("MXN"), pa.scalar(None, pa.string())),
+            "currency": choose(has_amount, pa.scalar(scene.story.country.currency), pa.scalar(None, pa.string())),
             **{name: keys.get(name, nothing) for name in KEY_COLUMNS},
             "known_at": events.at,
             "response": events.response,

@@ -7,12 +7,10 @@ movement afterwards; nothing downstream reads them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 MONTH_SECONDS = 2_629_800
-LOCAL_OFFSET_SECONDS = -6 * 3600
-"""America/Mexico_City is UTC-6 all year since October 2022."""
 
 FIRST_DAY = datetime(2025, 1, 2, tzinfo=UTC)
 MONTH_ZERO = datetime(2025, 4, 1, tzinfo=UTC)
@@ -32,6 +30,66 @@ CUSTOMER_SOURCES = (
     "subscription",
 )
 """The sources that hold customer records, in the order in which everything is drawn."""
+
+
+@dataclass(frozen=True)
+class Country:
+    """What a country's retailer has otherwise than another's; its names and places lie in `words/<code>`.
+
+    Attributes:
+        code: ISO 3166, as contracts name it.
+        time_zone: The clock of the sources that write local times.
+        currency: ISO 4217.
+        calling_code: Before a phone in its international form.
+        dialled_before: What people dial, or write, before a phone.
+        phone_length: Digits of a phone, its area code included.
+        main_area: The area code of the largest city.
+        identifier: The kind of national identifier that forms ask for, a column of the people.
+        till_identifier: The one that the till asks for.
+        placeholder_identifier: What is typed where it must not be left empty.
+        compound_beginnings: Given names that are usually followed by a second one.
+    """
+
+    code: str
+    time_zone: str
+    currency: str
+    calling_code: str
+    dialled_before: str
+    phone_length: int
+    main_area: int
+    identifier: str
+    till_identifier: str
+    placeholder_identifier: str
+    compound_beginnings: tuple[str, ...]
+
+
+MEXICO = Country(
+    code="MX",
+    time_zone="America/Mexico_City",
+    currency="MXN",
+    calling_code="+52",
+    dialled_before="044",
+    phone_length=10,
+    main_area=55,
+    identifier="curp",
+    till_identifier="rfc",
+    placeholder_identifier="XAXX010101000",
+    compound_beginnings=("María", "Juana", "Ana", "José", "Juan", "Luis"),
+)
+SPAIN = Country(
+    code="ES",
+    time_zone="Europe/Madrid",
+    currency="EUR",
+    calling_code="+34",
+    dialled_before="0034",
+    phone_length=9,
+    main_area=6,
+    identifier="dni",
+    till_identifier="dni",
+    placeholder_identifier="00000000T",
+    compound_beginnings=("María", "Ana", "José", "Juan", "Luis"),
+)
+COUNTRIES: Mapping[str, Country] = {country.code: country for country in (MEXICO, SPAIN)}
 
 
 @dataclass(frozen=True)
@@ -303,6 +361,11 @@ class Mistakes:
     missing_key: float = 0.0
     sent_twice: float = 0.0
 
+    def times(self, factor: float) -> Mistakes:
+        """Give the same mistakes in values, so many times as often; whole rows come with keys and once as before."""
+        rows = {"missing_key": self.missing_key, "sent_twice": self.sent_twice}
+        return Mistakes(**{name: min(1.0, share * factor) for name, share in asdict(self).items()} | rows)
+
 
 FORMS: Mapping[str, Form] = {
     "point_of_sale": Form(
@@ -553,11 +616,19 @@ class Story:
             none for a closed cohort, as in the paper.
         strategies: The strategies that are at work.
         noise: How the sources deliver.
+        country: Where it is.
+        mistakes: How many times as often as `MISTAKES` says something is written down wrong.
     """
 
     newcomer_share: float = 0.14
     strategies: tuple[str, ...] = STRATEGIES
     noise: Noise = AT_ONCE
+    country: Country = MEXICO
+    mistakes: float = 1.0
+
+    def mistakes_of(self, source: str) -> Mistakes:
+        """Give what is written down wrong at a source."""
+        return MISTAKES[source].times(self.mistakes)
 
 
 DEMO = Story()

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sources.retailer.identifiers import identifiers
-from sources.retailer.parameters import CHANGES, MONTH_SECONDS, POPULATION
+from sources.retailer.identifiers import mexican_identifiers, spanish_identifiers
+from sources.retailer.parameters import CHANGES, MEXICO, MONTH_SECONDS, POPULATION, Country
 from sources.retailer.text import (
     Flags,
     Integers,
@@ -55,32 +55,37 @@ class Households:
         return values[self.start]
 
 
-def make_people(count: int, first_person: int, random: Random) -> pa.Table:
+def make_people(count: int, first_person: int, random: Random, country: Country = MEXICO) -> pa.Table:
     """Make people with their true attributes.
 
     Args:
         count: How many.
         first_person: How many people exist already: persons are numbered on, and nobody gets another's contact.
         random: Source of chance.
+        country: Where they live.
 
     Returns:
-        One row per person: `person_id`, names, `gender`, `birth_date`, `curp`, `rfc`, `email`, `other_email`,
-        `phone`, address, `household_id`, `payment_token`, `device_id`.
+        One row per person: `person_id`, names, `gender`, `birth_date`, the country's identifiers (`curp` and `rfc`, or
+        `dni`), `email`, `other_email`, `phone`, address, `household_id`, `payment_token`, `device_id`.
     """
     persons = np.arange(first_person, first_person + count, dtype=np.int64)
     households = _households(count, random)
     is_female = _genders(households, random)
-    first_name, middle_name = _given_names(households, is_female, random)
-    first_last_name, second_last_name = _last_names(households, is_female, random)
+    first_name, middle_name = _given_names(households, is_female, country, random)
+    first_last_name, second_last_name = _last_names(households, is_female, country, random)
     birth_dates = _birth_dates(households, random)
-    states = table("states")
+    states = table(country.code, "states")
     state = _states(households, states, random)
     born_at_home = random.random(count) < POPULATION.born_where_they_live_share
     birth_state = np.where(born_at_home, state, random.integers(0, len(states), count))
-    curp, rfc = identifiers(
-        (first_name, middle_name, first_last_name, second_last_name),
-        birth_dates, is_female, _pick([row["curp_code"] for row in states], birth_state), random,
-    )  # fmt: skip
+    if country == MEXICO:
+        curp, rfc = mexican_identifiers(
+            (first_name, middle_name, first_last_name, second_last_name),
+            birth_dates, is_female, _pick([row["curp_code"] for row in states], birth_state), random,
+        )  # fmt: skip
+        identifiers = {"curp": curp, "rfc": rfc}
+    else:
+        identifiers = {"dni": spanish_identifiers(persons)}
     email, other_email = _emails(persons, first_name, first_last_name, random)
     columns = {
         "person_id": numbered(persons + 1, 9, "P"),
@@ -91,25 +96,27 @@ def make_people(count: int, first_person: int, random: Random) -> pa.Table:
         "second_last_name": second_last_name,
         "gender": pc.if_else(pa.array(is_female), "F", "M"),
         "birth_date": pa.array(birth_dates, pa.date32()),
-        "curp": curp,
-        "rfc": rfc,
+        **identifiers,
         "email": email,
         "other_email": other_email,
-        "phone": _phones(persons, households, _codes(states, "area_code")[state], random),
-        **_addresses(households, states, state, random),
+        "phone": _phones(persons, households, _codes(states, "area_code")[state], country, random),
+        **_addresses(households, states, state, country, random),
         "payment_token": hexadecimal(scrambled(persons, 1), "tok_"),
         "device_id": hexadecimal(scrambled(persons, 2)),
     }
     return pa.table(columns)
 
 
-def with_changes(people: pa.Table, first_person: int, period: tuple[int, int], random: Random) -> pa.Table:
+def with_changes(
+    people: pa.Table, first_person: int, period: tuple[int, int], country: Country, random: Random
+) -> pa.Table:
     """Add what changes in people's lives: new phones and e-mails, households that move, people who move in together.
 
     Args:
         people: As `make_people` made them.
         first_person: As it was given there.
         period: Its beginning and its end, in seconds since 1970.
+        country: Where they live.
         random: Source of chance.
 
     Returns:
@@ -119,14 +126,14 @@ def with_changes(people: pa.Table, first_person: int, period: tuple[int, int], r
     persons = np.arange(first_person, first_person + count, dtype=np.int64)
     start = _household_starts(people)
     moves_in = _moves_in(start, period, random)
-    states = table("states")
+    states = table(country.code, "states")
     state = random.integers(0, len(states), count)[start]
     home = Households(start, start, np.arange(count) - start, np.ones(count, dtype=np.int64))
     moves = _change_times(CHANGES.household_moves, count, period, random)[start]
     moved_at = np.where(moves_in > 0, _change_times(2.0, count, period, random), moves)
     # Who moves in takes the address of the person before.
     before = np.arange(count) - (moves_in == 1)
-    new_home = _addresses(home, states, state, random)
+    new_home = _addresses(home, states, state, country, random)
     later = {
         name: choose(moves_in == 1, people[name].combine_chunks().take(pa.array(before)), new_home[name])
         for name in ADDRESS
@@ -134,7 +141,7 @@ def with_changes(people: pa.Table, first_person: int, period: tuple[int, int], r
     moved_at = np.where(moves_in == 2, NEVER, moved_at)
     columns = {f"later_{name}": values for name, values in later.items()}
     columns["later_household_id"] = people["household_id"].combine_chunks().take(pa.array(before))
-    columns["later_phone"] = _new_phones(people, persons)
+    columns["later_phone"] = _new_phones(people, persons, country)
     columns["later_email"] = pc.replace_substring_regex(people["email"].combine_chunks(), r"^([^@]+)@", r"\1.nuevo@")
     columns["moved_at"] = moved_at
     columns["phone_changed_at"] = _change_times(CHANGES.new_phone, count, period, random)
@@ -173,13 +180,21 @@ def _change_times(per_year: float, count: int, period: tuple[int, int], random: 
     return np.where(changes, at, NEVER)
 
 
-def _new_phones(people: pa.Table, persons: Integers) -> Text:
+def _new_phones(people: pa.Table, persons: Integers, country: Country) -> Text:
     """Give everybody another number of the same area, half of the area's numbers away."""
     numbers = people["phone"].combine_chunks().cast(pa.int64()).to_numpy()
-    short_areas = [int(row["area_code"]) for row in table("states") if len(row["area_code"]) == 2]
-    places = np.where(np.isin(numbers // 10**8, short_areas), 10**8, 10**7)
+    areas = np.unique(_codes(table(country.code, "states"), "area_code"))
+    places = np.full(len(numbers), 1, dtype=np.int64)
+    for area, size in zip(areas, _subscribers(areas, country), strict=True):
+        places[numbers // size == area] = size
     own = (persons * 6_700_417 + 1_234_577 + places // 2) % places
-    return numbered(numbers // places * places + own, 10)
+    return numbered(numbers // places * places + own, country.phone_length)
+
+
+def _subscribers(area_codes: Integers, country: Country) -> Integers:
+    """Give how many numbers there are in each area: what its code leaves of the digits."""
+    digits: Integers = country.phone_length - np.char.str_len(area_codes.astype(np.str_))
+    return 10**digits
 
 
 def _pick(values: list[str], positions: Integers) -> Text:
@@ -209,17 +224,18 @@ def _genders(households: Households, random: Random) -> Flags:
     return is_female
 
 
-def _given_names(households: Households, is_female: Flags, random: Random) -> tuple[Text, Text]:
+def _given_names(households: Households, is_female: Flags, country: Country, random: Random) -> tuple[Text, Text]:
     """Draw given names; a few sons have their father's."""
     count = len(is_female)
-    female, male = name_list("female_given_names"), name_list("male_given_names")
+    female, male = (name_list(country.code, f"{gender}_given_names") for gender in ("female", "male"))
     first = np.where(is_female, female.draw(random, count), male.draw(random, count))
     second = np.where(is_female, female.draw(random, count), male.draw(random, count))
     father = np.minimum(households.start + is_female[households.start], count - 1)
     is_junior = (households.place >= 2) & ~is_female & (random.random(count) < POPULATION.junior_share)
     first = np.where(is_junior, first[father], first)
-    # María, Juana and Ana, or José, Juan and Luis, are the usual beginnings of a compound name.
-    begins_compound = np.where(is_female, np.isin(first, [0, 2, 5]), np.isin(first, [0, 1, 2]))
+    beginnings = pa.array(country.compound_beginnings)
+    women, men = (pc.is_in(names.names, beginnings).to_numpy(zero_copy_only=False) for names in (female, male))
+    begins_compound = np.where(is_female, women[np.where(is_female, first, 0)], men[np.where(is_female, 0, first)])
     share = np.where(begins_compound, POPULATION.compound_middle_name_share, POPULATION.middle_name_share)
     has_middle = (random.random(count) < share) & (first != second)
 
@@ -230,9 +246,9 @@ def _given_names(households: Households, is_female: Flags, random: Random) -> tu
     return named(first), keep(has_middle, named(second))
 
 
-def _last_names(households: Households, is_female: Flags, random: Random) -> tuple[Text, Text]:
+def _last_names(households: Households, is_female: Flags, country: Country, random: Random) -> tuple[Text, Text]:
     """Draw two last names; a child's are the first ones of its father and its mother."""
-    surnames = name_list("surnames")
+    surnames = name_list(country.code, "surnames")
     count = len(is_female)
     first, second = surnames.draw(random, count), surnames.draw(random, count)
     partner = np.minimum(households.start + 1, count - 1)
@@ -288,23 +304,23 @@ def _emails(persons: Integers, first_name: Text, last_name: Text, random: Random
     return joined(local, domain, separator="@"), keep(has_other, other)
 
 
-def _phones(persons: Integers, households: Households, area_codes: Integers, random: Random) -> Text:
-    """Write ten-digit mobiles; a few couples share one."""
-    places = np.where(area_codes < 100, 10**8, 10**7)
+def _phones(persons: Integers, households: Households, area_codes: Integers, country: Country, random: Random) -> Text:
+    """Write mobiles; a few couples share one."""
+    places = _subscribers(area_codes, country)
     # Multiplying by a number coprime to ten permutes the subscribers: no two people get the same one.
     subscribers = (persons * 6_700_417 + 1_234_577) % places
     numbers = area_codes * places + subscribers
     couples = (households.place == 1).mean() if len(persons) else 0.0
     share = min(1.0, POPULATION.shared_mobile_share / 2 / max(couples, 1e-9))
     shares = (households.place == 1) & (random.random(len(persons)) < share)
-    return numbered(np.where(shares, numbers[households.start], numbers), 10)
+    return numbered(np.where(shares, numbers[households.start], numbers), country.phone_length)
 
 
 def _addresses(
-    households: Households, states: list[dict[str, str]], state: Integers, random: Random
+    households: Households, states: list[dict[str, str]], state: Integers, country: Country, random: Random
 ) -> dict[str, Text]:
     count = len(state)
-    streets, neighbourhoods = words("streets"), words("neighbourhoods")
+    streets, neighbourhoods = words(country.code, "streets"), words(country.code, "neighbourhoods")
     street = households.of_first(random.integers(0, len(streets), count))
     house = households.of_first((random.pareto(1.1, count) * 60).astype(np.int64) % 2900 + 1)
     neighbourhood = households.of_first(random.integers(0, len(neighbourhoods), count))

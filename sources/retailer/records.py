@@ -15,7 +15,6 @@ from sources.retailer.parameters import (
     DATA_QUALITY,
     FORMS,
     HABITS,
-    MISTAKES,
     SEGMENTS,
     STRATEGIES,
     SUBSCRIPTION,
@@ -42,7 +41,6 @@ from sources.retailer.vocabulary import table
 NAME_FIELDS = ("first_name", "middle_name", "first_last_name", "second_last_name")
 PLACEHOLDER_EMAIL = "sin@correo.com"
 PLACEHOLDER_PHONE = "5555555555"
-PLACEHOLDER_RFC = "XAXX010101000"
 PLACEHOLDER_BIRTH_DAY = -25_567  # 1900-01-01, in days since 1970
 WITHOUT_CONTACT = [position for position, kind in enumerate(SEGMENTS.values()) if not kind.has_contact]
 ASKS_FOR_ALL = (STRATEGIES.index(DATA_QUALITY), STRATEGIES.index(SUBSCRIPTION))
@@ -123,7 +121,7 @@ def make_records(
 
     Returns:
         One row per record version, in the canonical columns; besides them `person` (position in `people`), `strategy`,
-        and what is true of the row: `has_names` (the names that are mandatory in Mexico are there and none is a
+        and what is true of the row: `has_names` (the names that the country makes mandatory are there and none is a
         placeholder), `valid_email`, `valid_other_email`, `valid_phone`. And the errors in them.
     """
     random, behaviour = scene.random(f"{source} records"), scene.behaviour
@@ -132,7 +130,7 @@ def make_records(
     strategy = np.where(is_confirmed, confirms, registrations.strategy[row])
     is_old_list = np.isin(behaviour.segment[person], WITHOUT_CONTACT) & registrations.is_early[row] & ~is_confirmed
     rows = Rows(
-        source, FORMS[source], MISTAKES[source], scene, person, recorded_at, is_confirmed,
+        source, FORMS[source], scene.story.mistakes_of(source), scene, person, recorded_at, is_confirmed,
         registrations.is_formal[row], is_old_list, strategy, random,
     )  # fmt: skip
     numbers = row + scene.first_number(source)
@@ -202,7 +200,7 @@ def _names(rows: Rows) -> dict[str, Text]:
     informal = rows.given(rows.form.second_last_name_informal) & (rows.strategy < 0)
     second_last = keep(np.where(writes_all, formal, informal), second_last)
     has_names = filled(second_last)
-    nicknamed = change(first, rows.happens(rows.mistakes.nickname), lambda names: _nicknames(names, rows.random))
+    nicknamed = change(first, rows.happens(rows.mistakes.nickname), lambda names: _nicknames(names, rows))
     first = rows.noted("first_name", "nickname", first, nicknamed)
     is_swapped = rows.happens(rows.mistakes.swapped_last_names) & has_names
     last, second_last = (
@@ -229,15 +227,15 @@ def _names(rows: Rows) -> dict[str, Text]:
     }
 
 
-def _nicknames(names: Text, random: Random) -> Text:
+def _nicknames(names: Text, rows: Rows) -> Text:
     """Write one of the usual short forms of each name that has any."""
     forms: dict[str, list[str]] = {}
-    for row in table("nicknames"):
+    for row in table(rows.scene.story.country.code, "nicknames"):
         forms.setdefault(row["given_name"], []).append(row["nickname"])
     encoded = names.dictionary_encode()
     known = [forms.get(name, [name]) for name in encoded.dictionary.to_pylist()]
     first, last = (pa.array([some[place] for some in known], pa.string()).take(encoded.indices) for place in (0, -1))
-    return choose(random.random(len(names)) < 0.5, first, last)
+    return choose(rows.random.random(len(names)) < 0.5, first, last)
 
 
 def _miswritten(rows: Rows, name: str, names: Text) -> Text:
@@ -275,9 +273,10 @@ def _facts(rows: Rows) -> dict[str, Text]:
     birth_date = keep(rows.given(rows.form.birth_date, always=asks), pa.array(days.astype(np.int32)).cast(pa.date32()))
     true_date = keep(filled(birth_date), pa.array(born.astype(np.int32)).cast(pa.date32()))
     is_placeholder = rows.happens(rows.mistakes.placeholder_identifier)
-    kind = "rfc" if rows.source == "point_of_sale" else "curp"
+    country = rows.scene.story.country
+    kind = country.till_identifier if rows.source == "point_of_sale" else country.identifier
     identifier = keep(rows.given(rows.form.identifier), rows.true(kind))
-    written = choose(is_placeholder, pa.scalar(PLACEHOLDER_RFC), identifier)
+    written = choose(is_placeholder, pa.scalar(country.placeholder_identifier), identifier)
     return {
         "birth_date": rows.noted("birth_date", "typo_or_placeholder", true_date, birth_date),
         "national_identifier": rows.noted("national_identifier", "placeholder", identifier, written),

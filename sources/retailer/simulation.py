@@ -26,7 +26,7 @@ from sources.retailer.interactions import (
     registered_receipts,
     ticket_table,
 )
-from sources.retailer.parameters import HABITS, MISTAKES, MONTH_SECONDS, Noise, Story
+from sources.retailer.parameters import HABITS, MONTH_SECONDS, Noise, Story
 from sources.retailer.people import make_people, with_changes
 from sources.retailer.records import make_records
 from sources.retailer.responses import Responses, respond, written_down
@@ -123,10 +123,10 @@ def simulate(
 def _set(people_count: int, timeline: Timeline, seed: int, story: Story, numbers: Mapping[str, int]) -> Scene:
     """Make the people and their habits."""
     first_person = numbers.get("people", 0)
-    people = make_people(people_count, first_person, named_random(seed, "people"))
+    people = make_people(people_count, first_person, named_random(seed, "people"), story.country)
     behaviour = make_behaviour(people, timeline, story, named_random(seed, "behaviour"))
     period = (timeline.month_zero, timeline.end)
-    people = with_changes(people, first_person, period, named_random(seed, "changes"))
+    people = with_changes(people, first_person, period, story.country, named_random(seed, "changes"))
     return Scene(timeline, people, behaviour, numbers, seed, story)
 
 
@@ -148,7 +148,7 @@ def _delivered(entity: str, source: str, table: pa.Table, scene: Scene) -> tuple
     delays = _delays(len(known_at), noise, random) * (source in BATCH_SOURCES)
     day = known_at // DAY_SECONDS
     is_resent = random.random(int(day.max(initial=0)) + 1)[day] < noise.resent_share * (source in BATCH_SOURCES)
-    is_twice = random.random(len(known_at)) < MISTAKES[source].sent_twice * (entity == "records")
+    is_twice = random.random(len(known_at)) < scene.story.mistakes_of(source).sent_twice * (entity == "records")
     late, resent, twice = (np.flatnonzero(which) for which in (delays > 0, is_resent, is_twice))
     row = np.concatenate([np.arange(len(known_at)), resent, twice])
     again = np.repeat([0, noise.resent_after_days * DAY_SECONDS, 0], [len(known_at), len(resent), len(twice)])

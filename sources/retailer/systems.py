@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.retailer.parameters import LOCAL_OFFSET_SECONDS, MISTAKES
-from sources.retailer.text import Random, Text, choose, written_at
+from sources.retailer.parameters import Country, Story
+from sources.retailer.text import Random, Text, choose, offsets, written_at
 
 Format = Literal["sql", "csv", "json_lines", "parquet"]
 Entity = Literal["customer_records", "interactions", "consents"]
@@ -33,7 +33,7 @@ class Dataset:
         encoding: Of the text, for CSV.
         birth_dates: How birth dates are written: `iso`, `day_first` (31/12/1990), `digits` (19901231) or `date`.
         phones: How phones are written: `digits`, `plus` (+525512345678), `spaced` (55 1234 5678) or `dialled`
-            (044 55 1234 5678).
+            (044 55 1234 5678); the codes are the country's.
         genders: The words for women and men.
     """
 
@@ -225,18 +225,22 @@ DATASETS: tuple[Dataset, ...] = (
 """Every table and file, in the order in which they are written."""
 
 
-def shape(dataset: Dataset, canonical: pa.Table, random_of: Callable[[str], Random]) -> pa.Table:
+def shape(dataset: Dataset, canonical: pa.Table, story: Story, random_of: Callable[[str], Random]) -> pa.Table:
     """Turn canonical rows into the rows of a source system.
 
     Args:
         dataset: The table or file.
         canonical: The rows, in the order of time.
+        story: Where the retailer is, and how many mistakes are made.
         random_of: Gives the chance by which a missing value of a column is a space.
     """
-    mistakes = MISTAKES[dataset.source]
+    mistakes = story.mistakes_of(dataset.source)
     if dataset.entity == "customer_records" and not dataset.keeps_history:
         canonical = latest_versions(canonical)
-    columns = {name: written(dataset, held, canonical[held].combine_chunks()) for name, held in dataset.columns.items()}
+    columns = {
+        name: written(dataset, held, canonical[held].combine_chunks(), story.country)
+        for name, held in dataset.columns.items()
+    }
     shaped = pa.table(columns)
     if dataset.entity != "customer_records":
         return shaped
@@ -262,26 +266,26 @@ def latest_versions(rows_in_time: pa.Table, key: str = "native_key") -> pa.Table
     return kept.take(pc.sort_indices(kept, sort_keys=[(key, "ascending")]))
 
 
-def written(dataset: Dataset, held: str, values: Text) -> Text:
+def written(dataset: Dataset, held: str, values: Text, country: Country) -> Text:
     """Write the values of one canonical column in the formats of a source."""
     if held in TIMES:
-        return _time(dataset, values)
+        return _time(dataset, values, country)
     if held == "birth_date":
         return _birth_date(dataset.birth_dates, values)
     if held == "phone":
-        return _phone(dataset.phones, values)
+        return _phone(dataset.phones, values, country)
     if held == "gender":
         return pc.if_else(pc.equal(values, "F"), *dataset.genders)
     return values
 
 
-def _time(dataset: Dataset, values: Text) -> Text:
+def _time(dataset: Dataset, values: Text, country: Country) -> Text:
     if dataset.format == "parquet":
         return values.cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("us", "UTC"))
     seconds = values.to_numpy()
     if dataset.format == "json_lines":
         return written_at(seconds, style="utc")
-    return written_at(seconds, LOCAL_OFFSET_SECONDS)
+    return written_at(seconds + offsets(seconds, country.time_zone))
 
 
 def _birth_date(style: str, values: Text) -> Text:
@@ -296,14 +300,14 @@ def _birth_date(style: str, values: Text) -> Text:
     return pc.binary_join_element_wise(day, month, year, "/")
 
 
-def _phone(style: str, values: Text) -> Text:
+def _phone(style: str, values: Text, country: Country) -> Text:
     if style == "digits":
         return values
     if style == "plus":
-        return pc.binary_join_element_wise("+52", values, "")
+        return pc.binary_join_element_wise(country.calling_code, values, "")
     parts = [pc.utf8_slice_codeunits(values, start, stop) for start, stop in ((0, 2), (2, 6), (6, 10))]
     spaced = pc.binary_join_element_wise(*parts, " ")
-    return pc.binary_join_element_wise("044", spaced, " ") if style == "dialled" else spaced
+    return pc.binary_join_element_wise(country.dialled_before, spaced, " ") if style == "dialled" else spaced
 
 
 def full_key(source: str, keys: Text) -> Text:

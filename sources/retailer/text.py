@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -93,15 +95,22 @@ def without_accents(values: Text) -> Text:
     return pc.replace_substring_regex(pc.utf8_normalize(values, "NFKD"), r"\p{Mn}", "")
 
 
-def written_at(seconds: Integers, offset_seconds: int = 0, style: str = "local") -> Text:
-    """Write times (seconds since 1970, UTC) as text.
+def offsets(seconds: Integers, time_zone: str) -> Integers:
+    """Give what to add to times (seconds since 1970, UTC) to reach the clock of a time zone, to the hour."""
+    zone = ZoneInfo(time_zone)
+    hours, hour = np.unique(seconds // 3600, return_inverse=True)
+    shifts = [datetime.fromtimestamp(3600 * int(each), zone).utcoffset() or timedelta() for each in hours]
+    return np.array([int(shift.total_seconds()) for shift in shifts], dtype=np.int64)[hour]
+
+
+def written_at(seconds: Integers, style: str = "local") -> Text:
+    """Write times as text.
 
     Args:
-        seconds: The times.
-        offset_seconds: What to add to reach the source's own clock.
+        seconds: The times, in seconds since 1970 on the clock that is to be read.
         style: `local` (2025-01-02 10:00:00), or `utc` (2025-01-02T16:00:00Z).
     """
-    text = pc.cast(pa.array(seconds + offset_seconds, pa.timestamp("s")), pa.string())
+    text = pc.cast(pa.array(seconds, pa.timestamp("s")), pa.string())
     if style == "utc":
         return pc.binary_join_element_wise(pc.utf8_replace_slice(text, 10, 11, "T"), "Z", "")
     return text

@@ -13,7 +13,7 @@ The truth lies in a folder of its own that no contract names:
   are mandatory in Mexico and a contact are there and valid, its valid keys, and the strategy that it comes from;
 * `interactions.parquet`: one row per version of an interaction (`interaction_id`, `person_id`, time, keys): when the
   source knew it, until when, and the strategy that it comes from;
-* `states.parquet`: see `true_states`.
+* `states.parquet`: see `true_states`; one date a month from month 0 on.
 """
 
 from __future__ import annotations
@@ -527,6 +527,7 @@ STATE_DIFFERENCES = """
         states.snapshot_date, states.population_code, states.state_code, states.party_share, pipeline.party_share,
         pipeline.party_share - states.party_share
     from states left join pipeline using (snapshot_date, population_code, state_code)
+    where quarter(snapshot_date) <> quarter(snapshot_date - interval 1 day)
     order by 1, 2, 3
 """
 IDENTITY_COUNTS = """

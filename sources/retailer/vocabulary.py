@@ -80,26 +80,27 @@ class NameList:
         return np.searchsorted(self.cumulative_shares, random.random(count), side="right").astype(np.int64)
 
 
-def words(name: str) -> list[str]:
-    """Read a committed word list."""
-    return (WORDS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+def words(country_code: str, name: str) -> list[str]:
+    """Read a committed word list of a country."""
+    return (WORDS / country_code / f"{name}.txt").read_text(encoding="utf-8").splitlines()
 
 
-def table(name: str) -> list[dict[str, str]]:
-    """Read a committed table of words."""
-    with (WORDS / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
+def table(country_code: str, name: str) -> list[dict[str, str]]:
+    """Read a committed table of words of a country."""
+    with (WORDS / country_code / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
 
 
 @cache
-def name_list(kind: str) -> NameList:
+def name_list(country_code: str, kind: str) -> NameList:
     """Give the names of one kind: the committed head, then a tail of syllables.
 
     Args:
+        country_code: The country whose head it is; the tail is Spanish.
         kind: `surnames`, `female_given_names` or `male_given_names`.
     """
     size = max(CUMULATIVE_SHARES[kind])
-    head = words(kind)
+    head = words(country_code, kind)
     tail = _syllable_names(kind, head, size - len(head))
     return NameList(pa.concat_arrays([pa.array(head), tail]), np.cumsum(_shares(CUMULATIVE_SHARES[kind])))
 

@@ -3,8 +3,8 @@
 A stage meets the kill half way, first its process, then the PostgreSQL server under it, and is run again to its end:
 as a task that is tried again. Before that a run dies in some of the stages for good, and the next one begins anew. A
 program of its own, since a process may be forked safely only while it has no threads: `python -m
-tests.end_to_end.stage_by_stage undisturbed`, or `killed`, the seconds of each stage and the home of the server. It
-prints JSON.
+tests.end_to_end.stage_by_stage undisturbed`, or `killed` and the seconds of each stage, where `SEVENFOLD_HOME` has a
+server of its own. It prints JSON.
 """
 
 import datetime as dt
@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from infra import embedded
 from sevenfold.settings import get_settings
@@ -101,9 +100,10 @@ def undisturbed() -> dict[str, float]:
     return {stage_code: run_to_end(work) for stage_code, work in stages_of("undisturbed").items()}
 
 
-def killed(took: dict[str, float], server_home: Path) -> dict[str, list[int]]:
+def killed(took: dict[str, float]) -> dict[str, list[int]]:
     """Let some runs die, then take one through all kills to its end; gives the exit codes of what was killed."""
     codes: dict[str, list[int]] = {}
+    _use_own_server()
     for stage_code in DEADLY:
         codes[f"run that died in {stage_code}"] = [_died_in(stage_code, took)]
     for stage_code, work in stages_of("killed").items():
@@ -111,7 +111,7 @@ def killed(took: dict[str, float], server_home: Path) -> dict[str, list[int]]:
         task_code = hit(work, half, lambda child: child)
         codes[stage_code] = [
             task_code,
-            hit(work, half, lambda _: _postmaster(server_home), lambda: _serve(server_home)),
+            hit(work, half, lambda _: _postmaster(), _use_own_server),
         ]
         run_to_end(work)
     return codes
@@ -126,13 +126,20 @@ def _died_in(stage_code: str, took: dict[str, float]) -> int:
     raise ValueError(stage_code)
 
 
-def _serve(server_home: Path) -> None:
-    embedded.start(server_home, get_settings().postgres_bin, FAST_SETTINGS)
+def serve() -> str:
+    """Start the server of the home, and give its address: while it was dead its port may have gone to another."""
+    settings = get_settings()
+    return embedded.start(settings.home, settings.postgres_bin, FAST_SETTINGS).url
 
 
-def _postmaster(server_home: Path) -> int:
+def _use_own_server() -> None:
+    os.environ["SEVENFOLD_WAREHOUSE_URL"] = serve()
+    get_settings.cache_clear()
+
+
+def _postmaster() -> int:
     """The number of the PostgreSQL server's first process."""
-    return int((server_home / "warehouse" / "server" / "data" / "postmaster.pid").read_text().split()[0])
+    return int((get_settings().home / "warehouse" / "server" / "data" / "postmaster.pid").read_text().split()[0])
 
 
 def _prepare() -> None:
@@ -146,7 +153,5 @@ def _prepare() -> None:
 
 if __name__ == "__main__":
     _prepare()
-    answer: object = (
-        undisturbed() if sys.argv[1] == "undisturbed" else killed(json.loads(sys.argv[2]), Path(sys.argv[3]))
-    )
+    answer: object = undisturbed() if sys.argv[1] == "undisturbed" else killed(json.loads(sys.argv[2]))
     sys.stdout.write(json.dumps(answer))

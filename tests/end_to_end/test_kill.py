@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ import psycopg
 import pytest
 
 from infra import embedded
+from infra.migrate import migrate
 from sevenfold.settings import REPOSITORY, get_settings
 from sources.retailer.generation import generate
-from tests.conftest import FAST_SETTINGS, fresh_warehouse, short_folder
+from tests.conftest import fresh_warehouse, short_folder
 from tests.end_to_end.pipeline import published_tables, unequal_totals
-from tests.end_to_end.stage_by_stage import DEADLY
+from tests.end_to_end.stage_by_stage import DEADLY, serve
 
 pytestmark = pytest.mark.slow
 
@@ -50,16 +50,21 @@ def stage_by_stage(settings: dict[str, str], *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@contextmanager
-def own_server() -> Iterator[tuple[Path, embedded.Server]]:
-    """A server that may be killed: nobody else's tables are on it."""
+@pytest.fixture
+def own_warehouse(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A migrated warehouse whose server may be killed: nobody else's tables are on it."""
     with short_folder() as home:
-        yield home, embedded.start(home, get_settings().postgres_bin, FAST_SETTINGS)
+        monkeypatch.setenv("SEVENFOLD_HOME", str(home))
+        get_settings.cache_clear()
+        with psycopg.connect(serve()) as connection:
+            migrate(connection)
+        yield
         embedded.remove(home)
+    get_settings.cache_clear()
 
 
 def test_a_run_killed_in_any_stage_leaves_no_trace_in_the_tables(
-    settings: dict[str, str], warehouse_server: embedded.Server, tmp_path: Path
+    settings: dict[str, str], warehouse_server: embedded.Server, own_warehouse: None, tmp_path: Path
 ) -> None:
     with fresh_warehouse(warehouse_server, tmp_path / "undisturbed") as url:
         took = stage_by_stage(settings, "undisturbed")
@@ -67,12 +72,11 @@ def test_a_run_killed_in_any_stage_leaves_no_trace_in_the_tables(
             expected = published_tables(connection)
     assert len(took) > 20
 
-    with own_server() as (home, server), fresh_warehouse(server, tmp_path / "killed") as url:
-        codes = stage_by_stage(settings, "killed", json.dumps(took), str(home))
-        deaths = {name: codes.pop(name) for name in list(codes) if name.startswith("run that died")}
-        assert len(deaths) == len(DEADLY)
-        assert set(map(tuple, deaths.values())) == {(-signal.SIGKILL,)}
-        assert codes == {stage_code: [-signal.SIGKILL, 1] for stage_code in took}
-        with psycopg.connect(url) as connection:
-            assert published_tables(connection) == expected
-            assert unequal_totals(connection) == []
+    codes = stage_by_stage(settings, "killed", json.dumps(took))
+    deaths = {name: codes.pop(name) for name in list(codes) if name.startswith("run that died")}
+    assert len(deaths) == len(DEADLY)
+    assert set(map(tuple, deaths.values())) == {(-signal.SIGKILL,)}
+    assert codes == {stage_code: [-signal.SIGKILL, 1] for stage_code in took}
+    with psycopg.connect(serve()) as connection:
+        assert published_tables(connection) == expected
+        assert unequal_totals(connection) == []

@@ -1,5 +1,6 @@
 """The simulated retailer: realistic people, contracts that fit, and a truth that can be trusted to judge others."""
 
+import collections
 import csv
 import hashlib
 import json
@@ -16,12 +17,13 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from stdnum.es import dni
 from stdnum.mx import curp, rfc
 
 from sevenfold.errors import SevenfoldError
 from sources.contract import Contract, load_contracts
 from sources.retailer import GenerationSummary, generate, generation, more
-from sources.retailer.parameters import MONTH_ZERO, POPULATION, REPLAY, STRATEGIES
+from sources.retailer.parameters import COUNTRIES, DEMO, MONTH_ZERO, POPULATION, REPLAY, SPAIN, STRATEGIES
 from sources.retailer.people import make_people
 from sources.retailer.systems import DATASETS, Dataset
 from sources.retailer.text import with_typos
@@ -64,7 +66,10 @@ def truth(folder: Path, name: str) -> pa.Table:
 
 
 def shares(folder: Path, population: str) -> dict[str, list[float]]:
-    rows = [row for row in truth(folder, "states").to_pylist() if row["population_code"] == population]
+    rows = [
+        row for row in truth(folder, "states").to_pylist()
+        if row["population_code"] == population and row["snapshot_date"].month % 3 == 1
+    ]  # fmt: skip
     return {state: [row["party_share"] for row in rows if row["state_code"] == state] for state in STATES}
 
 
@@ -121,9 +126,10 @@ def test_very_few_people_are_enough(tmp_path: Path) -> None:
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("country", sorted(COUNTRIES))
 @pytest.mark.parametrize("kind", sorted(CUMULATIVE_SHARES))
-def test_names_are_as_unequal_as_in_real_life(kind: str) -> None:
-    names = name_list(kind)
+def test_names_are_as_unequal_as_in_real_life(kind: str, country: str) -> None:
+    names = name_list(country, kind)
     assert len(set(names.names.to_pylist())) == max(CUMULATIVE_SHARES[kind])
     for rank, share in CUMULATIVE_SHARES[kind].items():
         assert names.cumulative_shares[rank - 1] == pytest.approx(share, abs=0.002)
@@ -135,7 +141,7 @@ def test_names_are_as_unequal_as_in_real_life(kind: str) -> None:
 def test_the_most_frequent_surnames_are_mexicos() -> None:
     ranked = [line.strip() for line in INEGI.read_text(encoding="utf-8").splitlines() if line.strip()]
     spelling = {"De La Cruz": "De la Cruz", "Ruíz": "Ruiz"}
-    assert words("surnames")[:50] == [spelling.get(name, name) for name in ranked]
+    assert words("MX", "surnames")[:50] == [spelling.get(name, name) for name in ranked]
 
 
 def test_identifiers_are_valid_and_say_who_the_person_is(people: pa.Table) -> None:
@@ -149,7 +155,7 @@ def test_identifiers_are_valid_and_say_who_the_person_is(people: pa.Table) -> No
 
 
 def test_an_identifier_follows_the_registers_rules() -> None:
-    from sources.retailer.identifiers import identifiers
+    from sources.retailer.identifiers import mexican_identifiers
 
     names = (
         ["José", "María", "Ángel"],
@@ -160,7 +166,7 @@ def test_an_identifier_follows_the_registers_rules() -> None:
     columns = [pa.array(column, pa.string()) for column in names]
     birth_dates = np.array(["1980-02-29", "2001-12-01", "1975-07-09"], dtype="datetime64[D]")
     states = pa.array(["DF", "OC", "JC"])
-    made, _ = identifiers(
+    made, _ = mexican_identifiers(
         (columns[0], columns[1], columns[2], columns[3]),
         birth_dates, np.array([False, True, False]), states, np.random.default_rng(1),
     )  # fmt: skip
@@ -276,6 +282,46 @@ def test_no_row_could_reach_a_real_person(retailer: tuple[Path, GenerationSummar
     }
 
 
+@pytest.fixture(scope="module")
+def spanish(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small retailer in Spain whose sources write twice as much down wrong; for reading only."""
+    folder = tmp_path_factory.mktemp("spanish")
+    generate(folder, people=PEOPLE, until="2025-10-01", story=replace(DEMO, country=SPAIN, mistakes=2.0))
+    return folder
+
+
+def test_another_country_has_its_own_people_and_clocks(spanish: Path) -> None:
+    people = truth(spanish, "people").to_pylist()
+    assert all(dni.is_valid(row["dni"]) for row in people[:2_000])
+    assert len({row["dni"] for row in people}) == len(people)
+    for row in people[:500]:
+        for phone in (row["phone"], row["later_phone"]):
+            assert phonenumbers.is_valid_number(phonenumbers.parse(phone, "ES"))
+        assert re.fullmatch(r"(0[1-9]|[1-4]\d|5[0-2])\d{3}", row["postal_code"])
+    tickets = next(dataset for dataset in DATASETS if dataset.table == "tickets")
+    rows = read(tickets, spanish)
+    assert set(rows[tickets.column_names["currency"]].to_pylist()) == {"EUR"}
+    at = {row["interaction_id"]: row["occurred_at"] for row in truth(spanish, "interactions").to_pylist()}
+    clocks = {
+        (datetime.fromisoformat(row[tickets.time_column]) - at[f"point_of_sale:{row['folio']}"]).total_seconds() / 3600
+        for row in rows.to_pylist()
+    }
+    assert clocks == {1, 2}  # winter and summer
+
+
+def test_what_is_written_wrong_is_a_matter_of_a_parameter(spanish: Path, tmp_path: Path) -> None:
+    for mistakes in (0.0, 1.0):
+        story = replace(DEMO, country=SPAIN, mistakes=mistakes)
+        generate(tmp_path / f"{mistakes:g}", people=PEOPLE, until="2025-10-01", story=story)
+
+    def errors(folder: Path) -> collections.Counter[str]:
+        return collections.Counter(row["error_code"] for row in truth(folder, "errors").to_pylist())
+
+    assert set(errors(tmp_path / "0")) <= {"missing", "twice"}  # of whole rows
+    for code in ("nickname", "placeholder_or_malformed"):
+        assert 1.6 < errors(spanish)[code] / errors(tmp_path / "1")[code] < 2.4
+
+
 def test_sources_err_each_in_their_own_way(retailer: tuple[Path, GenerationSummary]) -> None:
     folder, _ = retailer
     by_source = {dataset.source: read(dataset, folder) for dataset in CUSTOMER_DATASETS}
@@ -319,9 +365,8 @@ def test_tickets_are_mostly_anonymous_and_carry_one_key_or_two(
 def test_states_move_as_in_the_paper(retailer: tuple[Path, GenerationSummary]) -> None:
     folder, _ = retailer
     rows = truth(folder, "states").to_pylist()
-    assert sorted({row["snapshot_date"].isoformat() for row in rows}) == [
-        "2025-04-01", "2025-07-01", "2025-10-01", "2026-01-01", "2026-04-01", "2026-07-01",
-    ]  # fmt: skip
+    months = [date(2025, month, 1) for month in range(4, 13)] + [date(2026, month, 1) for month in range(1, 8)]
+    assert sorted({row["snapshot_date"] for row in rows}) == months
     cohort, everyone = shares(folder, "closed_cohort"), shares(folder, "everyone")
     for population in (cohort, everyone):
         assert np.sum(list(population.values()), axis=0) == pytest.approx(np.ones(6))
