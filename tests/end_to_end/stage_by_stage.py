@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 
 from infra import embedded
+from sevenfold.dbt import read_manifest
 from sevenfold.settings import get_settings
 from tests.conftest import FAST_SETTINGS
 
@@ -135,6 +136,7 @@ def serve() -> str:
 def _use_own_server() -> None:
     os.environ["SEVENFOLD_WAREHOUSE_URL"] = serve()
     get_settings.cache_clear()
+    read_manifest()  # here, if the address is new: dbt's parser does not work in a process that was forked
 
 
 def _postmaster() -> int:
@@ -144,8 +146,6 @@ def _postmaster() -> int:
 
 def _prepare() -> None:
     """Import and read once what every stage's process needs."""
-    from sevenfold.dbt import read_manifest
-
     for engine in ENGINES:
         importlib.import_module(engine)
     read_manifest()
