@@ -11,9 +11,13 @@ from typing import Any
 
 import altair as alt
 import vl_convert
+from altair.utils import schemapi
 
 from expectations.figures import Row
 from sevenfold.saturation import SaturationFit, saturation_curve
+
+# Altair would hold each part of a picture against its schema, twice: half of a report's time. A test does it once.
+schemapi.disable_debug_mode()
 
 # Green: identity is known; blue: a contact without identity; grey: an anonymous buyer. Darker is better.
 STATE_COLOURS = {
@@ -438,7 +442,7 @@ def _svg(chart: Any, title: str, description: str) -> str:
         labelColor=QUIET_INK, titleColor=QUIET_INK, labelFontSize=11.5, titleFontWeight="normal"
     )
     chart = chart.configure_legend(labelColor=INK, titleColor=QUIET_INK, titleFontWeight="normal", symbolType="square")
-    svg = _drawn(chart.to_json())
+    svg = _drawn(chart.to_json(validate=schemapi.DEBUG_MODE))
     name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\1{name}-", svg)
     head = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-description">{escape(description)}</desc>'

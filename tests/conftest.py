@@ -83,11 +83,11 @@ def module_warehouse(warehouse_server: embedded.Server, tmp_path_factory: pytest
 
 
 @contextmanager
-def fresh_warehouse(server: embedded.Server, home: Path) -> Iterator[str]:
-    """Make a migrated database and configure it as the warehouse; drop it afterwards."""
+def fresh_warehouse(server: embedded.Server, home: Path, template: str = TEMPLATE) -> Iterator[str]:
+    """Make a database, empty and migrated or as another one is, and make it the warehouse; drop it afterwards."""
     name = f"test_{next(_numbers)}"
     _make_template(server)
-    _run_on_server(server, "create database {} template {}", name, TEMPLATE)
+    _run_on_server(server, "create database {} template {}", name, template)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEVENFOLD_WAREHOUSE_URL", server.url_for(name))
         patch.setenv("SEVENFOLD_HOME", str(home))
