@@ -19,7 +19,7 @@ from sevenfold.settings import REPOSITORY, get_settings
 from sevenfold.warehouse import connect
 
 if TYPE_CHECKING:
-    from sources.retailer.parameters import Country
+    from sources.retailer.parameters import Country, Story
     from sources.retailer.truth import TruthComparison
 
 LAST_DAY = dt.date(2026, 7, 1)
@@ -44,11 +44,12 @@ def run_demo(request: DemoRequest, console: Console) -> Outcome:
         SevenfoldError: The run failed; or the warehouse or the input folder holds something else.
     """
     began = time.perf_counter()
+    story = _story(request)
     folder = configure()
     prepare_warehouse()
     _refuse_foreign_warehouse()
-    _make_retailer(request, folder, console)
-    conf = {"as_of": request.as_of.isoformat(), "contracts": str(_contracts(_country(request.country)))}
+    _make_retailer(request, story, folder, console)
+    conf = {"as_of": request.as_of.isoformat(), "contracts": str(_contracts(story.country))}
     outcome = run_pipeline(conf, console, trigger=runs.DEMO)
     _show(outcome, comparison_with_truth(outcome.run), console)
     console.print(f"\nThe demo took {time.perf_counter() - began:.0f} s.")
@@ -85,12 +86,15 @@ def _refuse_foreign_warehouse() -> None:
         )
 
 
-def _country(code: str) -> "Country":
-    from sources.retailer.parameters import COUNTRIES
+def _story(request: DemoRequest) -> "Story":
+    from sources.retailer.parameters import COUNTRIES, DEMO
 
-    if code not in COUNTRIES:
-        raise SevenfoldError(f"Nobody simulates a retailer in {code!r}. Choose one of: {', '.join(COUNTRIES)}.")
-    return COUNTRIES[code]
+    country = COUNTRIES.get(request.country)
+    if country is None:
+        raise SevenfoldError(
+            f"There is no simulated retailer in {request.country!r}. Choose of {', '.join(COUNTRIES)}."
+        )
+    return replace(DEMO, country=country, mistakes=request.mistakes)
 
 
 def _contracts(country: "Country") -> Path:
@@ -107,11 +111,9 @@ def _contracts(country: "Country") -> Path:
     return folder
 
 
-def _make_retailer(request: DemoRequest, folder: Path, console: Console) -> None:
+def _make_retailer(request: DemoRequest, story: "Story", folder: Path, console: Console) -> None:
     from sources.retailer.generation import SUMMARY_FILE, generate
-    from sources.retailer.parameters import DEMO
 
-    story = replace(DEMO, country=_country(request.country), mistakes=request.mistakes)
     made = folder / "truth" / SUMMARY_FILE
     if made.exists():
         known = json.loads(made.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -97,10 +98,14 @@ def without_accents(values: Text) -> Text:
 
 def offsets(seconds: Integers, time_zone: str) -> Integers:
     """Give what to add to times (seconds since 1970, UTC) to reach the clock of a time zone, to the hour."""
-    zone = ZoneInfo(time_zone)
     hours, hour = np.unique(seconds // 3600, return_inverse=True)
-    shifts = [datetime.fromtimestamp(3600 * int(each), zone).utcoffset() or timedelta() for each in hours]
-    return np.array([int(shift.total_seconds()) for shift in shifts], dtype=np.int64)[hour]
+    return np.array([_offset(time_zone, each) for each in hours.tolist()], dtype=np.int64)[hour]
+
+
+@cache
+def _offset(time_zone: str, hour: int) -> int:
+    shift = datetime.fromtimestamp(3600 * hour, ZoneInfo(time_zone)).utcoffset()
+    return int((shift or timedelta()).total_seconds())
 
 
 def written_at(seconds: Integers, style: str = "local") -> Text:

@@ -751,3 +751,15 @@ def test_comparison_of_a_perfect_and_of_an_empty_result(published: psycopg.Conne
         )
     perfect = compare(tmp_path, published).identity
     assert (perfect.pair_f1, perfect.b_cubed_f1) == (1.0, 1.0)
+
+
+def test_contracts_of_another_country_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sevenfold.demo import _contracts
+    from sevenfold.settings import get_settings
+
+    monkeypatch.setenv("SEVENFOLD_HOME", str(tmp_path))
+    get_settings.cache_clear()
+    contracts = load_contracts(_contracts(SPAIN))
+    get_settings.cache_clear()
+    assert len(contracts) == len(load_contracts(CONTRACTS))
+    assert {(contract.country, contract.time_zone) for contract in contracts} == {("ES", "Europe/Madrid")}
