@@ -91,9 +91,7 @@ def _story(request: DemoRequest) -> "Story":
 
     country = COUNTRIES.get(request.country)
     if country is None:
-        raise SevenfoldError(
-            f"There is no simulated retailer in {request.country!r}. Choose of {', '.join(COUNTRIES)}."
-        )
+        raise SevenfoldError(f"No retailer is simulated in {request.country!r}, but in {', '.join(COUNTRIES)}.")
     return replace(DEMO, country=country, mistakes=request.mistakes)
 
 

@@ -49,7 +49,7 @@ def test_an_error_is_one_message_and_exit_code_1(monkeypatch: pytest.MonkeyPatch
 def test_the_demo_of_an_unknown_country_says_which_there_are() -> None:
     done = sevenfold("demo", "--country", "FR")
     assert done.returncode == 1
-    assert "There is no simulated retailer in 'FR'. Choose of MX, ES." in done.stderr
+    assert "No retailer is simulated in 'FR', but in MX, ES." in done.stderr
 
 
 def test_a_new_warehouse_is_made_asked_and_shared(warehouse: str) -> None:
