@@ -127,7 +127,8 @@ def link(
         source_input: what `${SEVENFOLD_INPUT}` in a contract stands for; without it, as configured.
         model: a model as `SEVENFOLD_MODEL` names it; without it, one is trained on the records.
         pairs: Parquet file for the pairs that share a blocking key: left_record_id, right_record_id, decision_code
-            (join, review, apart), decided_by_code, guard_code, match_probability, evidence (JSON: bits by comparison).
+            (join, review, apart), decided_by_code, guard_code, match_probability, evidence (JSON: bits and
+            number of the level by comparison).
 
     Raises:
         SevenfoldError: A contract or a file cannot be used, or no model can be learned.

@@ -135,7 +135,7 @@ def explain_pair(
     telling = replace(
         model,
         match_prior=model.match_prior * 2.0 ** (size_class(2) - parse_version(version)[2]),
-        splink={**model.splink, "retain_matching_columns": True, "retain_intermediate_calculation_columns": True},
+        splink={**model.splink, "retain_intermediate_calculation_columns": True},
     )
     with open_workspace(get_settings().home, threads=1) as connection:
         connection.register("rows", _arrow(cleared))

@@ -18,13 +18,13 @@ from pyarrow import parquet
 
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
-from splink_models.settings import BlockingRule, TermFrequency
+from splink_models.settings import BlockingRule, TermFrequency, comparisons
 
 SHIPPED_MODELS = Path(__file__).resolve().parent / "models"
 DEFAULT_MODEL = "retail_2"
 DUCKDB, SPARK = "duckdb", "spark"
-SCORING_REVISION = 2
-"""Raise it when a change of `workspace.py` or `scoring.py` gives other pairs or weights for the same model file."""
+SCORING_REVISION = 3
+"""Raise it when a change of `workspace.py` or `scoring.py` gives other pairs or evidence for the same model file."""
 
 
 class ModelError(SevenfoldError):
@@ -69,6 +69,21 @@ class Model:
     def comparison_names(self) -> tuple[str, ...]:
         """Names of the comparisons, the keys of a pair's evidence."""
         return tuple(comparison["output_column_name"] for comparison in self.splink["comparisons"])
+
+    @property
+    def splink_with_levels(self) -> dict[str, Any]:
+        """Splink's settings such that its scores say which level each comparison reached (its gamma columns)."""
+        return self.splink | {"retain_matching_columns": True}
+
+    @cached_property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """The levels of each comparison from the strongest to the contradiction; numbered from there, it is 0."""
+        return {
+            comparison["output_column_name"]: tuple(
+                level["label_for_charts"] for level in comparison["comparison_levels"] if not level.get("is_null_level")
+            )
+            for comparison in self.splink["comparisons"]
+        }
 
     @cached_property
     def scored_columns(self) -> tuple[str, ...]:
@@ -182,7 +197,7 @@ def active_model() -> Model:
     It compares on Spark when SEVENFOLD_SPARK_MASTER is set.
 
     Raises:
-        ModelError: when there is no such model.
+        ModelError: when there is no such model, or it compares by other levels than the guards name.
     """
     settings = get_settings()
     engine = SPARK if settings.spark_master else DUCKDB
@@ -190,10 +205,22 @@ def active_model() -> Model:
     candidates = (settings.home / "models" / wanted, SHIPPED_MODELS / wanted, Path(wanted).expanduser())
     for folder in candidates:
         if (folder / "model.json").is_file():
-            return replace(load_model(folder), engine=engine)
+            return replace(_with_known_levels(load_model(folder)), engine=engine)
     raise ModelError(
         f"There is no matching model {wanted!r}: looked for model.json in "
         f"{', '.join(str(folder) for folder in candidates)}. Set SEVENFOLD_MODEL to one of "
         f"{', '.join(sorted(folder.name for folder in SHIPPED_MODELS.iterdir() if folder.is_dir())) or 'none shipped'} "
         "or to a model folder."
     )
+
+
+def _with_known_levels(model: Model) -> Model:
+    """Guards name levels by the seed `match_comparison_levels`, which has those of the settings as authored."""
+    known = {comparison.name: tuple(level.label for level in comparison.levels) for comparison in comparisons()}
+    for name, levels in model.levels.items():
+        if levels != known.get(name):
+            raise ModelError(
+                f"The matching model {model.name} compares {name} by other levels than the guards name: another "
+                "release trained it. Train anew (sevenfold train), or leave SEVENFOLD_MODEL empty for the shipped one."
+            )
+    return model

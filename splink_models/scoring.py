@@ -104,7 +104,9 @@ def find_new_records(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
-    """Make `scored_pairs` for `new_records` against all: ids in order, hashes, weight, probability, evidence as JSON.
+    """Make `scored_pairs` for `new_records` against all: ids in order, hashes, weight, probability, evidence.
+
+    Evidence is JSON: of each comparison that could be made its bits, and the number of the level that it reached.
 
     Returns:
         The number of pairs that were compared.
@@ -115,10 +117,10 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
     add_records(connection, model.derived_columns, model.scored_columns)
     predictions = _predict_by_engine(connection, model) if blocked else _no_predictions(connection, model)
-    weights = {name: _weight_sql(name, model) for name in model.comparison_names}
     evidence = ", ".join(
-        f"""case when {weight} <> 0 then '"{name}": ' || printf('%.4f', {weight}) end"""
-        for name, weight in weights.items()
+        f"""case when gamma_{name} >= 0
+            then '"{name}": [' || printf('%.4f, %d', {_weight_sql(name, model)}, gamma_{name}) || ']' end"""
+        for name in model.comparison_names
     )
     connection.execute(f"""
         create or replace table scored_pairs as
@@ -158,7 +160,7 @@ def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: floa
     record_count = count(connection, "kept.match_inputs")
     api = DuckDBAPI(connection=connection)
     make_term_lookups(connection, model)
-    settings = {**model.splink, "probability_two_random_records_match": model.prior_for(record_count)}
+    settings = model.splink_with_levels | {"probability_two_random_records_match": model.prior_for(record_count)}
     linker = Linker(api.register("records", dataset_display_name="records_to_score"), settings, log_level="ERROR")
     for term in model.term_columns:
         lookup = api.register(f"tf_{term.column}", dataset_display_name=f"lookup_{term.column}")
@@ -172,13 +174,15 @@ def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: floa
 
 def _no_predictions(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
     """Stand in for Splink's table when there is no pair to score."""
-    weights = ", ".join(
-        f"0.0::double as {column}" for name in model.comparison_names for column in _weight_columns(name, model)
+    comparisons = ", ".join(
+        column
+        for name in model.comparison_names
+        for column in (f"-1 as gamma_{name}", *(f"0.0::double as {weight}" for weight in _weight_columns(name, model)))
     )
     connection.execute(f"""
         create or replace table no_predictions as
         select 0 as record_number_l, 0 as record_number_r, 0.0::double as match_weight,
-            0.0::double as match_probability, {weights} where false
+            0.0::double as match_probability, {comparisons} where false
     """)
     return "no_predictions"
 

@@ -127,7 +127,7 @@ def _predict(spark: Any, settings: dict[str, Any], term_columns: list[str], fold
 
 def settings_for_spark(model: Model) -> dict[str, Any]:
     """Give Splink's settings of a model with its conditions in Spark's SQL, and every number as it was trained."""
-    settings = copy.deepcopy(model.splink)
+    settings = copy.deepcopy(model.splink_with_levels)
     for comparison in settings["comparisons"]:
         for level in comparison["comparison_levels"]:
             level["sql_condition"] = in_spark_sql(level["sql_condition"])

@@ -226,7 +226,8 @@ def _strongest(pieces: list[list[str]], pairs: dict[frozenset[str], dict[str, An
         return "no pair between them shares a blocking key"
     pair = max(between, key=lambda pair: (pair["decision_code"] == "join", pair["match_probability"]))
     evidence = json.loads(pair["evidence"])
-    bits = ", ".join(f"{name} {bits:+.1f}" for name, bits in sorted(evidence.items(), key=lambda item: -item[1]))
+    strongest_first = sorted(evidence.items(), key=lambda item: -item[1][0])
+    bits = ", ".join(f"{name} {bits:+.1f}" for name, (bits, _) in strongest_first)
     verdict = f"guard {pair['guard_code']}" if pair["guard_code"] else f"probability {pair['match_probability']:.4f}"
     names = " and ".join(_record(pair[f"{side}_record_id"]) for side in ("left", "right"))
     return f"{names}: {bits}; {verdict}: {pair['decision_code']}"

@@ -1,38 +1,38 @@
--- What: every guard has its limits and a direction, and names only comparisons that a scored pair can carry, or the second surname.
--- Why it would fail: a guard was mistyped, and would hold nothing back. A returned row is a guard or a name that is wrong.
+-- What: every condition of a guard is one that can be asked, of a comparison and a level that scoring knows.
+-- Why it would fail: a guard was mistyped, and would hold back nothing, or too much. A returned row is a condition that is wrong.
 with match_guards as (
     select * from {{ ref('match_guards') }}
 ),
 
-named as (
-    select
-        guard_code,
-        comparison
-    from match_guards
-    union all
+match_comparison_levels as (
+    select * from {{ ref('match_comparison_levels') }}
+),
+
+conditions as (
     select
         match_guards.guard_code,
-        unnest(regexp_split_to_array(match_guards.unless_supported_by, '[|+]')) as comparison
+        regexp_split_to_table(formulas.formula, '[|+]') as condition
     from match_guards
+    cross join lateral (values (match_guards.held_back_when), (match_guards.unless_supported_by)) as formulas (formula)
+),
+
+possible as (
+    select match_comparison_levels.comparison || predicates.predicate as condition
+    from match_comparison_levels
+    cross join
+        lateral unnest(
+            array['', ' below N bits', ' not below N bits', ' at least ' || level, ' at most ' || level]
+        ) as predicates (predicate)
 )
 
 select
     guard_code,
-    comparison as wrong
-from named
-where
-    comparison not in (
-        'given_name', 'surnames', 'birth_date', 'national_identifier', 'email', 'phone', 'household', 'postal_code', 'place',
-        'gender', 'occupation', 'second_last_name'
-    )
+    condition as wrong
+from conditions
+where regexp_replace(condition, ' -?[0-9.]+ bits$', ' N bits') not in (select condition from possible)
 union all
 select
     guard_code,
-    direction_code as wrong
+    'limits' as wrong
 from match_guards
-where
-    coalesce(
-        direction_code not in ('below', 'above') or weight_limit is null or keeps_apart is null
-        or unless_probability_above not between 0 and 1,
-        true
-    )
+where coalesce(held_back_when is null or keeps_apart is null or unless_probability_above not between 0 and 1, true)

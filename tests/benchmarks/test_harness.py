@@ -102,7 +102,7 @@ def test_the_senzing_table_lists_every_miss(tmp_path: Path) -> None:
     parquet(
         report.pairs_of(assigned),
         """select * from (values
-        ('senzing_customers:3', 'senzing_customers:4', 'join', null, 0.99, '{"surnames": -2.5, "phone": 12.25}'))
+        ('senzing_customers:3', 'senzing_customers:4', 'join', null, 0.99, '{"surnames":[-2.5,1],"phone":[12.25,2]}'))
         as rows (left_record_id, right_record_id, decision_code, guard_code, match_probability, evidence)""",
     )
     text = report.senzing(tmp_path, assigned)

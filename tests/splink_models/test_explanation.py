@@ -14,7 +14,7 @@ from sevenfold.explain import explanation
 from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 from splink_models.explanation import Edge, bond_of, chain_between
-from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, ModelError
+from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, ModelError, active_model
 from splink_models.scoring import score_records
 from tests.splink_models.conftest import LoadRecords
 from tests.splink_models.people import people, record
@@ -37,7 +37,7 @@ def scored(load_records: LoadRecords) -> Iterator[Any]:
         yield connection
 
 
-def stored_pairs(connection: Any) -> list[tuple[str, str, float, float, dict[str, float]]]:
+def stored_pairs(connection: Any) -> list[tuple[str, str, float, float, dict[str, list[float]]]]:
     return list(
         connection.execute(
             "select left_record_id, right_record_id, match_weight, match_probability, evidence "
@@ -50,12 +50,17 @@ def test_an_explanation_adds_up_to_the_stored_score(scored: Any) -> None:
     pairs = stored_pairs(scored)
     assert len(pairs) > 30
     crowded = [pair for pair in pairs if "c" not in pair[0].split(":")[1] and pair[0] in first_records(scored)]
+    levels = {name: found[::-1] for name, found in active_model().levels.items()}
     for left, right, weight, probability, evidence in [*pairs[:: max(len(pairs) // 6, 1)], *crowded[:2]]:
         found, stored = explanation(scored, [right, left])
         assert stored == weight
         assert found.match_weight == pytest.approx(weight, abs=1e-5)
         assert found.match_probability == pytest.approx(probability, abs=1e-8)
-        assert {step.comparison: pytest.approx(step.total, abs=1e-4) for step in found.steps if step.total} == evidence
+        assert evidence == {
+            step.comparison: [pytest.approx(step.total, abs=1e-4), levels[step.comparison].index(step.level)]
+            for step in found.steps
+            if step.level != "absent"
+        }
 
 
 def first_records(connection: Any) -> set[str]:

@@ -1,13 +1,17 @@
 """The model artefact: self-contained, named by its content, scaled to the number of records."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sevenfold.settings import get_settings
+from sevenfold.settings import REPOSITORY, get_settings
 from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, ModelError, active_model, load_model, size_class
+from splink_models.settings import comparisons
+
+SEED = REPOSITORY / "dbt_project" / "seeds" / "rules" / "match_comparison_levels.csv"
 
 
 @pytest.fixture
@@ -26,6 +30,26 @@ def test_the_shipped_model_is_complete_small_and_described_by_its_card(shipped: 
         assert all(0 < level["m_probability"] <= 1 and 0 < level["u_probability"] <= 1 for level in levels)
         assert levels[0]["m_probability"] > levels[0]["u_probability"]
         assert levels[-1]["m_probability"] < levels[-1]["u_probability"]
+
+
+def test_guards_name_the_levels_of_the_models(shipped: Path) -> None:
+    with SEED.open(encoding="utf-8", newline="") as file:
+        rows = [(row["comparison"], int(row["level_number"]), row["level"]) for row in csv.DictReader(file)]
+    authored = {comparison.name: [level.label for level in comparison.levels] for comparison in comparisons()}
+    assert rows == [(name, *row) for name, levels in authored.items() for row in enumerate(reversed(levels))]
+    for name, levels in load_model(shipped).levels.items():
+        assert list(levels) == authored[name]
+
+
+def test_a_model_of_other_levels_is_refused(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_model(shipped).save(tmp_path / "other")
+    file = tmp_path / "other" / "model.json"
+    file.write_text(file.read_text().replace('"label_for_charts": "typing error"', '"label_for_charts": "two errors"'))
+    monkeypatch.setenv("SEVENFOLD_MODEL", str(tmp_path / "other"))
+    get_settings.cache_clear()
+    with pytest.raises(ModelError, match="compares given_name by other levels than the guards name"):
+        active_model()
+    get_settings.cache_clear()
 
 
 def test_saving_and_loading_gives_the_same_model(shipped: Path, tmp_path: Path) -> None:

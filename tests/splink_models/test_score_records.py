@@ -19,8 +19,8 @@ STORED = """
         evidence::text
     from intermediate.match_scores order by left_record_id collate "C", right_record_id collate "C"
 """
-SAME_EMAIL = "select 1 from intermediate.match_scores where (evidence ->> 'email')::float > 10"
-SAME_PHONE = "select 1 from intermediate.match_scores where (evidence ->> 'phone')::float > 10"
+SAME_EMAIL = "select 1 from intermediate.match_scores where (evidence -> 'email' ->> 0)::float > 10"
+SAME_PHONE = "select 1 from intermediate.match_scores where (evidence -> 'phone' ->> 0)::float > 10"
 DEMOTED = "select * from intermediate.match_demoted_values order by value_kind_code, shared_value"
 CROWDED = "select * from intermediate.match_crowded_keys order by rule_number, key"
 STATES = 'select * from intermediate.match_scored_records order by source_record_id collate "C"'

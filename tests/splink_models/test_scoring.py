@@ -42,11 +42,11 @@ def crowd() -> list[Record]:
 def scored_pair(
     home: Path, model: Model, crowd: list[Record], one: Record, two: Record
 ) -> tuple[float, dict[str, float]]:
-    """Probability and evidence of two records in a crowd of others; probability 0 when the pair is not stored."""
+    """Probability and bits of two records in a crowd of others; probability 0 when the pair is not stored."""
     pairs = score(home, model, [record("a:1", **one), record("a:2", **two), *crowd])
     for left, right, _, _, _, probability, evidence in pairs:
         if (left, right) == ("a:1", "a:2"):
-            return probability, json.loads(evidence)
+            return probability, {name: bits for name, (bits, _) in json.loads(evidence).items()}
     return 0.0, {}
 
 

@@ -160,7 +160,10 @@ def link_on(master: str) -> Linked:
     assert len(versions) == 1
     assert active_model().fingerprint in versions[0][0]
     return Linked(
-        {(left, right): json.loads(evidence) for left, right, _, evidence in scores},
+        {
+            (left, right): {name: bits for name, (bits, _) in json.loads(evidence).items()}
+            for left, right, _, evidence in scores
+        },
         {(left, right): weight for left, right, weight, _ in scores},
         {row[2]: row[4] for row in rows(RESULT)},
     )

@@ -18,16 +18,8 @@ match_decision_thresholds as (
     select * from {{ ref('match_decision_thresholds') }}
 ),
 
-match_guards as (
-    select * from {{ ref('match_guards') }}
-),
-
-records as (
-    select
-        source_record_id,
-        first_last_name_key,
-        second_last_name_key
-    from {{ ref('int_match_inputs') }}
+guards as materialized (
+    {{ guard_paths() }}
 ),
 
 judgements as (
@@ -41,45 +33,22 @@ thresholds as (
     from match_decision_thresholds
 ),
 
--- A guard holds back what would join, unless its probability is high enough or one of the guard's supports is there: all
--- comparisons of the support speak for the pair. One that keeps apart holds for every pair. Where people have two surnames, the
--- second is a witness of its own when the first agrees too: it is the mother's, and parts a son from the father of his name.
+-- A guard holds back what would join, unless its probability is high enough or one of the guard's supports is there
+-- (macros/guard_paths.sql). One that keeps apart holds for every pair.
 held_back as (
     select
         scores.left_record_id,
         scores.right_record_id,
-        min(match_guards.guard_code collate "C") as guard_code,
-        bool_or(match_guards.keeps_apart) as is_kept_apart
+        min(guards.guard_code collate "C") as guard_code,
+        bool_or(guards.keeps_apart) as is_kept_apart
     from scores
     cross join thresholds
-    inner join match_guards
+    inner join guards
         on
-            (scores.match_probability >= thresholds.join_probability or match_guards.keeps_apart)
-            and scores.match_probability <= match_guards.unless_probability_above
-            and case match_guards.direction_code
-                when 'below' then (scores.evidence ->> match_guards.comparison)::double precision < match_guards.weight_limit
-                when 'above' then (scores.evidence ->> match_guards.comparison)::double precision > match_guards.weight_limit
-            end
-    left join records as left_records on scores.left_record_id = left_records.source_record_id
-    left join records as right_records on scores.right_record_id = right_records.source_record_id
-    where
-        not exists (
-            select
-            from unnest(string_to_array(match_guards.unless_supported_by, '|')) as supports (support)
-            where (
-                select
-                    bool_and(coalesce(
-                        case
-                            when parts.comparison = 'second_last_name'
-                                then
-                                    left_records.first_last_name_key = right_records.first_last_name_key
-                                    and left_records.second_last_name_key = right_records.second_last_name_key
-                            else (scores.evidence ->> parts.comparison)::double precision > 0
-                        end, false
-                    ))
-                from unnest(string_to_array(supports.support, '+')) as parts (comparison)
-            )
-        )
+            (scores.match_probability >= thresholds.join_probability or guards.keeps_apart)
+            and scores.match_probability <= guards.unless_probability_above
+            and scores.evidence @@ guards.held_back_when
+            and (scores.evidence @@ guards.unless_supported_by) is not true
     group by scores.left_record_id, scores.right_record_id
 ),
 

@@ -4,8 +4,23 @@ with pairs as (
     select * from {{ ref('int_pairs_to_review') }}
 ),
 
-scores as (
+match_scores as (
     select * from {{ source('linkage', 'match_scores') }}
+),
+
+-- The bits of each comparison; levels stay behind.
+scores as (
+    select
+        pairs.left_record_id,
+        pairs.right_record_id,
+        jsonb_object_agg(comparisons.comparison, comparisons.bits_and_level -> 0) as evidence
+    from pairs
+    inner join match_scores
+        on
+            pairs.left_record_id = match_scores.left_record_id
+            and pairs.right_record_id = match_scores.right_record_id
+    cross join lateral jsonb_each(match_scores.evidence) as comparisons (comparison, bits_and_level)
+    group by pairs.left_record_id, pairs.right_record_id
 ),
 
 inputs as (
