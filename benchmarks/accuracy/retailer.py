@@ -11,6 +11,8 @@ import duckdb
 
 BANDS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 """Lower ends of the bands of probability."""
+DECISION = "concat_ws(', ', decision_code, guard_code)"
+"""What guards hold back scores high and is seldom true, so that it is no part of the review band's calibration."""
 
 PEOPLE = """
     create table people_of as
@@ -42,7 +44,7 @@ CALIBRATION = """
     inner join people_of as right_truth on right_truth.source_record_id = right_record_id
     where match_probability is not null
     group by all
-    order by min(match_probability)
+    order by band
 """
 
 
@@ -61,7 +63,7 @@ def describe(truth: Path, assignments: Path, pairs: Path) -> dict[str, Any]:
         return {
             "households": _row(connection, SHARED.format(column="household_id")),
             "mobiles": _row(connection, SHARED.format(column="phone")),
-            "decisions": _rows(connection, CALIBRATION.format(band="decision_code"), pairs),
+            "decisions": _rows(connection, CALIBRATION.format(band=DECISION), pairs),
             "bands": _rows(connection, CALIBRATION.format(band=band), pairs),
         }
 
