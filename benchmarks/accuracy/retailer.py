@@ -12,7 +12,7 @@ import duckdb
 BANDS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 """Lower ends of the bands of probability."""
 DECISION = "concat_ws(', ', decision_code, guard_code)"
-"""What guards hold back scores high and is seldom true, so that it is no part of the review band's calibration."""
+"""What a guard holds back scores higher than it is true: it is no part of the review band's calibration."""
 
 PEOPLE = """
     create table people_of as
