@@ -70,7 +70,7 @@ def test_nothing_but_the_conditions_words_is_translated(shipped: Model) -> None:
                 level.pop("sql_condition")
         return copied
 
-    assert but_for_conditions(settings_for_spark(shipped)) == but_for_conditions(shipped.splink)
+    assert but_for_conditions(settings_for_spark(shipped)) == but_for_conditions(shipped.splink_with_levels)
 
 
 def test_scores_of_another_engine_are_of_another_version(shipped: Model, on_spark: None) -> None:
