@@ -14,7 +14,7 @@ console = Console(highlight=False)
 
 @app.command("verify")
 def verify() -> None:
-    """Prove the chain of evidence, and that the reports on this machine still find in it what they refer to."""
+    """Prove the chain of evidence, and that exceptions and the reports on this machine are as it has them."""
     from expectations.report_folders import audit_hashes
     from sevenfold import audit
 
@@ -28,6 +28,16 @@ def verify() -> None:
         raise SevenfoldError(
             f"The chain of evidence is whole in itself, but not the one that the report in {missing[0]} refers to: "
             "entries were removed at its end, or all of it was written anew. Compare with a backup."
+        )
+    if changed := audit.changed_exceptions():
+        raise SevenfoldError(
+            "\n".join(
+                [
+                    "The chain of evidence is whole, but what somebody accepted is not as the chain has it:",
+                    *(f"- {each}" for each in changed),
+                    "What was decided stands in audit.entries, under the events exception and exception_end.",
+                ]
+            )
         )
     console.print(f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}")
 
@@ -49,7 +59,9 @@ def list_entries(last: Annotated[int, typer.Option(min=1, help="How many entries
             (last,),
         ).fetchall()
     for number, run_id, event_code, recorded_by, recorded_at, entry_hash in rows:
-        table.add_row(str(number), run_id, event_code, recorded_by, f"{recorded_at:%Y-%m-%d %H:%M:%S}", entry_hash)
+        table.add_row(
+            str(number), run_id or "", event_code, recorded_by, f"{recorded_at:%Y-%m-%d %H:%M:%S}", entry_hash
+        )
     console.print(table if rows else "Nothing is on record yet.")
 
 

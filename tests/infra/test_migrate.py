@@ -67,7 +67,8 @@ def test_every_table_and_column_says_what_it_is(each_warehouse: str) -> None:
             from pg_attribute as attribute
             join pg_class as relation on relation.oid = attribute.attrelid and relation.relkind = 'r'
             join pg_namespace as namespace on namespace.oid = relation.relnamespace
-            where attribute.attnum > 0 and namespace.nspname !~ '^(pg_|information_schema)'
+            where attribute.attnum > 0 and not attribute.attisdropped
+                and namespace.nspname !~ '^(pg_|information_schema)'
                 and (col_description(relation.oid, attribute.attnum) is null or obj_description(relation.oid) is null)
         """).fetchall()
         count = connection.execute("select count(*) from pg_tables where schemaname in ('ops', 'mdm')").fetchone()
