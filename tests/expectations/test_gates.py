@@ -329,6 +329,17 @@ def test_the_engine_s_own_pages_say_every_verdict_in_words_and_ask_for_nothing(f
         assert not re.search(r"https?://|<script|<link|<img|@import", page)
 
 
+def test_the_engine_s_page_of_counted_failures_shows_the_counts_and_logs_nothing(
+    filled: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    execute(filled, """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""")
+    with caplog.at_level(logging.WARNING):
+        failed_controls("raw")
+    page = (great_expectations_folder(RUN) / "raw.html").read_text(encoding="utf-8")
+    assert "50 unexpected values found. 25% of 200 total rows." in " ".join(re.sub(r"<.*?>", "", page).split())
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("great_expectations")] == []
+
+
 def test_a_gate_that_ran_before_replaces_its_rows(filled: str) -> None:
     run_gate("raw", RUN)
     execute(filled, "update ops.source_contracts set recorded_at_column = null")
