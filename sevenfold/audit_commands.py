@@ -92,4 +92,5 @@ def verify_reports(run_id: str | None) -> str:
     if problems:
         said = "\n".join(f"- {problem.folder}: {problem.words}." for problem in problems)
         raise SevenfoldError(f"A report is not as it was written:\n{said}\nCompare with a copy kept elsewhere.")
-    return f"{len(folders)} reports are as they were written, and on record in the warehouse."
+    said = "1 report is as it was" if len(folders) == 1 else f"{len(folders)} reports are as they were"
+    return f"{said} written, and on record in the warehouse."

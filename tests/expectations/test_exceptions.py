@@ -54,6 +54,8 @@ def test_an_accepted_failure_passes_is_counted_and_stays_a_failure(failing: str)
     said = f"{KEY} failed and was accepted by Ana until"
     assert said in page
     assert "the shop mends its export by Friday" in page
+    assert f"<code>{KEY}</code></th><td>the shop mends its export by Friday</td><td>Ana<small>" in page
+    assert 'at most 50 failures</td><td class="n">50</td>' in page
 
 
 def test_an_exception_that_is_over_fails_again_and_says_so(failing: str) -> None:
@@ -92,18 +94,19 @@ def test_an_exception_accepts_no_control_that_could_not_run(failing: str) -> Non
 
 def test_the_commands_add_list_and_end(failing: str) -> None:
     def said(*arguments: str) -> str:
-        answer = CliRunner().invoke(app, ["exception", *arguments], env={"COLUMNS": "220"}, catch_exceptions=False)
+        answer = CliRunner().invoke(app, ["exception", *arguments], env={"COLUMNS": "80"}, catch_exceptions=False)
         assert answer.exit_code == 0, answer.output
         return " ".join(answer.output.split())
 
     assert "No exception is in force." in said("list")
     options = ("--reason", "known", "--by", "Ana", "--until", str(TODAY), "--at-most", "60")
     assert said("add", KEY, *options) == f"Kept as exception 1, until {TODAY}."
-    assert f"1 {KEY} every run 60 known Ana" in said("list")
+    assert f"1 {KEY} until {TODAY}, every run, at most 60 failures Ana, " in said("list")
+    assert "UTC: known" in said("list")
     assert run_gate("raw", RUN).accepted == 1
     assert said("end", "1", "--by", "Eva") == "Exception 1 is over."
     assert "No exception is in force." in said("list")
-    assert said("list", "--all").endswith("Eva")
+    assert "ended by Eva" in said("list", "--all")
     assert "Exception 1 was ended by Eva." in stopped_by()
 
 
