@@ -115,7 +115,8 @@ def _gate_words(figures: Figures) -> list[str]:
     accepted = sum(control["exception_id"] is not None for control in controls)
     said = [f"{counts['passed']} of {len(controls)} controls passed"]
     if counts["failed"]:
-        said.append(f"{counts['failed']} failed ({critical} critical, {accepted} accepted)")
+        of_them = f"{critical} critical, {accepted} accepted" if accepted else f"{critical} critical"
+        said.append(f"{counts['failed']} failed ({of_them})")
     if counts["error"]:
         said.append(f"{counts['error']} could not run")
     idle = Counter(why_not_run(figures, control) for control in controls if control["status_code"] == "not_run")

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.terminal import print_entry
 
 app = typer.Typer(no_args_is_help=True, help="The evidence of what each run did, and the proof that it is as recorded.")
 console = Console(highlight=False)
@@ -47,9 +47,6 @@ def list_entries(last: Annotated[int, typer.Option(min=1, help="How many entries
     """List the last entries: what is on record of which run, by whom and when."""
     from sevenfold.warehouse import connect
 
-    table = Table(box=None)
-    for heading in ("Entry", "Run", "On record", "By", "At (UTC)", "Hash"):
-        table.add_column(heading, overflow="fold")
     with connect() as connection:
         rows = connection.execute(
             """
@@ -58,11 +55,14 @@ def list_entries(last: Annotated[int, typer.Option(min=1, help="How many entries
             """,
             (last,),
         ).fetchall()
-    for number, run_id, event_code, recorded_by, recorded_at, entry_hash in rows:
-        table.add_row(
-            str(number), run_id or "", event_code, recorded_by, f"{recorded_at:%Y-%m-%d %H:%M:%S}", entry_hash
+    for number, run_id, event_code, recorded_by, at, entry_hash in rows:
+        print_entry(
+            console,
+            f"{number} {event_code}{f' of {run_id}' if run_id else ''}",
+            f"{at:%Y-%m-%d %H:%M:%S} UTC by {recorded_by}, hash {entry_hash}...",
         )
-    console.print(table if rows else "Nothing is on record yet.")
+    if not rows:
+        console.print("Nothing is on record yet.")
 
 
 def verify_reports(run_id: str | None) -> str:

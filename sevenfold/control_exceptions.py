@@ -205,10 +205,9 @@ def _check(connection: Connection, request: ExceptionRequest) -> None:
         raise ControlExceptionError(f"No run has checked a control {request.control_id}.{hint}")
     if what := WITHOUT_EXCEPTIONS.get(gates[request.control_id]):
         raise ControlExceptionError(
-            f"{request.control_id} is {what}, and takes no exception: it guards what the pipeline itself makes, so a "
-            "failure is to be repaired, and is never right. The report says what to do. Where the rule itself is "
-            "wrong, change it in the code: the report lists that among the changes of the controls. What the sources "
-            "deliver is judged at the gates, whose controls take exceptions."
+            f"{request.control_id} is {what}, and takes no exception: it guards what the pipeline itself makes, so "
+            "what breaks it is to be repaired (the report says how). Where the rule itself is wrong, change it in the code; "
+            "the report lists the change. Exceptions are for the controls of the gates."
         )
 
 

@@ -379,9 +379,8 @@ def test_of_a_consent_given_and_withdrawn_at_one_time_the_withdrawal_counts(reta
         order by runs.started_at desc limit 1
     """
     assert rows(retailer.url, judged) == [("failed", 3, 1)]
-    assert "permissions consents contradicting_consent 1 waiting, 0 released, 1 in all" in retailer.sevenfold(
-        "quarantine", "list"
-    )
+    listed = retailer.sevenfold("quarantine", "list")
+    assert "permissions consents contradicting_consent 1 waiting, 0 released, 1 in all" in listed
 
 
 def test_the_quarantine_is_listed_and_shown_without_a_value(retailer: Retailer) -> None:
