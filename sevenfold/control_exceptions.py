@@ -206,8 +206,8 @@ def _check(connection: Connection, request: ExceptionRequest) -> None:
     if what := WITHOUT_EXCEPTIONS.get(gates[request.control_id]):
         raise ControlExceptionError(
             f"{request.control_id} is {what}, and takes no exception: it guards what the pipeline itself makes, so "
-            "what breaks it is to be repaired (the report says how). Where the rule itself is wrong, change it in the code; "
-            "the report lists the change. Exceptions are for the controls of the gates."
+            "what breaks it is to be repaired (the report says how). Where the rule itself is wrong, change it in the "
+            "code; the report lists the change. Exceptions are for the controls of the gates."
         )
 
 
