@@ -75,16 +75,9 @@ def write(run_id: str, files: Mapping[str, bytes], audit_hash: str | None) -> tu
     return folder, True
 
 
-def folder_of(name: str) -> Path | None:
-    """The folder of a report by its own name, with or without the way to it; None where it is no folder's."""
-    folder = _reports() / Path(name).name
-    return folder if (folder / MANIFEST).is_file() else None
-
-
 def run_of(name: str) -> str:
-    """The run that a folder's report is about; what is no folder's name is taken for the run's own."""
-    folder = folder_of(name)
-    return str(_manifest(folder)["run_id"]) if folder else name
+    """The run that a folder's report is about, by the folder's name or path; else the name is the run's own."""
+    return str(_manifest(_reports() / Path(name).name).get("run_id", name))
 
 
 def great_expectations_folder(run_id: str) -> Path:

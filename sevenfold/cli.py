@@ -430,14 +430,12 @@ def warehouse_drop_user(name: Annotated[str, typer.Argument(help="Login name.")]
 
 
 def _page(name: str | None) -> Path:
-    """The page of a run, or of one version of it where its folder is named; of the last run where nothing is."""
+    """The page of a run, by its own name or its folder's; of the last run where neither is given."""
     from expectations import write_report
-    from expectations.report_folders import folder_of, run_of
+    from expectations.report_folders import run_of
     from sevenfold import runs
     from sevenfold.pipeline import report_path
 
-    if name and (folder := folder_of(name)):
-        return folder / "index.html"
     found = [runs.read_run(run_of(name))] if name else runs.find_runs("order by started_at desc limit 1")
     if not found:
         raise SevenfoldError("No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one.")

@@ -44,8 +44,8 @@ def sample(
 ) -> None:
     """Show some refused rows with every value masked: A and a for letters, 9 for digits. No personal data."""
     for row in quarantine.sample(source, entity, reason, rows):
-        table = Table(box=None, show_header=False, title_justify="left")
-        table.title = f"Batch {row.batch_id}, row {row.source_position:,} of {escape(row.location)}"
+        table = Table(box=None, show_header=False)
         for name, shape in row.values.items():
             table.add_row(escape(name), escape(shape))
+        print_entry(console, f"Batch {row.batch_id}, row {row.source_position:,} of {row.location}")
         console.print(table, "", sep="\n")

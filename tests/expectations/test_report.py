@@ -290,9 +290,9 @@ def test_a_changed_report_is_found(published: str) -> None:
     answer = CliRunner().invoke(app, ["report", "--verify"])
     assert answer.exit_code == 0, answer.output
     assert "2 reports are as they were written" in " ".join(answer.output.split())
-    for name, page in ((RUN, second), (first.name, first), (second.name, second), (f"{second}/", second)):
+    for name in (RUN, second.name, f"{second}/"):
         answer = CliRunner().invoke(app, ["report", name], catch_exceptions=False)
-        assert answer.output.strip() == str(page / "index.html")
+        assert answer.output.strip() == str(second / "index.html")
         assert CliRunner().invoke(app, ["report", name, "--verify"]).exit_code == 0
     hidden = second.rename(second.parent.parent / "hidden")
     assert "it is on record in the warehouse, and not here" in str(
