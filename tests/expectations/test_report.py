@@ -319,6 +319,7 @@ def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(p
     source = html()
     text = Page(source).text
     assert "It was stopped by the gate raw." in text
+    assert "did not run (the run was stopped before, in gate_raw)" in text
     assert "The last published run stays: earlier, for 1 July 2026." in text
     assert "The states and customers on this page are those of that run." in text
     assert "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-STATUS" in text
