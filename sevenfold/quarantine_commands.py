@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sevenfold import quarantine
+from sevenfold.review_commands import DecidedBy, Reason
 from sevenfold.terminal import print_entry
 
 app = typer.Typer(no_args_is_help=True, help="Rows that were refused: how many, why, and how they look, masked.")
@@ -49,3 +50,16 @@ def sample(
             table.add_row(escape(name), escape(shape))
         print_entry(console, f"Batch {row.batch_id}, row {row.source_position:,} of {row.location}")
         console.print(table, "", sep="\n")
+
+
+@app.command()
+def supersede(
+    batch: Annotated[int, typer.Argument(help="Number of the batch, as `list` and the report show it.")],
+    reason: Reason,
+    by: DecidedBy,
+) -> None:
+    """Take a bad batch out of judgement, since its source has delivered it anew. Its rows stay in raw."""
+    whose = quarantine.supersede(batch, reason, by)
+    console.print(
+        f"Batch {batch} of {whose} is superseded, and that is on record. The next run judges what came after it."
+    )

@@ -10,6 +10,7 @@ import pytest
 from expectations import GateFailed, GateResult, run_gate
 from expectations.controls import GateCode
 from expectations.report_folders import great_expectations_folder
+from sevenfold import quarantine
 from sevenfold.errors import SevenfoldError
 from tests.expectations.tables import (
     CANDIDATE,
@@ -146,8 +147,12 @@ def test_a_bad_delivery_does_not_pass_by_running_again(filled: str) -> None:
     )
     with pytest.raises(GateFailed, match=KEY):
         run_gate("raw", "again")
-    execute(filled, "update ops.extract_batches set status_code = 'superseded' where batch_id = 1")
+    assert quarantine.supersede(1, "cut; delivered again", "Jane") == "point_of_sale customer_records"
     assert run_gate("raw", "again").failed_critical == 0
+    kept = "select status_code, message from ops.extract_batches where batch_id = 1"
+    assert rows(filled, kept) == [("superseded", "Superseded by Jane: cut; delivered again")]
+    with pytest.raises(SevenfoldError, match="Batch 1 is not there, brought nothing, or was superseded before"):
+        quarantine.supersede(1, "again", "Jane")
 
 
 def test_rows_of_published_runs_are_judged_no_more(filled: str) -> None:
