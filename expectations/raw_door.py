@@ -22,7 +22,7 @@ from expectations.measures import ExpectCountedFailuresToBeFew, ExpectMeasureToB
 from expectations.thresholds import threshold
 
 ISO_DAY = "YYYY-MM-DD"
-REPLACED = "supersede the bad batch then (`sevenfold quarantine supersede`)"
+REPLACED = "then `sevenfold quarantine supersede` the bad batch"
 VARIABLE_WIDTH = ("Month", "US", "AM")  # as `to_timestamp` patterns name them
 
 
@@ -195,7 +195,7 @@ def _row_controls(contract: Contract, about: "partial[Control]", connection: Con
                 critical_data_element="source record id",
                 description=f"{contract.words}: new rows carry their key ({', '.join(contract.key_columns)}).",
                 rationale="A row without its key cannot be followed over time; dbt quarantines the single ones.",
-                what_to_do=f"Ask the source's owner for a delivery with keys, {REPLACED}, or correct key in the contract.",
+                what_to_do=f"Ask the source's owner for one with keys, {REPLACED}, or correct key in the contract.",
             )
         )
     if contract.recorded_at_column:
