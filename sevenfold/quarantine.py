@@ -151,7 +151,7 @@ def supersede(batch_id: int, reason: str, decided_by: str) -> str:
         row = connection.execute(
             """
             update ops.extract_batches
-            set status_code = 'superseded', message = concat_ws(' ', message, %s)
+            set status_code = 'superseded', message = concat_ws(' ', message, %s::text)
             where batch_id = %s and status_code = 'landed'
             returning source_code || ' ' || entity_code
             """,
