@@ -55,6 +55,25 @@ select
 from ops.extract_batches as batches
 where batches.run_id = %(run_id)s
 order by batches.source_code collate "C", batches.entity_code collate "C", batches.batch_id""",
+    "superseded_batches": """
+select
+    entries.entry_number, entries.content ->> 'source_code' as source_code,
+    entries.content ->> 'entity_code' as entity_code, entries.content ->> 'batch_id' as batch_id,
+    entries.content ->> 'status_code' as status_code, entries.content ->> 'message' as message,
+    entries.recorded_by, entries.recorded_at
+from audit.entries as entries
+inner join ops.pipeline_runs as runs on runs.run_id = %(run_id)s
+where
+    entries.event_code = 'batch'
+    and entries.recorded_at <= coalesce(runs.ended_at, clock_timestamp())
+    and entries.recorded_at > coalesce(
+        (
+            select max(earlier.ended_at) from ops.pipeline_runs as earlier
+            where earlier.status_code = 'published' and earlier.started_at < runs.started_at
+        ),
+        '-infinity'
+    )
+order by entries.entry_number""",
     "contracts": """
 select
     source_code, entity_code, label, touchpoint_code, mode_code, owner, format_code, location, key_columns,
