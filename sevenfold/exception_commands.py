@@ -17,7 +17,9 @@ console = Console(highlight=False)
 
 @app.command()
 def add(
-    control: Annotated[str, typer.Argument(help="The control's ID, as the failed gate's message and the report say.")],
+    controls: Annotated[
+        list[str], typer.Argument(help="IDs of controls, as the failed gate's message and the report say them.")
+    ],
     reason: Reason,
     by: DecidedBy,
     until: Annotated[
@@ -27,9 +29,10 @@ def add(
         int | None, typer.Option(min=1, help="Most failures that are accepted. Default: any number.")
     ] = None,
 ) -> None:
-    """Accept that a control fails. The next run, or the gate when it is cleared, goes on in spite of it."""
-    request = ExceptionRequest(control, reason, by, until.date(), at_most)
-    console.print(f"Kept as exception {control_exceptions.add([request])[0]}, until {until.date()}.")
+    """Accept that controls fail. The next run, or the gate when it is cleared, goes on in spite of it."""
+    numbers = control_exceptions.add([ExceptionRequest(each, reason, by, until.date(), at_most) for each in controls])
+    what = "exception" if len(numbers) == 1 else "exceptions"
+    console.print(f"Kept as {what} {', '.join(map(str, numbers))}, until {until.date()}.")
 
 
 @app.command("list")

@@ -108,6 +108,8 @@ def test_the_commands_add_list_and_end(failing: str) -> None:
     assert "No exception is in force." in said("list")
     assert "ended by Eva" in said("list", "--all")
     assert "Exception 1 was ended by Eva." in stopped_by()
+    rows_too = "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-ROWS"
+    assert said("add", KEY, rows_too, *options) == f"Kept as exceptions 2, 3, until {TODAY}."
 
 
 @pytest.mark.parametrize(
