@@ -85,6 +85,11 @@ class ControlResult:
         return self.status_code == "passed"
 
     @property
+    def judges_rows(self) -> bool:
+        """Whether the rule judges rows, and not one measure of them."""
+        return self.tested_count > 1 or " met" in self.observed_value
+
+    @property
     def stops(self) -> bool:
         """Whether publication stops: a critical rule failed and is not accepted, or any rule could not be checked."""
         return self.status_code == "error" or (self.is_open and self.control.severity == "critical")
@@ -195,9 +200,10 @@ def _complaint(result: ControlResult) -> str:
     if result.status_code == "error":
         found = f"The control could not run ({result.observed_value}) on {control.table}."
     else:
+        counts = f"{result.failed_count:,} of {result.tested_count:,} tested in {control.table} failed; "
         found = (
-            f"{result.failed_count:,} of {result.tested_count:,} tested in {control.table} failed; "
-            f"observed {result.observed_value}, expected {result.expected_value}.{result.note}"
+            f"{counts if result.judges_rows else f'In {control.table} '}observed {result.observed_value}, "
+            f"expected {result.expected_value}.{result.note}"
         )
     advice = f"What to do: {control.what_to_do} Owner: {control.owner}."
     return f"- {control.control_id}: {control.description} {found} {advice}"

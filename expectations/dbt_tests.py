@@ -6,12 +6,14 @@ differs says so in its `config.meta`, by the same names.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from expectations.catalogue import Definition
 from expectations.controls import ENGINEER, Status
 from expectations.outcomes import Outcome
 from sevenfold.dbt import DataTest
+from sevenfold.errors import SevenfoldError
 
 GATE = "dbt"
 SEVERITIES = {"ERROR": "critical", "WARN": "warning"}
@@ -68,25 +70,27 @@ def data_test_outcomes(manifest: Mapping[str, Any], outcomes: Sequence[DataTest]
 
 
 def _generic(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> Definition:
-    """A test of a kind, on one column of a model, seed or source."""
+    """A test of a kind, on one column of a model, seed or source, or on several as one expression."""
     arguments = node["test_metadata"]["kwargs"]
     kind_name, column = node["test_metadata"]["name"], str(node["column_name"] or "")
+    expression = column or str(arguments.get("column_name", ""))
+    columns = tuple(re.findall(r"[a-z_]+", expression.removeprefix("concat")))
     relation = _relation(manifest, node["attached_node"] or node["depends_on"]["nodes"][-1])
     kind = KINDS.get(kind_name, Kind("validity", f"{column} {kind_name.replace('_', ' ')}", node["raw_code"], ""))
     values = {
         "table": relation,
-        "column": column,
-        "to": _resolved(manifest, "{{ " + str(arguments.get("to", "")) + " }}"),
+        "column": expression,
+        "to": _resolved(manifest, "{{ " + str(arguments.get("to", "none")) + " }}"),
         "field": arguments.get("field", ""),
     }
     return _definition(
         node,
         control_id=f"DBT-{relation.rpartition('.')[2]}-{column}-{kind_name}",
         table_name=relation,
-        column_names=(column,) if column else (),
+        column_names=columns,
         kind=Kind(
             kind.dimension_code,
-            f"{relation.rpartition('.')[2]}: {_filled_in(kind.words, values)}.",
+            f"{relation.rpartition('.')[2]}: {_filled_in(kind.words, values | {'column': ', '.join(columns)})}.",
             _filled_in(kind.rule_sql, values),
             kind.rationale,
         ),
@@ -140,18 +144,46 @@ def _filled_in(text: str, values: Mapping[str, str]) -> str:
 
 
 def _resolved(manifest: Mapping[str, Any], code: str) -> str:
-    """A query with the names of the tables in place of dbt's references; other macros stay as they are written."""
+    """A query that runs: the names of tables in place of dbt's references, and what the project's macros give.
+
+    Raises:
+        SevenfoldError: It asks for something else of dbt.
+    """
+    import jinja2
+
     by_name = {
         **{("ref", node["name"]): key for key, node in manifest["nodes"].items()},
         **{(node["source_name"], node["name"]): key for key, node in manifest.get("sources", {}).items()},
     }
+    names = {
+        **{macro["name"]: partial(_given_by, macro) for macro in _own_macros(manifest)},
+        "ref": lambda name: _relation(manifest, by_name["ref", name]),
+        "source": lambda source, name: _relation(manifest, by_name[source, name]),
+    }
+    environment = jinja2.Environment(  # noqa: S701 - SQL, not HTML
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    try:
+        return environment.from_string(code).render(names).strip()
+    except jinja2.UndefinedError as error:
+        raise SevenfoldError(
+            f"A test of dbt asks for what expectations/dbt_tests.py does not know: {error}. Write it without, or add "
+            f"it there, so that people can repeat the test: {code[:200]}"
+        ) from None
 
-    def relation(found: re.Match[str]) -> str:
-        names = re.findall(r"'([^']+)'", found[2])
-        key = by_name.get(("ref", names[0]) if found[1] == "ref" else (names[0], names[-1])) if names else None
-        return _relation(manifest, key) if key else found[0]
 
-    return re.sub(r"\{\{\s*(ref|source)\(([^)]*)\)\s*\}\}", relation, code).strip()
+def _own_macros(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    project = manifest.get("metadata", {}).get("project_name")
+    return [macro for macro in manifest.get("macros", {}).values() if macro["package_name"] == project]
+
+
+def _given_by(macro: Mapping[str, Any]) -> Any:
+    """What a macro without arguments gives back; `return` is dbt's own, which Jinja does not know."""
+    import jinja2
+
+    given: list[Any] = []
+    jinja2.Template(macro["macro_sql"] + "{{ " + macro["name"] + "() }}").render({"return": given.append})
+    return given[0]
 
 
 def _relation(manifest: Mapping[str, Any], key: str) -> str:

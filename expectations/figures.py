@@ -55,6 +55,25 @@ select
 from ops.extract_batches as batches
 where batches.run_id = %(run_id)s
 order by batches.source_code collate "C", batches.entity_code collate "C", batches.batch_id""",
+    "superseded_batches": """
+select
+    entries.entry_number, entries.content ->> 'source_code' as source_code,
+    entries.content ->> 'entity_code' as entity_code, entries.content ->> 'batch_id' as batch_id,
+    entries.content ->> 'status_code' as status_code, entries.content ->> 'message' as message,
+    entries.recorded_by, entries.recorded_at
+from audit.entries as entries
+inner join ops.pipeline_runs as runs on runs.run_id = %(run_id)s
+where
+    entries.event_code = 'batch'
+    and entries.recorded_at <= coalesce(runs.ended_at, clock_timestamp())
+    and entries.recorded_at > coalesce(
+        (
+            select max(earlier.ended_at) from ops.pipeline_runs as earlier
+            where earlier.status_code = 'published' and earlier.started_at < runs.started_at
+        ),
+        '-infinity'
+    )
+order by entries.entry_number""",
     "contracts": """
 select
     source_code, entity_code, label, touchpoint_code, mode_code, owner, format_code, location, key_columns,
@@ -86,7 +105,7 @@ order by
 select
     control_id, engine_code, gate_code, table_name, array_to_string(column_names, ', ') as column_names, dimension_code,
     severity_code, critical_data_element, description, rule_sql, minimum_met_share, owner, rationale, what_to_do,
-    effective_date, status_code, tested_count, failed_count, definition_hash
+    effective_date, status_code, tested_count, failed_count, exception_id, definition_hash
 from quality.control_outcomes
 where run_id = %(run_id)s
 order by control_id collate "C\"""",
@@ -102,6 +121,25 @@ from quality.control_outcomes
 where run_id = %(run_id)s
 group by dimension_code
 order by dimension_code collate "C\"""",
+    "exceptions": """
+select
+    exceptions.exception_id, exceptions.control_id, exceptions.run_id, exceptions.maximum_failed_count,
+    exceptions.reason, exceptions.decided_by, exceptions.decided_at, exceptions.ends_on, ends.ended_by, ends.ended_at,
+    results.failed_count as accepted_count
+from ops.control_exceptions as exceptions
+inner join ops.pipeline_runs as runs on runs.run_id = %(run_id)s
+left join ops.control_exception_ends as ends
+    on exceptions.exception_id = ends.exception_id and ends.ended_at <= coalesce(runs.ended_at, clock_timestamp())
+left join quality.control_results as results
+    on runs.run_id = results.run_id and exceptions.exception_id = results.exception_id
+where
+    results.exception_id is not null
+    or (
+        coalesce(exceptions.run_id, runs.run_id) = runs.run_id
+        and exceptions.decided_at <= coalesce(runs.ended_at, clock_timestamp())
+        and exceptions.ends_on >= (runs.started_at at time zone coalesce(runs.parameters ->> 'time_zone', 'UTC'))::date
+    )
+order by exceptions.exception_id""",
     "control_changes": """
 with before as (
     select earlier.run_id, earlier.git_commit

@@ -113,7 +113,7 @@ def _account_controls(source_code: str, entity_code: str, owner: str) -> list[Co
         critical_data_element="source record",
         owner=owner,
         rationale="Single bad rows are refused with a reason; many are a broken delivery and would shrink the figures.",
-        what_to_do="Count quality.quarantined_rows by batch_id and reason_code; the source's owner corrects the rows.",
+        what_to_do="`sevenfold quarantine list` says how many and why; the source's owner corrects the rows.",
     )
     share = partial(ExpectMeasureToBeBetweenWherePresent, column="unusable_share", row_condition=this_account)
     return [

@@ -1,8 +1,8 @@
 """The first door: did every source arrive, whole, filled and fresh? The controls are made from the contracts.
 
 What is judged is the rows that no published run has used yet, so that running again does not wave a bad delivery
-through: a batch stays in judgement until a run with it is published, or until somebody sets its status to
-``superseded`` and says why.
+through: a batch stays in judgement until a run with it is published, or until somebody supersedes it and says why
+(`sevenfold quarantine supersede`).
 """
 
 import datetime as dt
@@ -22,6 +22,7 @@ from expectations.measures import ExpectCountedFailuresToBeFew, ExpectMeasureToB
 from expectations.thresholds import threshold
 
 ISO_DAY = "YYYY-MM-DD"
+REPLACED = "then `sevenfold quarantine supersede` the bad batch"
 VARIABLE_WIDTH = ("Month", "US", "AM")  # as `to_timestamp` patterns name them
 
 
@@ -194,7 +195,7 @@ def _row_controls(contract: Contract, about: "partial[Control]", connection: Con
                 critical_data_element="source record id",
                 description=f"{contract.words}: new rows carry their key ({', '.join(contract.key_columns)}).",
                 rationale="A row without its key cannot be followed over time; dbt quarantines the single ones.",
-                what_to_do="Ask the source's owner for a delivery with keys, or correct key in the contract.",
+                what_to_do=f"Ask the source's owner for one with keys, {REPLACED}, or correct key in the contract.",
             )
         )
     if contract.recorded_at_column:
@@ -206,7 +207,7 @@ def _row_controls(contract: Contract, about: "partial[Control]", connection: Con
                 critical_data_element="recorded at",
                 description=f"{contract.words}: new rows say when they were recorded ({contract.recorded_at_column}).",
                 rationale="Without the time no past date can be asked for; dbt quarantines the single ones.",
-                what_to_do="Ask the source's owner for the times, or correct recorded_at in the contract.",
+                what_to_do=f"Ask the source's owner for the times, {REPLACED}, or correct recorded_at in the contract.",
             )
         )
     return found

@@ -14,7 +14,7 @@ from expectations.figures import QUERIES, RUN, Figures, Row, as_json, read_figur
 from expectations.gates import Connection
 from expectations.report_folders import manifest_hash, write
 from expectations.samples import samples
-from expectations.summary import gate_verdicts, summary
+from expectations.summary import gate_verdicts, summary, why_not_run
 from expectations.words import FILTERS
 from sevenfold import audit
 from sevenfold.saturation import SaturationFit, fit_saturation
@@ -121,6 +121,7 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         populations=[population for population in POPULATIONS if figures.shares_of(population)],
         states=STATES,
         share_table=_share_table,
+        why_not_run=why_not_run,
         flow_table=_flow_table,
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
     )

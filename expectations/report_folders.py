@@ -75,6 +75,11 @@ def write(run_id: str, files: Mapping[str, bytes], audit_hash: str | None) -> tu
     return folder, True
 
 
+def run_of(name: str) -> str:
+    """The run that a folder's report is about, by the folder's name or path; else the name is the run's own."""
+    return str(_manifest(_reports() / Path(name).name).get("run_id", name))
+
+
 def great_expectations_folder(run_id: str) -> Path:
     """The folder of Great Expectations' own pages on a run: no evidence, so they lie apart."""
     return get_settings().home / "pages" / "great_expectations" / folder_name(run_id)

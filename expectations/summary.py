@@ -106,17 +106,36 @@ def _input_words(figures: Figures) -> list[str]:
 
 
 def _gate_words(figures: Figures) -> list[str]:
-    controls = figures["controls"]
+    """Every control that was in force, in numbers that add up."""
+    controls = figures["control_catalogue"] or figures["controls"]
     if not controls:
         return ["No gate was reached."]
     counts = Counter(control["status_code"] for control in controls)
     critical = sum(control["severity_code"] == "critical" and _is_open(control) for control in controls)
-    said = f"{counts['passed']} of {len(controls)} controls passed"
+    accepted = sum(control["exception_id"] is not None for control in controls)
+    said = [f"{counts['passed']} of {len(controls)} controls passed"]
     if counts["failed"]:
-        said += f", {counts['failed']} failed ({critical} critical)"
+        of_them = f"{critical} critical, {accepted} accepted" if accepted else f"{critical} critical"
+        said.append(f"{counts['failed']} failed ({of_them})")
     if counts["error"]:
-        said += f", {counts['error']} could not run"
-    return [said + "."]
+        said.append(f"{counts['error']} could not run")
+    idle = Counter(why_not_run(figures, control) for control in controls if control["status_code"] == "not_run")
+    said += [f"{number} did not run ({why})" for why, number in idle.most_common()]
+    return [", ".join(said) + "."]
+
+
+def why_not_run(figures: Figures, control: Row) -> str:
+    """Why a control that was in force has neither passed nor failed."""
+    run, published = figures.run, figures["published_run"]
+    if run["status_code"] == "running":
+        return "the run has not come so far"
+    if run["failed_task"]:
+        return f"the run was stopped before, in {run['failed_task']}"
+    if published and published[0]["as_of_date"] > run["as_of_date"] and control["gate_code"] == "publication":
+        return "the run looks back, and replaces nothing"
+    if not any(result["gate_code"] == "snapshot" for result in figures["controls"]):
+        return "no quarter was due, so what it judges was not made"
+    return "what it judges was not made in this run"
 
 
 def _exception_words(figures: Figures) -> list[str]:

@@ -1,6 +1,7 @@
 """Evidence: what a run did, written into the chain `audit.entries` when it ends, and the proof that the chain is whole.
 
-The database chains the entries itself (migration 0015): whoever writes says what happened, and nothing of number, time,
+What people decide (exceptions, deliveries that they supersede) the database puts on record by itself (migration 0018),
+and it chains all entries itself (migration 0015): whoever writes says what happened, and nothing of number, time,
 writer and hash. An entry is never changed or removed; who disables that, as the owner of a database can, breaks the
 chain or ends it short of the hash that a report's manifest names.
 """
@@ -31,7 +32,7 @@ EVENTS: dict[str, LiteralString] = {
         select jsonb_agg(
             jsonb_build_object(
                 'control_id', control_id, 'definition_hash', definition_hash, 'status_code', status_code,
-                'tested_count', tested_count, 'failed_count', failed_count
+                'tested_count', tested_count, 'failed_count', failed_count, 'exception_id', exception_id
             ) order by control_id collate "C"
         )
         from quality.control_outcomes
@@ -115,6 +116,21 @@ def verify() -> Chain:
         ).fetchone()
     assert row is not None
     return Chain(*row)
+
+
+def changed_exceptions() -> list[str]:
+    """Say which exceptions are not in their table as the chain has them: changed, removed, or never put on record."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select exception_id, event_code, problem
+            from audit.exception_check
+            where problem is not null
+            order by exception_id, event_code
+            """
+        ).fetchall()
+    words = {"exception": "Exception", "exception_end": "The end of exception"}
+    return [f"{words[event_code]} {exception_id}: {problem}." for exception_id, event_code, problem in rows]
 
 
 def last_hash_of(run_id: str) -> str | None:

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.terminal import print_entry
 
 app = typer.Typer(no_args_is_help=True, help="The evidence of what each run did, and the proof that it is as recorded.")
 console = Console(highlight=False)
@@ -14,7 +14,7 @@ console = Console(highlight=False)
 
 @app.command("verify")
 def verify() -> None:
-    """Prove the chain of evidence, and that the reports on this machine still find in it what they refer to."""
+    """Prove the chain of evidence, and that exceptions and the reports on this machine are as it has them."""
     from expectations.report_folders import audit_hashes
     from sevenfold import audit
 
@@ -29,6 +29,16 @@ def verify() -> None:
             f"The chain of evidence is whole in itself, but not the one that the report in {missing[0]} refers to: "
             "entries were removed at its end, or all of it was written anew. Compare with a backup."
         )
+    if changed := audit.changed_exceptions():
+        raise SevenfoldError(
+            "\n".join(
+                [
+                    "The chain of evidence is whole, but what somebody accepted is not as the chain has it:",
+                    *(f"- {each}" for each in changed),
+                    "What was decided stands in audit.entries, under the events exception and exception_end.",
+                ]
+            )
+        )
     console.print(f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}")
 
 
@@ -37,9 +47,6 @@ def list_entries(last: Annotated[int, typer.Option(min=1, help="How many entries
     """List the last entries: what is on record of which run, by whom and when."""
     from sevenfold.warehouse import connect
 
-    table = Table(box=None)
-    for heading in ("Entry", "Run", "On record", "By", "At (UTC)", "Hash"):
-        table.add_column(heading, overflow="fold")
     with connect() as connection:
         rows = connection.execute(
             """
@@ -48,9 +55,14 @@ def list_entries(last: Annotated[int, typer.Option(min=1, help="How many entries
             """,
             (last,),
         ).fetchall()
-    for number, run_id, event_code, recorded_by, recorded_at, entry_hash in rows:
-        table.add_row(str(number), run_id, event_code, recorded_by, f"{recorded_at:%Y-%m-%d %H:%M:%S}", entry_hash)
-    console.print(table if rows else "Nothing is on record yet.")
+    for number, run_id, event_code, recorded_by, at, entry_hash in rows:
+        print_entry(
+            console,
+            f"{number} {event_code}{f' of {run_id}' if run_id else ''}",
+            f"{at:%Y-%m-%d %H:%M:%S} UTC by {recorded_by}, hash {entry_hash}...",
+        )
+    if not rows:
+        console.print("Nothing is on record yet.")
 
 
 def verify_reports(run_id: str | None) -> str:
@@ -80,4 +92,5 @@ def verify_reports(run_id: str | None) -> str:
     if problems:
         said = "\n".join(f"- {problem.folder}: {problem.words}." for problem in problems)
         raise SevenfoldError(f"A report is not as it was written:\n{said}\nCompare with a copy kept elsewhere.")
-    return f"{len(folders)} reports are as they were written, and on record in the warehouse."
+    said = "1 report is as it was" if len(folders) == 1 else f"{len(folders)} reports are as they were"
+    return f"{said} written, and on record in the warehouse."

@@ -82,8 +82,9 @@ def main() -> None:
         if not isinstance(error, UndefinedTable | InvalidSchemaName):
             raise
         _fail(
-            f"The warehouse lacks what this asks for ({error.diag.message_primary}): nothing has run in it yet. "
-            "Run the pipeline first: sevenfold run, or make demo."
+            f"The warehouse lacks what this asks for ({error.diag.message_primary}): nothing has run in it yet, or "
+            "its tables are of an earlier version. Run the pipeline first (sevenfold run, or make demo), or bring the "
+            "tables to this version (sevenfold warehouse migrate)."
         )
 
 
@@ -213,25 +214,21 @@ def clean() -> None:
 def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5) -> None:
     """Show what runs now, and how the last runs ended."""
     from sevenfold import airflow, runs
-    from sevenfold.terminal import print_wide
+    from sevenfold.terminal import print_entry
 
     service = airflow.service()
     console.print(f"Scheduler and web page: {service.url if service else 'not running (make up)'}")
     if not _warehouse_is_there():
         console.print("Embedded warehouse: not running; make demo or make run starts it")
         return
-    table = Table(title="Last runs", title_justify="left", box=None)
-    for heading in ("Started (UTC)", "As of", "Status", "Rows published"):
-        table.add_column(heading)
-    table.add_column("Run")
     found, dead = runs.find_runs("order by started_at desc limit %s", last), runs.dead_runs()
+    console.print("Last runs, newest first:" if found else "No run yet.")
     for row in found:
-        started = f"{row.started_at:%Y-%m-%d %H:%M}"
-        rows = "" if row.rows_published is None else f"{row.rows_published:,}"
-        ended = f"{row.status_code} in {row.failed_task}" if row.failed_task else row.status_code
+        rows = "" if row.rows_published is None else f", {row.rows_published:,} rows"
+        ended = f"{row.status_code} in {row.failed_task}" if row.failed_task else row.status_code.replace("_", " ")
         ended = "interrupted" if row.run_id in dead else ended
-        table.add_row(started, str(row.as_of_date), ended, rows, row.run_id)
-    print_wide(console, table if found else "No run yet.")
+        started = f"{row.started_at:%Y-%m-%d %H:%M} UTC"
+        print_entry(console, row.run_id, f"as of {row.as_of_date}, started {started}: {ended}{rows}")
     if found and found[0].run_id in dead:
         console.print("The last run was interrupted; the next one takes over: sevenfold run")
     elif found and found[0].failed_task:
@@ -244,24 +241,21 @@ def status(last: Annotated[int, typer.Option(min=1, help="How many runs.")] = 5)
 
 @app.command()
 def report(
-    run_id: Annotated[str | None, typer.Argument(help="Default: the last run; with --verify, every report.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A run, or its report's folder. Default: the last run; with --verify, every report."),
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Prove that the reports are as they were written.")] = False,
     pdf: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the page as PDF, to this file.")] = None,
 ) -> None:
     """Say where a run's report is, and write it when it is missing; or prove that reports are as they were written."""
-    from expectations import write_report
     from expectations.pdf import write_pdf
-    from sevenfold import runs
-    from sevenfold.pipeline import report_path
+    from expectations.report_folders import run_of
 
     if verify:
-        console.print(audit_commands.verify_reports(run_id))
+        console.print(audit_commands.verify_reports(run_of(name) if name else None))
         return
-    found = [runs.read_run(run_id)] if run_id else runs.find_runs("order by started_at desc limit 1")
-    if not found:
-        raise SevenfoldError("No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one.")
-    path = report_path(found[0].run_id)
-    path = path if path.exists() else write_report(found[0].run_id)
+    path = _page(name)
     typer.echo(write_pdf(path, pdf) if pdf else path)
 
 
@@ -433,6 +427,20 @@ def warehouse_drop_user(name: Annotated[str, typer.Argument(help="Login name.")]
     sessions = drop_login(name)
     left = f" Open sessions, which read nothing from now on: {sessions}." if sessions else ""
     console.print(f"Dropped the user {name}.{left}", markup=False)
+
+
+def _page(name: str | None) -> Path:
+    """The page of a run, by its own name or its folder's; of the last run where neither is given."""
+    from expectations import write_report
+    from expectations.report_folders import run_of
+    from sevenfold import runs
+    from sevenfold.pipeline import report_path
+
+    found = [runs.read_run(run_of(name))] if name else runs.find_runs("order by started_at desc limit 1")
+    if not found:
+        raise SevenfoldError("No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one.")
+    path = report_path(found[0].run_id)
+    return path if path.exists() else write_report(found[0].run_id)
 
 
 def _conf(as_of: dt.datetime | None, contracts: Path | None, full: bool) -> dict[str, object]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from sevenfold.terminal import print_entry
 
 if TYPE_CHECKING:
     from expectations.catalogue import Definition
@@ -40,13 +41,10 @@ def controls(
         _write(output, rows)
         console.print(f"{len(rows)} controls: {output}", soft_wrap=True)
         return
-    table = Table(box=None)
-    for heading in ("Control", "Dimension", "Severity", "Rule", "Owner", "Since", "Last run"):
-        table.add_column(heading, overflow="fold")
     for row in rows:
-        shown = (row["dimension_code"], row["severity_code"], row["description"], row["owner"])
-        table.add_row(row["control_id"], *shown, row["effective_date"], row["last_status"])
-    console.print(table)
+        about = (row["dimension_code"], row["severity_code"], row["owner"], f"since {row['effective_date']}")
+        last = f"; last run: {row['last_status']}" if row["last_status"] else ""
+        print_entry(console, row["control_id"], row["description"], ", ".join(about) + last)
     counts = Counter(row["engine_code"] for row in rows)
     console.print(f"{len(rows)} controls: {', '.join(f'{count} {name}' for name, count in sorted(counts.items()))}")
 

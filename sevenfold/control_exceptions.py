@@ -1,6 +1,7 @@
 """Exceptions: somebody accepts that a control fails, for a reason and until a day; after that day it fails again.
 
-An exception accepts a failure; it never makes a control pass, and never stands for a control that could not run.
+An exception accepts a failure; it never makes a control pass, and never stands for a control that could not run. It is
+a row that nobody changes or deletes; the database puts it on record in the chain of evidence (migration 0018).
 """
 
 import datetime as dt
@@ -10,7 +11,6 @@ from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row
 
 from sevenfold.errors import SevenfoldError
@@ -28,7 +28,7 @@ class ControlExceptionError(SevenfoldError):
 
 @dataclass(frozen=True)
 class ControlException:
-    """One row of `ops.control_exceptions`: see there."""
+    """One row of `ops.control_exceptions`, and who ended it before its day: `ops.control_exception_ends`."""
 
     exception_id: int
     control_id: str
@@ -76,12 +76,17 @@ class FailedWarning:
     owner: str
 
 
-SELECT = sql.SQL("""
+SELECT: LiteralString = """
     select
-        exception_id, control_id, run_id, maximum_failed_count, reason, decided_by, decided_at, ends_on, ended_by,
-        ended_at
-    from ops.control_exceptions
-    """)
+        exceptions.exception_id, exceptions.control_id, exceptions.run_id, exceptions.maximum_failed_count,
+        exceptions.reason, exceptions.decided_by, exceptions.decided_at, exceptions.ends_on, ends.ended_by,
+        ends.ended_at
+    from ops.control_exceptions as exceptions
+    left join ops.control_exception_ends as ends on exceptions.exception_id = ends.exception_id
+    order by exceptions.exception_id
+"""
+# What checks these stops the run by itself, and asks for no exception.
+WITHOUT_EXCEPTIONS = {"dbt": "a test of dbt", "publication": "a key that the database holds"}
 
 
 def today() -> dt.date:
@@ -89,10 +94,10 @@ def today() -> dt.date:
     return dt.datetime.now(ZoneInfo(get_settings().time_zone)).date()
 
 
-def find(connection: Connection, condition: LiteralString = "", *values: object) -> list[ControlException]:
-    """Read the exceptions that meet a condition, oldest first."""
+def find(connection: Connection) -> list[ControlException]:
+    """Read all exceptions that there ever were, oldest first."""
     with connection.cursor(row_factory=class_row(ControlException)) as cursor:
-        return cursor.execute(SELECT + sql.SQL(condition) + sql.SQL(" order by exception_id"), values).fetchall()
+        return cursor.execute(SELECT).fetchall()
 
 
 def list_exceptions(every: bool = False) -> list[ControlException]:
@@ -151,7 +156,8 @@ def add(requests: list[ExceptionRequest]) -> list[int]:
         Their numbers.
 
     Raises:
-        ControlExceptionError: A control was never checked, reason or name is blank, or the day is over or too far off.
+        ControlExceptionError: A control was never checked or takes no exception, reason or name is blank, or the day is
+            over or too far off.
     """
     with connect("publisher") as connection:
         for request in requests:
@@ -170,9 +176,11 @@ def end(exception_id: int, ended_by: str) -> None:
     with connect("publisher") as connection:
         ended = connection.execute(
             """
-            update ops.control_exceptions
-            set ended_by = %s, ended_at = clock_timestamp()
-            where exception_id = %s and ended_at is null
+            insert into ops.control_exception_ends (exception_id, ended_by)
+            select exception_id, %s
+            from ops.control_exceptions
+            where exception_id = %s
+            on conflict do nothing
             """,
             (ended_by.strip(), exception_id),
         ).rowcount
@@ -190,11 +198,29 @@ def _check(connection: Connection, request: ExceptionRequest) -> None:
             f"An exception ends within a year: give a day from {today()} to {today() + LONGEST}. What is to be "
             "accepted for longer is another threshold (seed gate_thresholds) or another contract."
         )
-    known = {str(name) for (name,) in connection.execute("select distinct control_id from quality.control_results")}
-    if request.control_id not in known:
-        near = difflib.get_close_matches(request.control_id, sorted(known), n=3, cutoff=0.5)
+    gates = _gates(connection)
+    if request.control_id not in gates:
+        near = difflib.get_close_matches(request.control_id, sorted(gates), n=3, cutoff=0.5)
         hint = f" Near it: {', '.join(near)}." if near else ""
         raise ControlExceptionError(f"No run has checked a control {request.control_id}.{hint}")
+    if what := WITHOUT_EXCEPTIONS.get(gates[request.control_id]):
+        raise ControlExceptionError(
+            f"{request.control_id} is {what}, and takes no exception: it guards what the pipeline itself makes, so "
+            "what breaks it is to be repaired (the report says how). Where the rule itself is wrong, change it in the "
+            "code; the report lists the change. Exceptions are for the controls of the gates."
+        )
+
+
+def _gates(connection: Connection) -> dict[str, str]:
+    """Where each control is checked that ever was in force or was checked."""
+    rows = connection.execute(
+        """
+        select control_id, gate_code from quality.controls
+        union
+        select control_id, gate_code from quality.control_results
+        """
+    )
+    return {str(control_id): str(gate_code) for control_id, gate_code in rows}
 
 
 def _insert(connection: Connection, request: ExceptionRequest) -> int:

@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from sevenfold import control_exceptions
 from sevenfold.control_exceptions import ControlException, ExceptionRequest
 from sevenfold.review_commands import DecidedBy, Reason
+from sevenfold.terminal import print_entry
 
 app = typer.Typer(no_args_is_help=True, help="Failed controls that somebody accepts, for a reason and until a day.")
 console = Console(highlight=False)
@@ -18,7 +17,9 @@ console = Console(highlight=False)
 
 @app.command()
 def add(
-    control: Annotated[str, typer.Argument(help="The control's ID, as the failed gate's message and the report say.")],
+    controls: Annotated[
+        list[str], typer.Argument(help="IDs of controls, as the failed gate's message and the report say them.")
+    ],
     reason: Reason,
     by: DecidedBy,
     until: Annotated[
@@ -28,9 +29,10 @@ def add(
         int | None, typer.Option(min=1, help="Most failures that are accepted. Default: any number.")
     ] = None,
 ) -> None:
-    """Accept that a control fails. The next run, or the gate when it is cleared, goes on in spite of it."""
-    request = ExceptionRequest(control, reason, by, until.date(), at_most)
-    console.print(f"Kept as exception {control_exceptions.add([request])[0]}, until {until.date()}.")
+    """Accept that controls fail. The next run, or the gate when it is cleared, goes on in spite of it."""
+    numbers = control_exceptions.add([ExceptionRequest(each, reason, by, until.date(), at_most) for each in controls])
+    what = "exception" if len(numbers) == 1 else "exceptions"
+    console.print(f"Kept as {what} {', '.join(map(str, numbers))}, until {until.date()}.")
 
 
 @app.command("list")
@@ -38,13 +40,11 @@ def list_exceptions(
     every: Annotated[bool, typer.Option("--all", help="Those that are over too.")] = False,
 ) -> None:
     """List the exceptions in force: what is accepted, how far, why, by whom, until when."""
-    table = Table(box=None)
-    for heading in ("Number", "Control", "Run", "At most", "Reason", "By", "Decided (UTC)", "Until", "Ended by"):
-        table.add_column(heading, overflow="fold")
     found = control_exceptions.list_exceptions(every)
     for row in found:
-        table.add_row(*map(escape, _cells(row)))
-    console.print(table if found else "No exception is in force.")
+        print_entry(console, f"{row.exception_id} {row.control_id}", *_lines(row))
+    if not found:
+        console.print("No exception is in force.")
 
 
 @app.command()
@@ -57,15 +57,11 @@ def end(
     console.print(f"Exception {number} is over.")
 
 
-def _cells(row: ControlException) -> list[str]:
+def _lines(row: ControlException) -> list[str]:
+    far = "any number of" if row.maximum_failed_count is None else f"at most {row.maximum_failed_count:,}"
+    run = f"run {row.run_id}" if row.run_id else "every run"
     return [
-        str(row.exception_id),
-        row.control_id,
-        row.run_id or "every run",
-        "any number" if row.maximum_failed_count is None else f"{row.maximum_failed_count:,}",
-        row.reason,
-        row.decided_by,
-        f"{row.decided_at:%Y-%m-%d %H:%M}",
-        str(row.ends_on),
-        row.ended_by or "",
+        f"until {row.ends_on}, {run}, {far} failures",
+        f"{row.decided_by}, {row.decided_at:%Y-%m-%d %H:%M} UTC: {row.reason}",
+        f"ended by {row.ended_by}, {row.ended_at:%Y-%m-%d %H:%M} UTC" if row.ended_at else "",
     ]

@@ -41,9 +41,10 @@ def run_pipeline(conf: Mapping[str, Any], console: Console, trigger: str = runs.
         trigger: What stands in the run's row as its cause.
 
     Raises:
-        SevenfoldError: The run could not be opened.
+        SevenfoldError: Another run works, or the run could not be opened.
     """
     prepare_warehouse()
+    runs.require_no_other()
     started_at = dt.datetime.now(dt.UTC)
     log_file = get_settings().home / "logs" / f"run_{started_at:%Y-%m-%dT%H-%M-%S}.log"
     console.print("Starting Airflow in this process")

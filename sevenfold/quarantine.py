@@ -136,6 +136,35 @@ def sample(source_code: str, entity_code: str, reason_code: str, row_count: int)
     ]
 
 
+def supersede(batch_id: int, reason: str, decided_by: str) -> str:
+    """Take a batch out of judgement, since its source has delivered anew what it brought; its rows stay in raw.
+
+    Returns:
+        Whose batch it was, in words.
+
+    Raises:
+        SevenfoldError: No such batch landed, or nobody says who and why.
+    """
+    if not reason.strip() or not decided_by.strip():
+        raise SevenfoldError("Say why (--reason) and who (--by).")
+    with connect("loader") as connection:
+        row = connection.execute(
+            """
+            update ops.extract_batches
+            set status_code = 'superseded', message = concat_ws(' ', message, %s::text)
+            where batch_id = %s and status_code = 'landed'
+            returning source_code || ' ' || entity_code
+            """,
+            (f"Superseded by {decided_by.strip()}: {reason.strip()}", batch_id),
+        ).fetchone()
+    if row is None:
+        raise SevenfoldError(
+            f"Batch {batch_id} is not there, brought nothing, or was superseded before. `sevenfold quarantine list` "
+            "and the run's report (Inputs) name the batches."
+        )
+    return str(row[0])
+
+
 def mask(value: str) -> str:
     """Give the shape of a value: A for a capital letter, a for any other, 9 for a digit; signs stay."""
     shown = "".join(map(_shape, value[:LONGEST_SHOWN]))

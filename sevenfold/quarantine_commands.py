@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from sevenfold import quarantine
-from sevenfold.terminal import print_wide
+from sevenfold.review_commands import DecidedBy, Reason
+from sevenfold.terminal import print_entry
 
 app = typer.Typer(no_args_is_help=True, help="Rows that were refused: how many, why, and how they look, masked.")
 console = Console(highlight=False)
@@ -21,15 +22,18 @@ def list_quarantined(
     source: Annotated[str | None, typer.Option(help="One source. Default: every one.")] = None,
 ) -> None:
     """Count the refused rows by source and reason: those that wait, and those whose corrected version landed."""
-    table = Table(box=None)
-    for heading in ("Source", "Rows of", "Reason", "Waiting", "Released", "In all", "Batches", "What to do"):
-        table.add_column(heading)
     found = quarantine.count(source)
     for row in found:
-        batches = f"{row.first_batch_id}-{row.last_batch_id}"
-        counts = [f"{number:,}" for number in (row.open_count, row.released_count, row.row_count)]
-        table.add_row(row.source_code, row.entity_code, row.reason_code, *counts, batches, row.what_to_do)
-    print_wide(console, table if found else "Nothing is in quarantine.")
+        batches = {row.first_batch_id, row.last_batch_id}
+        print_entry(
+            console,
+            f"{row.source_code} {row.entity_code} {row.reason_code}",
+            f"{row.open_count:,} waiting, {row.released_count:,} released, {row.row_count:,} in all, "
+            f"of batch {' to '.join(map(str, sorted(batches)))}",
+            f"What to do: {row.what_to_do}" if row.open_count else "",
+        )
+    if not found:
+        console.print("Nothing is in quarantine.")
 
 
 @app.command()
@@ -41,8 +45,21 @@ def sample(
 ) -> None:
     """Show some refused rows with every value masked: A and a for letters, 9 for digits. No personal data."""
     for row in quarantine.sample(source, entity, reason, rows):
-        table = Table(box=None, show_header=False, title_justify="left")
-        table.title = f"Batch {row.batch_id}, row {row.source_position:,} of {escape(row.location)}"
+        table = Table(box=None, show_header=False)
         for name, shape in row.values.items():
             table.add_row(escape(name), escape(shape))
+        print_entry(console, f"Batch {row.batch_id}, row {row.source_position:,} of {row.location}")
         console.print(table, "", sep="\n")
+
+
+@app.command()
+def supersede(
+    batch: Annotated[int, typer.Argument(help="Number of the batch, as `list` and the report show it.")],
+    reason: Reason,
+    by: DecidedBy,
+) -> None:
+    """Take a bad batch out of judgement, since its source has delivered it anew. Its rows stay in raw."""
+    whose = quarantine.supersede(batch, reason, by)
+    console.print(
+        f"Batch {batch} of {whose} is superseded, and that is on record. The next run judges what came after it."
+    )

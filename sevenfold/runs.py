@@ -155,6 +155,18 @@ def open_run(request: RunRequest) -> Run:
     return read_run(request.run_id)
 
 
+def require_no_other() -> None:
+    """Ask, before anything is started, whether a run could be opened now; whoever opens one asks again.
+
+    Raises:
+        RunInProgressError: Another run is alive.
+    """
+    with connect() as connection:
+        for other in _open_runs(connection):
+            if not other.is_dead:
+                raise RunInProgressError(other.why_it_stays())
+
+
 def read_run(run_id: str) -> Run:
     """Read one run.
 

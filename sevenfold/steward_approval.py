@@ -89,7 +89,7 @@ class AcceptWarnings(HITLOperator):  # type: ignore[misc]  # untyped base
 def _no_page(warnings: "list[FailedWarning]") -> str:
     names = ", ".join(each.control_id for each in warnings)
     return (
-        f"{len(warnings)} warnings wait for somebody to accept them ({names}). Nothing was published. Accept each with "
+        f"{len(warnings)} warnings wait for somebody to accept them ({names}). Nothing was published. Accept them with "
         "`sevenfold exception add`, and run again."
     )
 

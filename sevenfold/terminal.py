@@ -8,18 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from sevenfold import runs
 
 TICK_SECONDS = 30
-WIDE = 400
 WORDS = {"finished": "", "failed": "[bold red]failed[/]"}
 
 
-def print_wide(console: Console, content: RenderableType) -> None:
-    """Print a table as wide as it is: a narrow terminal breaks its lines, so that no word of it is broken."""
-    console.print(content, width=WIDE, crop=False)
+def print_entry(console: Console, name: str, *lines: str) -> None:
+    """Print one entry of a list: its name whole, to be copied, and under it what there is to say."""
+    console.print(name, markup=False, soft_wrap=True)
+    for line in filter(None, lines):
+        console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
 @contextmanager

@@ -379,13 +379,14 @@ def test_of_a_consent_given_and_withdrawn_at_one_time_the_withdrawal_counts(reta
         order by runs.started_at desc limit 1
     """
     assert rows(retailer.url, judged) == [("failed", 3, 1)]
-    assert "permissions consents contradicting_consent 1 0 1" in retailer.sevenfold("quarantine", "list")
+    listed = retailer.sevenfold("quarantine", "list")
+    assert "permissions consents contradicting_consent 1 waiting, 0 released, 1 in all" in listed
 
 
 def test_the_quarantine_is_listed_and_shown_without_a_value(retailer: Retailer) -> None:
     listed = retailer.sevenfold("quarantine", "list", "--source", "misbehaving")
-    assert "misbehaving customer_records missing_key 0 1 1" in listed
-    assert "misbehaving customer_records conflicting_duplicate 1 0 1" in listed
+    assert "misbehaving customer_records missing_key 0 waiting, 1 released, 1 in all" in listed
+    assert "misbehaving customer_records conflicting_duplicate 1 waiting, 0 released, 1 in all" in listed
     shown = retailer.sevenfold("quarantine", "sample", "misbehaving", "invalid_recorded_at")
     for part in ("changed aaaa aa aaaaaa", "number 999", "name Aaaa", "mail aaaa@aaaaaaa.aaa", "mobile (blank)"):
         assert part in shown

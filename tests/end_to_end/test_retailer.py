@@ -149,6 +149,18 @@ def test_the_snapshots_hold_every_quarter_and_both_populations(retailer: Retaile
     assert fits == [("observed",), ("published",), ("without_month_zero",)]
 
 
+def test_every_rule_of_the_catalogue_is_sql_that_runs(retailer: Retailer) -> None:
+    with psycopg.connect(retailer.url) as connection:
+        rules = connection.execute("select control_id, rule_sql from quality.controls").fetchall()
+        for control_id, rule_sql in rules:
+            query = rule_sql.replace(":'run_id'", "'a run'").replace(":'as_of_date'", "'2026-07-01'")
+            try:
+                connection.execute("explain " + query)
+            except psycopg.Error as error:
+                pytest.fail(f"{control_id}: {error}")
+    assert len(rules) > 500
+
+
 def test_the_report_is_one_page_that_asks_nobody(retailer: Retailer) -> None:
     with psycopg.connect(retailer.url) as connection:
         names = column(connection, "select distinct first_last_name from restricted.golden_records")

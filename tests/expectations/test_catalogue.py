@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -63,6 +64,7 @@ def test_every_control_says_all_that_an_auditor_asks(filled: str, manifest: Mapp
             assert value or name == "column_names", (definition.control_id, name)
         assert definition.description[0].isupper() or definition.description.split(":")[0].islower()
         assert "{" not in definition.description + definition.rationale
+        assert not re.search(r"\{[{%#]", definition.rule_sql), definition.control_id
 
 
 def test_no_published_column_of_weight_is_without_a_control(filled: str, manifest: Mapping[str, Any]) -> None:

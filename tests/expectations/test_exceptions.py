@@ -7,9 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
-from sevenfold import control_exceptions
+from infra import embedded
+from sevenfold import audit, control_exceptions
 from sevenfold.cli import app
 from sevenfold.control_exceptions import ControlExceptionError, ExceptionRequest
+from sevenfold.errors import SevenfoldError
 from sevenfold.warehouse import connect
 from tests.expectations.tables import PIPELINE, RUN, execute, rows
 
@@ -52,13 +54,20 @@ def test_an_accepted_failure_passes_is_counted_and_stays_a_failure(failing: str)
     said = f"{KEY} failed and was accepted by Ana until"
     assert said in page
     assert "the shop mends its export by Friday" in page
+    assert f"<code>{KEY}</code></th><td>the shop mends its export by Friday</td><td>Ana<small>" in page
+    assert 'at most 50 failures</td><td class="n">50</td>' in page
 
 
 def test_an_exception_that_is_over_fails_again_and_says_so(failing: str) -> None:
-    accept()
-    run_gate("raw", RUN)
-    execute(failing, f"update ops.control_exceptions set ends_on = '{TODAY - dt.timedelta(days=1)}'")
-    assert f"Exception 1 ended on {TODAY - dt.timedelta(days=1)}." in stopped_by()
+    yesterday = TODAY - dt.timedelta(days=1)
+    execute(
+        failing,
+        f"""
+        insert into ops.control_exceptions (control_id, reason, decided_by, ends_on)
+        values ('{KEY}', 'known', 'Ana', '{yesterday}')
+        """,
+    )
+    assert f"Exception 1 ended on {yesterday}." in stopped_by()
     # A run that began while it was in force may be taken to its end.
     execute(failing, "update ops.pipeline_runs set started_at = started_at - interval '1 day'")
     assert run_gate("raw", RUN).accepted == 1
@@ -85,19 +94,22 @@ def test_an_exception_accepts_no_control_that_could_not_run(failing: str) -> Non
 
 def test_the_commands_add_list_and_end(failing: str) -> None:
     def said(*arguments: str) -> str:
-        answer = CliRunner().invoke(app, ["exception", *arguments], env={"COLUMNS": "220"}, catch_exceptions=False)
+        answer = CliRunner().invoke(app, ["exception", *arguments], env={"COLUMNS": "80"}, catch_exceptions=False)
         assert answer.exit_code == 0, answer.output
         return " ".join(answer.output.split())
 
     assert "No exception is in force." in said("list")
     options = ("--reason", "known", "--by", "Ana", "--until", str(TODAY), "--at-most", "60")
     assert said("add", KEY, *options) == f"Kept as exception 1, until {TODAY}."
-    assert f"1 {KEY} every run 60 known Ana" in said("list")
+    assert f"1 {KEY} until {TODAY}, every run, at most 60 failures Ana, " in said("list")
+    assert "UTC: known" in said("list")
     assert run_gate("raw", RUN).accepted == 1
     assert said("end", "1", "--by", "Eva") == "Exception 1 is over."
     assert "No exception is in force." in said("list")
-    assert said("list", "--all").endswith("Eva")
+    assert "ended by Eva" in said("list", "--all")
     assert "Exception 1 was ended by Eva." in stopped_by()
+    rows_too = "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-ROWS"
+    assert said("add", KEY, rows_too, *options) == f"Kept as exceptions 2, 3, until {TODAY}."
 
 
 @pytest.mark.parametrize(
@@ -120,10 +132,94 @@ def test_an_exception_needs_a_control_a_reason_a_name_and_a_day(
     assert rows(failing, "select count(*) from ops.control_exceptions") == [(0,)]
 
 
-def test_the_pipeline_may_neither_change_nor_delete_an_exception(failing: str) -> None:
-    accept()
-    for statement in ("delete from ops.control_exceptions", "update ops.control_exceptions set ends_on = '2099-01-01'"):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege), connect("publisher") as connection:
-            connection.execute(statement.encode())
-    with pytest.raises(ControlExceptionError, match="Exception 7 is not there"):
-        control_exceptions.end(7, "Ana")
+@pytest.mark.parametrize(
+    ("gate_code", "word"), [("dbt", "a test of dbt"), ("publication", "a key that the database holds")]
+)
+def test_what_guards_the_pipelines_own_work_takes_no_exception(failing: str, gate_code: str, word: str) -> None:
+    execute(
+        failing,
+        f"""
+        insert into quality.control_results (run_id, gate_code, control_id, status_code)
+        values ('{RUN}', '{gate_code}', 'INSIDE', 'failed')
+        """,
+    )
+    with pytest.raises(ControlExceptionError, match=f"INSIDE is {word}, and takes no exception: .* to be repaired"):
+        accept("INSIDE")
+    assert rows(failing, "select count(*) from ops.control_exceptions") == [(0,)]
+
+
+STATEMENTS = (
+    "delete from ops.control_exceptions",
+    "update ops.control_exceptions set ends_on = '2099-01-01'",
+    "truncate ops.control_exceptions cascade",
+    "delete from ops.control_exception_ends",
+    "update ops.control_exception_ends set ended_by = 'Ana'",
+    "truncate ops.control_exception_ends",
+)
+
+
+def test_nobody_of_the_pipeline_changes_or_deletes_an_exception_and_not_the_owner(failing: str) -> None:
+    control_exceptions.end(accept(), "Eva")
+    for role in ("publisher", "transformer", "loader", None):
+        for statement in STATEMENTS:
+            with connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+    for number in (1, 7):
+        with pytest.raises(ControlExceptionError, match=f"Exception {number} is not there, or was ended before"):
+            control_exceptions.end(number, "Ana")
+
+
+def test_an_exception_its_end_and_a_superseded_batch_are_on_record(failing: str) -> None:
+    accept(run_id=RUN)
+    control_exceptions.end(1, "Eva")
+    superseded = "update ops.extract_batches set status_code = 'superseded', message = 'cut; Jane' where batch_id = 1"
+    execute(failing, superseded, superseded, "update ops.extract_batches set status_code = 'landed' where batch_id = 1")
+    kept = """
+        select
+            event_code, run_id, recorded_by = session_user,
+            coalesce(content ->> 'decided_by', content ->> 'ended_by', content ->> 'message'),
+            coalesce(content ->> 'ends_on', content ->> 'status_code')
+        from audit.entries order by entry_number
+    """
+    assert rows(failing, kept) == [
+        ("exception", RUN, True, "Ana", str(TODAY)),
+        ("exception_end", None, True, "Eva", None),
+        ("batch", RUN, True, "cut; Jane", "superseded"),
+        ("batch", RUN, True, "cut; Jane", "landed"),
+    ]
+    assert audit.verify().broken_entry is None
+    assert audit.changed_exceptions() == []
+    problems = "select count(*) from audit.exception_check where problem is not null"
+    with psycopg.connect(failing, options="-c timezone=Asia/Kathmandu") as connection:
+        assert connection.execute(problems).fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("tampering", "problem"),
+    [
+        (
+            "delete from ops.control_exceptions where exception_id = 1",
+            "Exception 1: it is on record, and not in its table",
+        ),
+        ("update ops.control_exceptions set ends_on = ends_on + 1", "Exception 1: it is not what was recorded"),
+        ("update ops.control_exceptions set maximum_failed_count = null", "Exception 1: it is not what was recorded"),
+        ("delete from ops.control_exception_ends", "The end of exception 2: it is on record, and not in its table"),
+        (
+            "insert into ops.control_exceptions (control_id, reason, decided_by, ends_on) select 'X', '-', '-', now()",
+            "Exception 3: it is in its table, and not on record",
+        ),
+    ],
+)
+def test_what_a_superuser_does_to_an_exception_is_found(
+    failing: str, warehouse_server: embedded.Server, tampering: str, problem: str
+) -> None:
+    accept(at_most=50)
+    control_exceptions.end(accept(at_most=60), "Eva")
+    assert CliRunner().invoke(app, ["audit", "verify"]).exit_code == 0
+    name = failing.rpartition("/")[2].partition("?")[0]
+    with psycopg.connect(warehouse_server.url_for(name, "postgres")) as connection:
+        connection.execute("set session_replication_role = 'replica'")
+        connection.execute(tampering.encode())
+    answer = CliRunner().invoke(app, ["audit", "verify"])
+    assert isinstance(answer.exception, SevenfoldError)
+    assert problem in str(answer.exception)

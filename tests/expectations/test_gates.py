@@ -10,6 +10,7 @@ import pytest
 from expectations import GateFailed, GateResult, run_gate
 from expectations.controls import GateCode
 from expectations.report_folders import great_expectations_folder
+from sevenfold import quarantine
 from sevenfold.errors import SevenfoldError
 from tests.expectations.tables import (
     CANDIDATE,
@@ -146,8 +147,12 @@ def test_a_bad_delivery_does_not_pass_by_running_again(filled: str) -> None:
     )
     with pytest.raises(GateFailed, match=KEY):
         run_gate("raw", "again")
-    execute(filled, "update ops.extract_batches set status_code = 'superseded' where batch_id = 1")
+    assert quarantine.supersede(1, "cut; delivered again", "Jane") == "point_of_sale customer_records"
     assert run_gate("raw", "again").failed_critical == 0
+    kept = "select status_code, message from ops.extract_batches where batch_id = 1"
+    assert rows(filled, kept) == [("superseded", "Superseded by Jane: cut; delivered again")]
+    with pytest.raises(SevenfoldError, match="Batch 1 is not there, brought nothing, or was superseded before"):
+        quarantine.supersede(1, "again", "Jane")
 
 
 def test_rows_of_published_runs_are_judged_no_more(filled: str) -> None:
@@ -327,6 +332,17 @@ def test_the_engine_s_own_pages_say_every_verdict_in_words_and_ask_for_nothing(f
     assert len(counted) == 3
     for page in pages.values():
         assert not re.search(r"https?://|<script|<link|<img|@import", page)
+
+
+def test_the_engine_s_page_of_counted_failures_shows_the_counts_and_logs_nothing(
+    filled: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    execute(filled, """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""")
+    with caplog.at_level(logging.WARNING):
+        failed_controls("raw")
+    page = (great_expectations_folder(RUN) / "raw.html").read_text(encoding="utf-8")
+    assert "50 unexpected values found. 25% of 200 total rows." in " ".join(re.sub(r"<.*?>", "", page).split())
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("great_expectations")] == []
 
 
 def test_a_gate_that_ran_before_replaces_its_rows(filled: str) -> None:

@@ -120,6 +120,10 @@ def count_of_controls(url: str) -> int:
     return int(str(rows(url, "select count(*) from quality.control_results")[0][0]))
 
 
+def in_force(url: str) -> int:
+    return int(str(rows(url, "select count(*) from quality.run_controls")[0][0]))
+
+
 def html() -> str:
     return write_report(RUN).read_text(encoding="utf-8")
 
@@ -129,7 +133,8 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
     assert {section["id"] for section in page.all("section")} == SECTIONS
     for words in (
         "The run was published for 1 July 2026: 123,456 rows",
-        f"{count_of_controls(published)} of {count_of_controls(published)} controls passed",
+        f"{count_of_controls(published)} of {in_force(published)} controls passed, "
+        f"{in_force(published) - count_of_controls(published)} did not run (no quarter was due, so what it judges",
         "1 of 1 control totals balance",
         "31.4 % of all placed parties are in state A, from 16.5 % on 1 April 2025",
         "levels off at 33.5 % (95 % interval 30.3 % to 36.7 %)",
@@ -285,6 +290,10 @@ def test_a_changed_report_is_found(published: str) -> None:
     answer = CliRunner().invoke(app, ["report", "--verify"])
     assert answer.exit_code == 0, answer.output
     assert "2 reports are as they were written" in " ".join(answer.output.split())
+    for name in (RUN, second.name, f"{second}/"):
+        answer = CliRunner().invoke(app, ["report", name], catch_exceptions=False)
+        assert answer.output.strip() == str(second / "index.html")
+        assert CliRunner().invoke(app, ["report", name, "--verify"]).exit_code == 0
     hidden = second.rename(second.parent.parent / "hidden")
     assert "it is on record in the warehouse, and not here" in str(
         CliRunner().invoke(app, ["report", "--verify"]).exception
@@ -310,6 +319,7 @@ def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(p
     source = html()
     text = Page(source).text
     assert "It was stopped by the gate raw." in text
+    assert "did not run (the run was stopped before, in gate_raw)" in text
     assert "The last published run stays: earlier, for 1 July 2026." in text
     assert "The states and customers on this page are those of that run." in text
     assert "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-STATUS" in text

@@ -1,5 +1,6 @@
 """Migrations are applied once, in order, whole, and by an ordinary user; on the newest and the oldest PostgreSQL."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,13 +68,41 @@ def test_every_table_and_column_says_what_it_is(each_warehouse: str) -> None:
             from pg_attribute as attribute
             join pg_class as relation on relation.oid = attribute.attrelid and relation.relkind = 'r'
             join pg_namespace as namespace on namespace.oid = relation.relnamespace
-            where attribute.attnum > 0 and namespace.nspname !~ '^(pg_|information_schema)'
+            where attribute.attnum > 0 and not attribute.attisdropped
+                and namespace.nspname !~ '^(pg_|information_schema)'
                 and (col_description(relation.oid, attribute.attnum) is null or obj_description(relation.oid) is null)
         """).fetchall()
         count = connection.execute("select count(*) from pg_tables where schemaname in ('ops', 'mdm')").fetchone()
     assert silent == []
     assert count is not None
     assert count[0] >= 10
+
+
+def test_exceptions_of_an_earlier_version_stay_with_their_ends_and_go_on_record(
+    empty_urls: list[str], tmp_path: Path
+) -> None:
+    for path in sorted(MIGRATIONS_FOLDER.glob("*.sql"))[:17]:
+        shutil.copy(path, tmp_path)
+    migrate_url(empty_urls[0], tmp_path)
+    with psycopg.connect(empty_urls[0]) as connection:
+        connection.execute(
+            """
+            insert into ops.control_exceptions (control_id, run_id, reason, decided_by, ends_on, ended_by, ended_at)
+            values
+                ('A', null, 'known', 'Ana', '2026-07-01', 'Eva', now()),
+                ('B', 'r', 'known', 'Ana', '2026-07-01', null, null)
+            """
+        )
+    assert migrate_url(empty_urls[0]) == NAMES[17:]
+    with psycopg.connect(empty_urls[0]) as connection:
+        ended = "select exception_id, ended_by from ops.control_exception_ends"
+        assert connection.execute(ended).fetchall() == [(1, "Eva")]
+        kept = "select exception_id, event_code, problem from audit.exception_check order by 1, 2"
+        assert connection.execute(kept).fetchall() == [
+            (1, "exception", None),
+            (1, "exception_end", None),
+            (2, "exception", None),
+        ]
 
 
 def test_a_failing_migration_leaves_nothing_behind(empty_urls: list[str], tmp_path: Path) -> None:

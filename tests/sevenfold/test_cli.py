@@ -61,6 +61,21 @@ def test_a_new_warehouse_is_made_asked_and_shared(warehouse: str) -> None:
     assert sevenfold("report").returncode == 1
 
 
+def test_the_status_names_runs_so_that_they_can_be_copied(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    run_id = "manual__2026-11-26T20:31:20.116538+00:00_with_a_name_of_its_own"
+    with psycopg.connect(warehouse) as connection:
+        connection.execute(
+            """
+            insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+            values (%s, '2026-07-01', now(), now(), 'nothing_new')
+            """,
+            (run_id,),
+        )
+    answer = CliRunner().invoke(app, ["status"], catch_exceptions=False)
+    assert run_id in answer.output.splitlines()
+
+
 def test_where_nothing_has_run_a_command_says_so(warehouse: str) -> None:
     with psycopg.connect(warehouse) as connection:
         connection.execute("drop schema audit cascade")

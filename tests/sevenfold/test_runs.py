@@ -68,6 +68,9 @@ def test_one_run_at_a_time(open_run: OpenRun) -> None:
     open_run("first")
     with pytest.raises(runs.RunInProgressError, match=r"Run first \(command_line, started .* only one run may"):
         open_run("second")
+    said = CliRunner().invoke(app, ["run", "--as-of", "2026-07-01"])  # before Airflow is started
+    assert isinstance(said.exception, runs.RunInProgressError)
+    assert "Airflow" not in said.output
     runs.close_run("first")
     assert open_run("second").status_code == "running"
 

@@ -1,4 +1,5 @@
 -- One row per metric of matching and bucket of this run: match rates, the histogram of weights, the sizes of groups, namesakes.
+-- depends_on: {{ ref('match_metrics') }}, with which its codes are compared: dbt runs a test in the stage that has all of its tables
 with decisions as (
     select * from {{ ref('int_match_decisions') }}
 ),

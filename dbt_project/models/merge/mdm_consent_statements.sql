@@ -9,6 +9,10 @@ crosswalk as (
     where customer_id is not null
 ),
 
+consent_words as (
+    select * from {{ ref('consent_words') }}
+),
+
 statements as (
     select
         consents.source_code,
@@ -19,11 +23,13 @@ statements as (
         coalesce(crosswalk.customer_id, consents.source_record_id) as subject_id,
         consents.channel,
         consents.recorded_at,
-        lower(consents.status) in ('granted', 'given', 'yes', 'true', '1') as is_granted,
+        -- A word that nobody has listed gives no consent.
+        coalesce(consent_words.is_granted, false) as is_granted,
         -- What a later delivery says anew of the same consent and time, its source has corrected.
         consents.batch_id = max(consents.batch_id) over (partition by consents.consent_id, consents.recorded_at) as is_in_force
     from consents
     left join crosswalk on consents.source_record_id = crosswalk.source_record_id
+    left join consent_words on lower(consents.status) = consent_words.consent_word
 ),
 
 compared as (
