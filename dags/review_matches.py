@@ -57,6 +57,7 @@ def review(left_record_id: str, right_record_id: str, subject: str, body: str) -
     schedule=None,
     start_date=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
     catchup=False,
+    is_paused_upon_creation=False,  # nothing starts by itself, and who triggers it should not have to un-pause it
     max_active_runs=1,
     doc_md=str(Path(__file__).with_suffix(".md")),
     tags=["customer-master", "matching"],

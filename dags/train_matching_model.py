@@ -23,6 +23,7 @@ def train(params: Any = None, run_id: str | None = None) -> str:
     schedule=None,
     start_date=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
     catchup=False,
+    is_paused_upon_creation=False,
     max_active_runs=1,
     doc_md=str(Path(__file__).with_suffix(".md")),
     tags=["customer-master", "matching"],

@@ -223,6 +223,25 @@ def check_what_the_run_left_behind(scheduler: Scheduler, run_id: str) -> None:
     assert "controls passed" in extra["verdict"]
 
 
+def test_a_question_on_the_page_is_answered_and_kept_as_a_judgement(scheduler: Scheduler) -> None:
+    dag, reason = "review_matches", "a mother and her daughter"
+    assert scheduler.api.wait_for_run(MAIN_DAG, scheduler.first_run(), RUN_SECONDS) == "success"
+    asked = scheduler.api.trigger(dag, {"pairs": 1})
+    run = f"/dags/{dag}/dagRuns/{urllib.parse.quote(asked)}"
+    deadline, waiting = time.monotonic() + RUN_SECONDS, []
+    while not waiting:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+        waiting = scheduler.api.call("GET", f"{run}/hitlDetails")["hitl_details"]
+    assert waiting[0]["subject"].startswith("Are ")
+    answer = {"chosen_options": ["Two persons"], "params_input": {"reason": reason}}
+    scheduler.api.call("PATCH", f"{run}/taskInstances/review.judge/0/hitlDetails", answer)
+    assert scheduler.api.wait_for_run(dag, asked, RUN_SECONDS) == "success"
+    with psycopg.connect(scheduler.url) as connection:
+        kept = connection.execute("select judgement_code, reason, decided_by from mdm.match_judgements").fetchall()
+    assert kept == [("not_same", reason, "admin")]
+
+
 def test_nothing_listens_beyond_this_machine(scheduler: Scheduler) -> None:
     parts = [psutil.Process(number) for number in session_processes(scheduler.process_id)]
     listening = [
