@@ -405,7 +405,14 @@ select
     count(distinct relations.oid) as table_count
 from pg_class as relations
 inner join pg_namespace as schemas on relations.relnamespace = schemas.oid
-cross join lateral aclexplode(relations.relacl) as rights
+cross join lateral (
+    select * from aclexplode(relations.relacl)
+    union all
+    select granted.*
+    from pg_attribute as columns
+    cross join lateral aclexplode(columns.attacl) as granted
+    where columns.attrelid = relations.oid
+) as rights
 where
     schemas.nspname in (
         'raw', 'rules', 'staging', 'intermediate', 'mdm', 'candidate', 'marts', 'restricted', 'quality', 'ops', 'audit'

@@ -52,7 +52,14 @@ ACCOUNTS = """
         select batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed
         from ops.extract_batches as batches
         left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
-        where batches.status_code = 'landed' and runs.status_code is distinct from 'published'
+        where
+            batches.status_code = 'landed'
+            and not exists (
+                select from ops.pipeline_runs as users
+                where
+                    users.status_code = 'published'
+                    and (users.run_id = batches.run_id or users.started_at >= runs.started_at)
+            )
     ),
     unusable as (
         select batch_id, sum(open_count) as row_count

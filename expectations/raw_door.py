@@ -319,7 +319,7 @@ def _failing_rows(contract: Contract, condition: sql.Composed) -> sql.Composed:
 
 
 def _judged_batches(contract: Contract) -> sql.Composed:
-    """The batches that no published run has used."""
+    """The batches that no published run has used: neither the run that landed them, nor one that began later."""
     return sql.SQL(
         """
             select batches.batch_id as judged_batch_id
@@ -328,7 +328,12 @@ def _judged_batches(contract: Contract) -> sql.Composed:
             where batches.source_code = {source_code}
                 and batches.entity_code = {entity_code}
                 and batches.status_code = 'landed'
-                and runs.status_code is distinct from 'published'
+                and not exists (
+                    select from ops.pipeline_runs as users
+                    where
+                        users.status_code = 'published'
+                        and (users.run_id = batches.run_id or users.started_at >= runs.started_at)
+                )
         """
     ).format(source_code=contract.source_code, entity_code=contract.entity_code)
 

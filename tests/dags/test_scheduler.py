@@ -35,6 +35,17 @@ EVERY_TASK = (
     *("merge", "contactability", "traceability", "states", "strategies", "marts", "gate_marts", "accept_warnings"),
     *("publish", "snapshot", "close_run"),
 )
+# So few people leave nothing to ask.
+A_PAIR_WAITS = """
+    insert into restricted.match_review_queue (
+        left_record_id, right_record_id, waiting_reason_code, guard_code, left_hash, right_hash, evidence, match_weight,
+        match_probability, left_record_count, right_record_count, priority_score, is_one_customer
+    )
+    select
+        min(source_record_id), max(source_record_id), 'guard', 'given_name_contradicts', min(match_hash),
+        max(match_hash), '{"given_name": -8.0, "email": 12.5}', 4.5, 0.97, 1, 1, 1000, false
+    from (select * from intermediate.int_match_inputs order by source_record_id collate "C" limit 2) as two
+"""
 ON_DEMAND = pytest.mark.skipif("SEVENFOLD_TEST_KILLS" not in os.environ, reason="takes long: make test-kills")
 
 
@@ -226,6 +237,8 @@ def check_what_the_run_left_behind(scheduler: Scheduler, run_id: str) -> None:
 def test_a_question_on_the_page_is_answered_and_kept_as_a_judgement(scheduler: Scheduler) -> None:
     dag, reason = "review_matches", "a mother and her daughter"
     assert scheduler.api.wait_for_run(MAIN_DAG, scheduler.first_run(), RUN_SECONDS) == "success"
+    with psycopg.connect(scheduler.url) as connection:
+        assert connection.execute(A_PAIR_WAITS).rowcount == 1
     asked = scheduler.api.trigger(dag, {"pairs": 1})
     run = f"/dags/{dag}/dagRuns/{urllib.parse.quote(asked)}"
     deadline, waiting = time.monotonic() + RUN_SECONDS, []
@@ -233,7 +246,7 @@ def test_a_question_on_the_page_is_answered_and_kept_as_a_judgement(scheduler: S
         assert time.monotonic() < deadline
         time.sleep(1)
         waiting = scheduler.api.call("GET", f"{run}/hitlDetails")["hitl_details"]
-    assert waiting[0]["subject"].startswith("Are ")
+    assert waiting[0]["subject"].startswith("Are loyalty:")
     answer = {"chosen_options": ["Two persons"], "params_input": {"reason": reason}}
     scheduler.api.call("PATCH", f"{run}/taskInstances/review.judge/0/hitlDetails", answer)
     assert scheduler.api.wait_for_run(dag, asked, RUN_SECONDS) == "success"

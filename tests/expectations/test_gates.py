@@ -166,6 +166,22 @@ def test_rows_of_published_runs_are_judged_no_more(filled: str) -> None:
     assert kept == [(0, "nothing to test")]
 
 
+def test_rows_that_a_later_run_published_are_judged_no_more(filled: str) -> None:
+    execute(
+        filled,
+        """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
+        f"update ops.pipeline_runs set status_code = 'failed' where run_id = '{RUN}'",
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        values ('accepted', '2026-07-01', clock_timestamp(), 'published'),
+            ('next', '2026-07-01', clock_timestamp(), 'running')""",
+        LATER.format(run="next", status="unchanged", rows_read=0, cursor_from="null"),
+    )
+    assert run_gate("raw", "next").failed_critical == 0
+    assert run_gate("quality_levels", "next").failed_critical == 0
+    kept = rows(filled, f"select tested_count from quality.control_results where control_id = '{KEY}'")
+    assert kept == [(0,)]
+
+
 @pytest.mark.parametrize(
     ("change", "control"),
     [

@@ -456,11 +456,15 @@ def test_changes_of_the_controls_since_the_last_run_are_listed(published: str) -
 
 
 def test_rights_that_nobody_declared_are_found(published: str) -> None:
-    execute(published, "grant select on restricted.golden_record_provenance to sevenfold_bi_reader")
+    execute(
+        published,
+        "grant select on restricted.golden_record_provenance to sevenfold_bi_reader",
+        "grant select (raw_id) on raw.point_of_sale__customer_records to sevenfold_auditor",
+    )
     page = write_report(RUN)
     grants = json.loads((page.parent / "figures.json").read_text())["grants"]
     undeclared = [(one["grantee"], one["schema_name"]) for one in grants if one["verdict"] == "not declared"]
-    assert undeclared == [("sevenfold_bi_reader", "restricted")]
+    assert undeclared == [("sevenfold_auditor", "raw"), ("sevenfold_bi_reader", "restricted")]
 
 
 def test_where_values_survived_from_and_who_signs_are_on_the_page(published: str) -> None:
