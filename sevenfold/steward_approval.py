@@ -76,9 +76,12 @@ class AcceptWarnings(HITLOperator):  # type: ignore[misc]  # untyped base
                 raise WarningsNotAcceptedError(
                     f"Nobody answered within {ANSWER_WITHIN.days} days whether the run may be published."
                 )
-            if answer["chosen_options"] != [ACCEPT]:
-                raise WarningsNotAcceptedError(f"{user['name']} does not let the run be published with its warnings.")
             reason = (answer["params_input"] or {}).get("reason", "").strip()
+            if answer["chosen_options"] != [ACCEPT]:
+                why = f": {reason}" if reason else "."
+                raise WarningsNotAcceptedError(
+                    f"{user['name']} does not let the run be published with its warnings{why}"
+                )
             if not reason:
                 raise WarningsNotAcceptedError(f"{user['name']} did not say why. Clear this task, and answer again.")
             warnings = [each.control_id for each in failed_warnings(record.run.run_id)]

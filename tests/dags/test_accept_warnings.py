@@ -100,13 +100,13 @@ def test_an_accepted_warning_lets_the_run_go_on_and_keeps_who_and_why(waiting: A
     )
 
 
-def test_a_refused_warning_stops_the_run_and_says_who(waiting: Any, warehouse: str) -> None:
+def test_a_refused_warning_stops_the_run_and_says_who_and_why(waiting: Any, warehouse: str) -> None:
     person = Person({SUBJECT: ("Do not publish", "not at the end of a quarter")}, DAG_ID, "accept_warnings")
     person.start()
     run = waiting.test()
     person.join()
     assert states(run)["publish"] == "upstream_failed"
-    said = "eva does not let the run be published with its warnings."
+    said = "eva does not let the run be published with its warnings: not at the end of a quarter"
     assert kept(warehouse) == ([], ("accept_warnings", said))
 
 
