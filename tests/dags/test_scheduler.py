@@ -241,7 +241,8 @@ def test_a_question_on_the_page_is_answered_and_kept_as_a_judgement(scheduler: S
         assert connection.execute(A_PAIR_WAITS).rowcount == 1
     asked = scheduler.api.trigger(dag, {"pairs": 1})
     run = f"/dags/{dag}/dagRuns/{urllib.parse.quote(asked)}"
-    deadline, waiting = time.monotonic() + RUN_SECONDS, []
+    deadline = time.monotonic() + RUN_SECONDS
+    waiting: list[dict[str, Any]] = []
     while not waiting:
         assert time.monotonic() < deadline
         time.sleep(1)
