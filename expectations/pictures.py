@@ -16,7 +16,7 @@ from altair.utils import schemapi
 from expectations.figures import Row
 from sevenfold.saturation import SaturationFit, saturation_curve
 
-# Altair would hold each part of a picture against its schema, twice: half of a report's time. A test does it once.
+# Altair would hold each part of a picture against its schema while it is made. A test does that, and no run.
 schemapi.disable_debug_mode()
 
 # Green: identity is known; blue: a contact without identity; grey: an anonymous buyer. Darker is better.

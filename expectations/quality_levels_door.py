@@ -10,6 +10,7 @@ from expectations.controls import ENGINEER, STEWARD, Control
 from expectations.drift import drift_controls
 from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectMeasureToBeBetweenWherePresent
+from expectations.raw_door import JUDGED_BATCHES
 from expectations.thresholds import threshold
 from sources.normaliser.reference import field_limit
 
@@ -22,7 +23,7 @@ PHONES = r"^\+[1-9][0-9]{5,14}(;\+[1-9][0-9]{5,14})*$"
 # What landed comes from the batches, which the first door has found equal to the raw tables. Unusable is what waits in
 # quarantine of the rows that no published run has used yet, as at the first door: a broken delivery does not hide
 # behind years of good ones, and what its source has corrected counts no more.
-ACCOUNTS = """
+ACCOUNTS = f"""
     with landed as (
         select source_code, entity_code, coalesce(sum(rows_landed), 0)::bigint as row_count
         from ops.extract_batches
@@ -49,17 +50,7 @@ ACCOUNTS = """
         group by source_code, entity_code
     ),
     judged as (
-        select batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed
-        from ops.extract_batches as batches
-        left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
-        where
-            batches.status_code = 'landed'
-            and not exists (
-                select from ops.pipeline_runs as users
-                where
-                    users.status_code = 'published'
-                    and (users.run_id = batches.run_id or users.started_at >= runs.started_at)
-            )
+        {JUDGED_BATCHES.strip()}
     ),
     unusable as (
         select batch_id, sum(open_count) as row_count
@@ -87,7 +78,7 @@ ACCOUNTS = """
     left join quarantined using (source_code, entity_code)
     left join judged_shares using (source_code, entity_code)
     where contracts.is_active
-"""
+"""  # noqa: S608 - both parts are constants
 
 
 def controls(context: RunContext, connection: Connection) -> list[Control]:

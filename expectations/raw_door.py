@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import partial
+from typing import LiteralString
 
 from great_expectations import expectations as gxe
 from psycopg import sql
@@ -23,6 +24,20 @@ from expectations.thresholds import threshold
 
 ISO_DAY = "YYYY-MM-DD"
 REPLACED = "then `sevenfold quarantine supersede` the bad batch"
+# The batches that no published run has used: neither the run that landed them, nor one that began later.
+JUDGED_BATCHES: LiteralString = """
+        select batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed
+        from ops.extract_batches as batches
+        left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
+        where
+            batches.status_code = 'landed'
+            and not exists (
+                select from ops.pipeline_runs as users
+                where
+                    users.status_code = 'published'
+                    and (users.run_id = batches.run_id or users.started_at >= runs.started_at)
+            )
+"""
 VARIABLE_WIDTH = ("Month", "US", "AM")  # as `to_timestamp` patterns name them
 
 
@@ -319,23 +334,13 @@ def _failing_rows(contract: Contract, condition: sql.Composed) -> sql.Composed:
 
 
 def _judged_batches(contract: Contract) -> sql.Composed:
-    """The batches that no published run has used: neither the run that landed them, nor one that began later."""
     return sql.SQL(
         """
-            select batches.batch_id as judged_batch_id
-            from ops.extract_batches as batches
-            left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
-            where batches.source_code = {source_code}
-                and batches.entity_code = {entity_code}
-                and batches.status_code = 'landed'
-                and not exists (
-                    select from ops.pipeline_runs as users
-                    where
-                        users.status_code = 'published'
-                        and (users.run_id = batches.run_id or users.started_at >= runs.started_at)
-                )
+            select batch_id as judged_batch_id
+            from ({judged}) as judged_batches
+            where source_code = {source_code} and entity_code = {entity_code}
         """
-    ).format(source_code=contract.source_code, entity_code=contract.entity_code)
+    ).format(judged=sql.SQL(JUDGED_BATCHES), source_code=contract.source_code, entity_code=contract.entity_code)
 
 
 def _raw_table(contract: Contract) -> sql.Identifier:
