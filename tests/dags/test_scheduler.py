@@ -8,8 +8,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,15 @@ class Scheduler:
     def __init__(self, api: Api, process_id: int, url: str, retailer: SmallRetailer, printed: str) -> None:
         self.api, self.process_id, self.url = api, process_id, url
         self.retailer, self.printed = retailer, printed
+        parts = [psutil.Process(number) for number in session_processes(process_id)]
+        self.first = min(
+            (part for part in parts if "scheduler" in " ".join(part.cmdline())), key=lambda part: part.create_time()
+        )
+        self.environment = self.first.environ() | {
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+        }
+        self.started: list[subprocess.Popen[bytes]] = []
 
     def first_run(self) -> str:
         """The run that its schedule made due when the scheduler started."""
@@ -105,42 +114,28 @@ class Scheduler:
         except urllib.error.HTTPError as error:
             return error.code, ""
 
-    @contextmanager
-    def killable(self) -> Iterator[Callable[[], None]]:
-        """Gives `kill -9` of the scheduler and the tasks it runs; another one takes over, as a service manager sees to.
+    def kill(self) -> None:
+        """Send `kill -9` to the scheduler and the tasks it runs."""
+        victim = psutil.Process(self.started[-1].pid) if self.started else self.first
+        for part in [victim, *victim.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):  # a task that ended in between
+                part.kill()
+        if self.started:
+            self.started[-1].wait(60)
+
+    def kill_and_start_another(self) -> None:
+        """Another one takes over, as a service manager sees to.
 
         It looks every few seconds for tasks that are nobody's; by Airflow's defaults it would every five minutes. A
         scheduler is taken for dead after a silence that a live one does not keep on a busy machine.
         """
-        parts = [psutil.Process(number) for number in session_processes(self.process_id)]
-        first = min(
-            (part for part in parts if "scheduler" in " ".join(part.cmdline())), key=lambda part: part.create_time()
+        self.kill()
+        command = [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        folder = self.environment["AIRFLOW_HOME"]
+        self.started.append(
+            subprocess.Popen(command, env=self.environment, cwd=folder, start_new_session=True, **quiet)
         )
-        environment = first.environ() | {
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
-            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-        }
-        started: list[subprocess.Popen[bytes]] = []
-
-        def kill() -> None:
-            victim = psutil.Process(started[-1].pid) if started else first
-            for part in [victim, *victim.children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess):  # a task that ended in between
-                    part.kill()
-            if started:
-                started[-1].wait(60)
-
-        def kill_and_start_another() -> None:
-            kill()
-            command = [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"]
-            quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            folder = environment["AIRFLOW_HOME"]
-            started.append(subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True, **quiet))
-
-        try:
-            yield kill_and_start_another
-        finally:
-            kill()
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +149,9 @@ def scheduler(warehouse_server: embedded.Server, tmp_path_factory: pytest.TempPa
             password = json.loads((retailer.home / "airflow" / "web_passwords.json").read_text())["admin"]
             service = json.loads((retailer.home / "airflow" / "service.json").read_text())
             api = Api(service["url"], service["user"], password)
-            yield Scheduler(api, service["process_id"], url, retailer, started.stdout)
+            scheduler = Scheduler(api, service["process_id"], url, retailer, started.stdout)
+            yield scheduler
+            scheduler.kill()
         finally:
             stopped = sevenfold("down", home=retailer.home, warehouse_url=url, **others)
             assert stopped.returncode == 0, stopped.stdout + stopped.stderr
@@ -165,11 +162,10 @@ def test_a_run_whose_scheduler_is_killed_in_every_task_ends_in_the_tables_of_an_
     scheduler: Scheduler, warehouse_server: embedded.Server, tmp_path: Path
 ) -> None:
     due = scheduler.first_run()
-    with scheduler.killable() as kill_and_start_another:
-        for task_id in EVERY_TASK:
-            scheduler.wait_for_task(due, task_id)
-            kill_and_start_another()
-        assert scheduler.api.wait_for_run(MAIN_DAG, due, RUN_SECONDS) == "success"
+    for task_id in EVERY_TASK:
+        scheduler.wait_for_task(due, task_id)
+        scheduler.kill_and_start_another()
+    assert scheduler.api.wait_for_run(MAIN_DAG, due, RUN_SECONDS) == "success"
     with fresh_warehouse(warehouse_server, tmp_path) as url:
         as_of = scheduler.as_of(due)
         run = sevenfold("run", "--as-of", as_of, home=tmp_path, warehouse_url=url, **scheduler.retailer.other_variables)
@@ -205,11 +201,10 @@ def test_the_main_dag_runs_by_its_schedule_to_the_end_and_a_failed_gate_fails_th
     contract.write_text(contract.read_text(encoding="utf-8").replace("1000000", "1"), encoding="utf-8")
     clear = {"dry_run": False, "dag_run_id": failing, "task_ids": ["gate_raw"], "include_downstream": True}
     scheduler.api.call("POST", f"/dags/{MAIN_DAG}/clearTaskInstances", {**clear, "only_failed": False})
-    with scheduler.killable() as kill_and_start_another:
-        for task_id in KILLED_IN:
-            scheduler.wait_for_task(failing, task_id)
-            kill_and_start_another()
-        assert scheduler.api.wait_for_run(MAIN_DAG, failing, RUN_SECONDS) == "success"
+    for task_id in KILLED_IN:
+        scheduler.wait_for_task(failing, task_id)
+        scheduler.kill_and_start_another()
+    assert scheduler.api.wait_for_run(MAIN_DAG, failing, RUN_SECONDS) == "success"
     assert scheduler.row(failing) == ("published", None, "manual")
     assert scheduler.tables() == undisturbed
 
@@ -230,8 +225,10 @@ def check_what_the_run_left_behind(scheduler: Scheduler, run_id: str) -> None:
     (event,) = scheduler.api.call("GET", "/assets/events")["asset_events"]
     extra: dict[str, Any] = event["extra"]
     assert extra["run"] == run_id
-    assert extra["rows"] > 0
-    assert "controls passed" in extra["verdict"]
+    figures = json.loads(scheduler.page(f"{run}/report/figures.json", token)[1])
+    assert extra["rows"] == figures["run"]["rows_published"] > 0
+    passed = sum(control["status_code"] == "passed" for control in figures["controls"])
+    assert extra["verdict"].startswith(f"{passed} of {len(figures['controls'])} controls passed")
 
 
 def test_a_question_on_the_page_is_answered_and_kept_as_a_judgement(scheduler: Scheduler) -> None:
@@ -244,7 +241,7 @@ def test_a_question_on_the_page_is_answered_and_kept_as_a_judgement(scheduler: S
     deadline = time.monotonic() + RUN_SECONDS
     waiting: list[dict[str, Any]] = []
     while not waiting:
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, scheduler.api.call("GET", run)["state"]
         time.sleep(1)
         waiting = scheduler.api.call("GET", f"{run}/hitlDetails")["hitl_details"]
     assert waiting[0]["subject"].startswith("Are loyalty:")
