@@ -91,13 +91,13 @@ def matching() -> None:
     chain(stage("score"), stage("decide"), stage("connect"), stage("identity"))
 
 
-@task(pool="warehouse", outlets=[MARTS], execution_timeout=60 * MINUTES)
-def publish(run_id: str | None = None, outlet_events: Any = None) -> dict[str, int | None]:
-    """Make the run visible: one transaction of differences, the ledger with it."""
-    from sevenfold.stages import run_stage, verdict
+@task(task_id="snapshot", pool="warehouse", outlets=[MARTS], execution_timeout=60 * MINUTES)
+def take_snapshot(run_id: str | None = None, outlet_events: Any = None) -> dict[str, int | None]:
+    """Add the quarter that is due, the last that a run publishes; then tell who waits for the marts."""
+    from sevenfold.stages import publication_event, run_stage
 
-    counts = run_stage(str(run_id), "publish")
-    outlet_events[MARTS].extra = {"run": run_id, "rows": counts["rows"], "verdict": verdict(str(run_id))}
+    counts = run_stage(str(run_id), "snapshot")
+    outlet_events[MARTS].extra = publication_event(str(run_id))
     return counts
 
 
@@ -168,8 +168,8 @@ def customer_states() -> None:
         stage("marts"),
         gate("marts"),
         AcceptWarnings(task_id="accept_warnings", retries=0),
-        publish(),
-        stage("snapshot"),
+        stage("publish"),
+        take_snapshot(),
         close_run().as_teardown(setups=opened),
     )
 

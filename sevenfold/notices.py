@@ -135,7 +135,7 @@ last_good as (
 ),
 
 in_a_row as (
-    select min(runs.started_at) as failed_since, count(*) as failed_run_count
+    select min(runs.first_started_at) as failed_since, count(*) as failed_run_count
     from ops.pipeline_runs as runs
     inner join this_run on runs.started_at <= this_run.started_at
     left join last_good on true
@@ -154,7 +154,7 @@ inner join in_a_row on true
 # What stops publication; the first run in a row in which each failed, as the report has it.
 CONTROLS = """
 with results as (
-    select results.*, runs.started_at
+    select results.*, runs.started_at, runs.first_started_at
     from quality.control_results as results
     inner join ops.pipeline_runs as runs on results.run_id = runs.run_id
     where runs.started_at <= (select started_at from ops.pipeline_runs where run_id = %(run_id)s)
@@ -171,7 +171,7 @@ select
     failed.control_id, failed.description, failed.observed_value, failed.expected_value, failed.owner,
     failed.what_to_do,
     (
-        select to_char(min(results.started_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        select to_char(min(results.first_started_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
         from results
         where
             results.control_id = failed.control_id

@@ -391,10 +391,14 @@ def _end_dead_runs(connection: psycopg.Connection[tuple[Any, ...]], run_id: str)
             set
                 ended_at = clock_timestamp(),
                 status_code = case when status_code = 'running' then 'failed' else status_code end,
-                message = 'Its process died; run ' || %s || ' went on.'
-            where run_id = %s
+                message = 'Its process died' || coalesce(
+                    ' after ' || (
+                        select stage_code from ops.run_stages where run_id = %(dead)s order by started_at desc limit 1
+                    ), ''
+                ) || '; run ' || %(opened)s || ' went on.'
+            where run_id = %(dead)s
             """,
-            (run_id, other.run_id),
+            {"dead": other.run_id, "opened": run_id},
         )
 
 
@@ -406,10 +410,10 @@ def _insert_run(connection: psycopg.Connection[tuple[Any, ...]], request: RunReq
     connection.execute(
         """
         insert into ops.pipeline_runs (
-            run_id, dag_id, as_of_date, as_of_at, started_at, status_code, trigger_code, git_commit, is_dirty,
-            versions, parameters
+            run_id, dag_id, as_of_date, as_of_at, first_started_at, started_at, status_code, trigger_code, git_commit,
+            is_dirty, versions, parameters
         )
-        values (%s, %s, %s, %s, clock_timestamp(), 'running', %s, %s, %s, %s, %s)
+        values (%s, %s, %s, %s, clock_timestamp(), clock_timestamp(), 'running', %s, %s, %s, %s, %s)
         on conflict (run_id) do update set
             as_of_date = excluded.as_of_date,
             as_of_at = excluded.as_of_at,

@@ -16,10 +16,12 @@ from sevenfold.runs import (
     Run,
     RunRequest,
     close_run,
+    dead_runs,
     find_runs,
     is_past,
     last_published,
     open_run,
+    read_run,
     remember,
     stage,
     update_run,
@@ -49,7 +51,7 @@ def run_stage(run_id: str, stage_code: str) -> dict[str, int | None]:
 
 
 def begin(request: RunRequest) -> list[dict[str, str]]:
-    """Open a run and register its contracts.
+    """Open a run and register its contracts; runs that died before it get the evidence that they could not leave.
 
     Returns:
         One entry per source and entity to extract: `source` and `entity`.
@@ -60,8 +62,11 @@ def begin(request: RunRequest) -> list[dict[str, str]]:
     from sources.contract import register_contracts
 
     contracts = _contracts(request.parameters)
+    died = dead_runs() - {request.run_id}
     open_run(request)
     try:
+        for run_id in sorted(died):
+            _leave_evidence(run_id)
         with connect("loader") as connection:
             register_contracts(connection, contracts)
     except BaseException:
@@ -115,20 +120,25 @@ def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
     Raises:
         RunFailed: A task failed; the message is the one that the run's row and report show.
     """
-    from expectations import write_report
-    from sevenfold.demo import comparison_with_truth
-
     run = close_run(run_id, failed_tasks)
-    audit.record(run_id)
-    comparison = comparison_with_truth(run)
-    write_report(run_id, comparison.as_dict() if comparison else None)
+    _leave_evidence(run_id)
     if failed_tasks or run.failed_task:
         raise RunFailed(f"{run.failed_task}: {run.message}")
     return run
 
 
-def verdict(run_id: str) -> str:
-    """Say in words how a run passed its gates: what stood open as a warning, and what somebody had accepted."""
+def _leave_evidence(run_id: str) -> None:
+    """Put a closed run on record, and write its report."""
+    from expectations import write_report
+    from sevenfold.demo import comparison_with_truth
+
+    audit.record(run_id)
+    comparison = comparison_with_truth(read_run(run_id))
+    write_report(run_id, comparison.as_dict() if comparison else None)
+
+
+def publication_event(run_id: str) -> dict[str, object]:
+    """What a run that has published says of itself: its rows and, in words, how it passed its gates."""
     with connect() as connection:
         row = connection.execute(
             """
@@ -147,7 +157,7 @@ def verdict(run_id: str) -> str:
     said = [f"{passed} of {controls} controls passed"]
     said += [f"{warnings} failed as warnings"] if warnings else []
     said += [f"{accepted} failed and were accepted"] if accepted else []
-    return ", ".join(said)
+    return {"run": run_id, "rows": read_run(run_id).rows_published or 0, "verdict": ", ".join(said)}
 
 
 def input_fingerprint() -> str:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from sevenfold.settings import get_settings
-from sevenfold.stages import verdict
+from sevenfold.stages import publication_event
 from tests.dags.test_review_matches import Person
 
 pytestmark = pytest.mark.slow
@@ -94,7 +94,7 @@ def test_an_accepted_warning_lets_the_run_go_on_and_keeps_who_and_why(waiting: A
     person.join()
     assert states(run)["publish"] == "success"
     assert kept(warehouse)[0] == [("RAW-SHOP-VOLUME", "the shop was closed for three weeks", "eva", True)]
-    assert verdict(run.run_id) == "1 of 2 controls passed, 1 failed and were accepted"
+    assert publication_event(run.run_id)["verdict"] == "1 of 2 controls passed, 1 failed and were accepted"
     assert (
         "| `RAW-SHOP-VOLUME` | As many rows as before. | 1 of 1; 0.1, expected at least 0.4 |" in person.seen[SUBJECT]
     )

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from sevenfold import runs
+from sevenfold import runs, stages
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
-from sevenfold.pipeline import INTERRUPTED
+from sevenfold.pipeline import INTERRUPTED, report_path
 from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 
@@ -87,10 +87,23 @@ def test_a_run_from_the_command_line_whose_process_died_is_given_up_at_once(open
     assert (dead.status_code, dead.message) == ("failed", "Its process died; run second went on.")
 
 
+def test_a_run_that_died_is_on_record_and_has_a_report_once_another_begins(open_run: OpenRun) -> None:
+    die_in_the_middle(runs.COMMAND_LINE)
+    stages.begin(runs.RunRequest("second", "customer_states", dt.date(2026, 7, 1), runs.COMMAND_LINE, {}))
+    with connect() as connection:
+        kept = connection.execute("select run_id, event_code from audit.entries order by entry_number").fetchall()
+    assert kept == [("dying", "run"), ("dying", "report")]
+    page = report_path("dying").read_text(encoding="utf-8")
+    assert "Its process died; run second went on." in page
+
+
 def test_a_run_whose_opener_was_killed_opens_again(open_run: OpenRun) -> None:
     die_in_the_middle("scheduled")
     die_in_the_middle("scheduled")
     assert open_run("dying", trigger="scheduled").status_code == "running"
+    with connect() as connection:
+        began = connection.execute("select first_started_at < started_at from ops.pipeline_runs").fetchall()
+    assert began == [(True,)]
 
 
 def test_a_scheduled_run_may_be_silent_between_tasks(open_run: OpenRun) -> None:
