@@ -111,6 +111,8 @@ def write_docs() -> Path:
     target = target_folder()
     page = (target / "index.html").read_text(encoding="utf-8")
     manifest, catalog = (json.loads((target / f"{name}.json").read_bytes()) for name in ("manifest", "catalog"))
+    _describe_columns(manifest, catalog)
+    (target / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")  # other catalogues read dbt's files
     _name_published_schemas(manifest, catalog)
     for place, content in (("MANIFEST.JSON INLINE DATA", manifest), ("CATALOG.JSON INLINE DATA", catalog)):
         page = page.replace(f'"{place}"', json.dumps(content), 1)
@@ -120,6 +122,21 @@ def write_docs() -> Path:
     draft.write_text(page, encoding="utf-8")
     draft.replace(dictionary)  # a reader never meets half a page
     return dictionary
+
+
+def _describe_columns(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:
+    """Describe what no model lists: a source's column as the database does, any other by its name.
+
+    The words of a name are dbt's own blocks (`models/shared_columns.md`). To list each of these columns in each model
+    would say one thing many times, and cost two seconds whenever dbt reads the project.
+    """
+    words = {block["name"]: block["block_contents"] for block in manifest["docs"].values()}
+    for kind in ("nodes", "sources"):
+        for key, relation in catalog[kind].items():
+            listed = manifest[kind][key]["columns"]
+            for name, column in relation["columns"].items():
+                shown = listed.setdefault(name, {"name": name, "meta": {}, "tags": [], "data_type": column["type"]})
+                shown["description"] = shown.get("description") or column["comment"] or words.get(name, "")
 
 
 def _name_published_schemas(manifest: dict[str, Any], catalog: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The rules as dbt applies them: unit tests on the real seeds, totality of every rule table, the shape of the project."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
 from infra import embedded
-from sevenfold.dbt import PROJECT, dbt, read_manifest
+from sevenfold.dbt import PROJECT, dbt, read_manifest, target_folder, write_docs
 from sevenfold.publication import published_tables
 from sevenfold.warehouse import connect
 from tests.conftest import fresh_warehouse
@@ -20,6 +21,7 @@ STAGES = (
     "strategies", "marts", "snapshot",
 )  # fmt: skip
 MODELS = sorted((PROJECT / "models").rglob("*.sql"))
+SEEDS = sorted((PROJECT / "seeds").rglob("*.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,55 @@ def test_every_column_that_readers_see_is_described(manifest: dict[str, Any]) ->
     for node in published:
         assert node["columns"], node["name"]
         assert [name for name, column in node["columns"].items() if not column["description"]] == [], node["name"]
+
+
+def test_every_column_of_the_dictionary_is_described_and_no_description_is_left_over(manifest: dict[str, Any]) -> None:
+    write_docs()
+    written, catalog = (json.loads((target_folder() / f"{name}.json").read_bytes()) for name in ("manifest", "catalog"))
+    columns = {
+        (key, name): written[kind][key]["columns"][name]["description"]
+        for kind in ("nodes", "sources")
+        for key, relation in catalog[kind].items()
+        for name in relation["columns"]
+    }
+    assert {kind: len(catalog[kind]) for kind in ("nodes", "sources")} == {
+        "nodes": len(MODELS) + len(SEEDS), "sources": len(manifest["sources"]),
+    }  # fmt: skip
+    assert [column for column, description in columns.items() if not description.strip()] == []
+    blocks = {block["name"] for block in written["docs"].values() if block["package_name"] == "sevenfold"}
+    assert blocks - {name for _, name in columns} == set()
+    unknown = {(key, name) for key, node in manifest["nodes"].items() for name in node.get("columns", ())}
+    assert unknown - columns.keys() == set(), "described, and in no table"
+
+
+def test_what_an_auditor_reads_has_comments_in_the_database(manifest: dict[str, Any]) -> None:
+    """Tables of migrations and of dbt alike: whoever opens them with another tool reads the same words.
+
+    The columns of a view are those of its tables.
+    """
+    with connect() as connection:
+        silent = connection.execute(
+            """
+            select format('%s.%s.%s', schemas.nspname, relations.relname, columns.attname)
+            from pg_class as relations
+            inner join pg_namespace as schemas on relations.relnamespace = schemas.oid
+            inner join pg_attribute as columns on columns.attrelid = relations.oid and columns.attnum >= 0
+            where
+                schemas.nspname in ('rules', 'quality', 'ops', 'audit')
+                and relations.relkind = 'r'
+                and not columns.attisdropped
+                and coalesce(col_description(relations.oid, columns.attnum), '') = ''
+            union all
+            select format('%s.%s', schemas.nspname, relations.relname)
+            from pg_class as relations
+            inner join pg_namespace as schemas on relations.relnamespace = schemas.oid
+            where
+                schemas.nspname in ('rules', 'quality', 'ops', 'audit', 'intermediate', 'mdm', 'staging', 'candidate')
+                and relations.relkind in ('r', 'v')
+                and coalesce(obj_description(relations.oid, 'pg_class'), '') = ''
+            """
+        ).fetchall()
+    assert silent == []
 
 
 def test_the_last_door_knows_which_tables_may_hold_personal_data(manifest: dict[str, Any]) -> None:
