@@ -165,14 +165,15 @@ def _delivery_controls(contract: Contract, about: "partial[Control]") -> list[Co
                 max_value=most,
             ),
             dimension_code="completeness",
-            severity="warning",
+            # What changed may be little or much; all that a source holds neither halves nor grows fivefold.
+            severity="warning" if contract.comes_in_increments else "critical",
             critical_data_element="source delivery",
             description=(
-                f"{contract.words}: this run read between {fewest:g} and {most:g} times the rows "
-                "of the previous read of the same kind."
+                f"{contract.words}: the newest read has between {fewest:g} and {most:g} times the rows "
+                "of the last read of the same kind that a published run has used."
             ),
             rationale="Volumes drift; they do not drop by half or grow fivefold from one run to the next.",
-            what_to_do="Ask the source's owner whether the volume is real before the figures are used.",
+            what_to_do="Ask the source's owner whether the volume is real, and accept it: `sevenfold exception add`.",
         ),
         *_freshness_controls(contract, about),
     ]
@@ -239,28 +240,32 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
         with batches as (
             select * from ops.extract_batches where source_code = {source_code} and entity_code = {entity_code}
         ),
+        judged as ({judged}),
         reads as (
             select
-                run_id,
-                min(batch_id) as first_batch_id,
-                bool_and(cursor_from is null) as is_whole,
-                sum(rows_read)::double precision as rows_read
+                batches.run_id,
+                min(batches.batch_id) as first_batch_id,
+                bool_and(batches.cursor_from is null) as is_whole,
+                bool_or(judged.judged_batch_id is not null) as is_judged,
+                sum(batches.rows_read)::double precision as rows_read
             from batches
-            where status_code = 'landed'
-            group by run_id
+            left join judged on batches.batch_id = judged.judged_batch_id
+            where batches.status_code = 'landed'
+            group by batches.run_id
         ),
         this_read as (
-            select * from reads where run_id = {run_id}
+            select * from reads where is_judged
+            order by first_batch_id desc
+            limit 1
         ),
         previous_read as (
             select reads.rows_read
             from reads
             inner join this_read on reads.is_whole = this_read.is_whole
-            where reads.first_batch_id < this_read.first_batch_id
+            where reads.first_batch_id < this_read.first_batch_id and not reads.is_judged
             order by reads.first_batch_id desc
             limit 1
         ),
-        judged as ({judged}),
         raw_rows as (
             select
                 count(*) as row_count,

@@ -27,6 +27,7 @@ def test_the_page_has_every_case_and_says_what_happens() -> None:
     assert {row[0] for row in rows} == CASES
     assert {len(row) for row in rows} == {6}
     assert all(row[1] and row[2] and row[3] and proofs(row[5]) for row in rows)
+    assert all(row[3].startswith(("as expected", "our reading: ")) for row in rows)
 
 
 @pytest.mark.parametrize("row", table(), ids=lambda row: f"{row[0]} {row[1][:30]}")
