@@ -272,6 +272,38 @@ from (
 ) as contradicted
 group by source_code, entity_code, reason_code
 order by source_code collate "C", entity_code collate "C", reason_code collate "C\"""",
+    "late_rows": """
+with published as (
+    select max(earlier.as_of_date) as as_of_date, max(this_run.parameters ->> 'time_zone') as time_zone
+    from ops.pipeline_runs as this_run
+    inner join ops.pipeline_runs as earlier
+        on earlier.status_code = 'published' and earlier.started_at < this_run.started_at
+    where this_run.run_id = %(run_id)s
+),
+
+quarter as (
+    select
+        max(shares.snapshot_date) as snapshot_date,
+        max(shares.snapshot_date)::timestamp at time zone coalesce(max(published.time_zone), 'UTC') as snapshot_at
+    from marts.fct_customer_state_shares as shares
+    inner join published on shares.snapshot_date <= published.as_of_date
+),
+
+news as (
+    select batch_id, recorded_at as known_at from staging.stg_customer_records
+    union all
+    select batch_id, occurred_at as known_at from staging.stg_interactions
+)
+
+select
+    batches.source_code, batches.entity_code, quarter.snapshot_date, count(*) as row_count,
+    min(news.known_at) as oldest_at
+from ops.extract_batches as batches
+inner join news on batches.batch_id = news.batch_id
+inner join quarter on news.known_at < quarter.snapshot_at
+where batches.run_id = %(run_id)s
+group by batches.source_code, batches.entity_code, quarter.snapshot_date
+order by batches.source_code collate "C", batches.entity_code collate "C\"""",
     "consents": """
 with latest as (
     select

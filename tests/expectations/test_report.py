@@ -150,6 +150,18 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
         assert words.lower() in page.text.lower()
 
 
+def test_rows_that_came_too_late_for_a_published_quarter_are_counted(published: str) -> None:
+    assert "came too late" not in html()
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values ('before', '2026-07-01', '2026-07-01 01:00+00', '2026-07-01 01:30+00', 'published')""",
+    )
+    page = Page(html())
+    assert "Rows that came too late for a published quarter" in page.text
+    assert "Point of sale customer records 1 July 2026 200 30 June 2026" in page.text
+
+
 def test_every_picture_is_as_its_schema_says_named_described_and_beside_a_table(published: str) -> None:
     with schemapi.debug_mode(True):
         page = Page(html())
