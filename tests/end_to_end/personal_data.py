@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import LiteralString
 
 import duckdb
 import psycopg
@@ -17,6 +18,19 @@ VALUE = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\w+")
 SPACED_PHONE = re.compile(r"\b(\d{2,3})[ .-](\d{3,4})[ .-](\d{4})\b")
 PARTICLES = {"DE", "DEL", "LA", "LAS", "LOS", "Y"}  # with one of these, two words are no name yet
 WORD = re.compile(r"[^\W\d_]+")
+OF_SCHEMA = "select table_schema, table_name from information_schema.tables where table_schema = %(name)s"
+READABLE = """
+    select schemas.nspname, relations.relname
+    from pg_class as relations
+    inner join pg_namespace as schemas on relations.relnamespace = schemas.oid
+    where
+        relations.relkind in ('r', 'v')
+        and schemas.nspname not in ('pg_catalog', 'information_schema')
+        and has_schema_privilege(%(name)s, schemas.oid, 'usage')
+        and has_any_column_privilege(%(name)s, relations.oid, 'select')
+"""
+
+Connection = psycopg.Connection[tuple[object, ...]]
 
 
 class People:
@@ -49,16 +63,21 @@ class People:
             for found in self.found_in(path.read_bytes().decode("utf-8", "replace"))
         }
 
-    def found_in_tables(self, connection: psycopg.Connection[tuple[object, ...]], schema: str) -> set[tuple[str, str]]:
+    def found_in_tables(self, connection: Connection, schema: str) -> set[tuple[str, str]]:
         """Search every table and view of a schema, row by row: the table, and what is somebody's."""
-        tables = connection.execute(
-            "select table_name from information_schema.tables where table_schema = %s", (schema,)
-        ).fetchall()
+        return self._found_in(connection, OF_SCHEMA, schema)
+
+    def found_in_what_a_role_reads(self, connection: Connection, role: str) -> set[tuple[str, str]]:
+        """Search every table and view that a role may read, of whatever schema."""
+        return self._found_in(connection, READABLE, role)
+
+    def _found_in(self, connection: Connection, query: LiteralString, name: str) -> set[tuple[str, str]]:
+        tables = connection.execute(query, {"name": name}).fetchall()
         assert tables
         return {
             (f"{schema}.{table}", found)
-            for (table,) in tables
-            for (row,) in connection.execute(_rows(schema, str(table)))
+            for schema, table in tables
+            for (row,) in connection.execute(_rows(str(schema), str(table)))
             for found in self.found_in(str(row))
         }
 
