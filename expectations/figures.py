@@ -462,6 +462,26 @@ where
     and members.oid <> (select nspowner from pg_namespace where nspname = 'ops')
 group by groups.rolname
 order by 1""",
+    "recipients": """
+select
+    schemas.nspname || '.' || relations.relname as table_name,
+    string_agg(
+        distinct case rights.grantee when 0 then 'everybody' else pg_get_userbyid(rights.grantee)::text end collate "C",
+        ', '
+    ) filter (where rights.privilege_type = 'SELECT' and rights.grantee <> relations.relowner) as recipients
+from pg_class as relations
+inner join pg_namespace as schemas on relations.relnamespace = schemas.oid
+left join lateral (
+    select granted.grantee, granted.privilege_type from aclexplode(relations.relacl) as granted
+    union all
+    select granted.grantee, granted.privilege_type
+    from pg_attribute as columns
+    cross join lateral aclexplode(columns.attacl) as granted
+    where columns.attrelid = relations.oid
+) as rights on true
+where schemas.nspname in ('marts', 'restricted') and relations.relkind in ('r', 'v', 'm', 'p')
+group by schemas.nspname, relations.relname
+order by 1""",
     "evidence": """
 select entry_number, event_code, recorded_by, recorded_at, entry_hash
 from audit.entries

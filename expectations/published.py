@@ -57,7 +57,7 @@ class PublishedColumn:
 @cache
 def tables() -> tuple[PublishedTable, ...]:
     """Every published table that a run fills, by schema and name; views over the run's own bookkeeping are not."""
-    manifest = {"nodes": {model["name"]: model for path in sorted(MODELS.glob("*/_*.yml")) for model in _models(path)}}
+    manifest = {"nodes": {model["name"]: model for path in sorted(MODELS.glob("*/_*.yml")) for model in models(path)}}
     return tuple(sorted([*published_tables(manifest), SATURATION_FITS], key=lambda table: (table.schema, table.name)))
 
 
@@ -68,7 +68,7 @@ def columns(published: Iterable[PublishedTable] | None = None) -> Iterator[Publi
             yield PublishedColumn(table, name)
 
 
-def _models(path: Path) -> Iterator[dict[str, Any]]:
+def models(path: Path) -> Iterator[dict[str, Any]]:
     """The models of a YAML file, in the shape of dbt's manifest."""
     import yaml
 

@@ -12,6 +12,7 @@ from expectations.access import judge
 from expectations.coverage import coverage
 from expectations.figures import QUERIES, RUN, Figures, Row, as_json, read_figures
 from expectations.gates import Connection
+from expectations.processing import record_of_processing
 from expectations.report_folders import manifest_hash, write
 from expectations.samples import samples
 from expectations.summary import gate_verdicts, summary, why_not_run
@@ -53,12 +54,13 @@ def write_report(run_id: str, truth: Row | None = None) -> Path:
 
 
 def _completed(connection: Connection, figures: Figures) -> Figures:
-    """The figures with what is no plain query: samples of failures, coverage, and a verdict on every grant."""
+    """The figures with what is no plain query: samples, coverage, verdicts on grants, declarations of tables."""
     catalogue = figures["control_catalogue"]
     added = {
         "samples": samples(connection, figures.run, catalogue),
         "coverage": coverage(catalogue),
         "grants": judge(figures["grants"]),
+        "processing": record_of_processing(figures["recipients"]),
     }
     return replace(figures, tables={**figures.tables, **added})
 

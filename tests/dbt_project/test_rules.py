@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
+from expectations.processing import DECLARED, OF_NO_MODEL, declarations
 from infra import embedded
 from sevenfold.dbt import PROJECT, dbt, read_manifest, target_folder, write_docs
 from sevenfold.publication import published_tables
@@ -126,6 +127,21 @@ def test_what_an_auditor_reads_has_comments_in_the_database(manifest: dict[str, 
             """
         ).fetchall()
     assert silent == []
+
+
+def test_every_published_table_says_for_what_it_is_and_claims_no_lawful_basis(manifest: dict[str, Any]) -> None:
+    declared = declarations()
+    models = [node for node in manifest["nodes"].values() if node["config"].get("meta", {}).get("published_schema")]
+    as_dbt_has_it = {
+        f"{meta['published_schema']}.{node['name']}": {field: meta.get(field) for field in DECLARED}
+        for node in models
+        for meta in [node["config"]["meta"]]
+    }
+    assert as_dbt_has_it.items() <= declared.items()
+    assert declared.keys() == as_dbt_has_it.keys() | {f"marts.{name}" for name in OF_NO_MODEL}
+    assert all(row["purpose"] and row["data_categories"] for row in declared.values())
+    owners = {(row["lawful_basis"], row["retention"]) for row in declared.values()}
+    assert owners == {("to be declared by the data owner",) * 2}
 
 
 def test_the_last_door_knows_which_tables_may_hold_personal_data(manifest: dict[str, Any]) -> None:

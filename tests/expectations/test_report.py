@@ -65,6 +65,7 @@ SECTIONS = {
     "survivorship",
     "inputs",
     "access",
+    "processing",
     "run",
     "signature",
 }
@@ -465,6 +466,22 @@ def test_changes_of_the_controls_since_the_last_run_are_listed(published: str) -
         ("GONE", "removed", None),
     ]
     assert "Compared with run before , of commit c0ffee" in Page(page.read_text(encoding="utf-8")).text
+
+
+def test_of_every_published_table_the_page_says_for_what_it_is_and_who_may_read_it(published: str) -> None:
+    execute(
+        published, "grant select on marts.dim_parties to sevenfold_bi_reader", "create table marts.unheard_of (i int)"
+    )
+    page = Page(html())
+    assert (
+        "marts.dim_parties Count parties by state, and see why each is in it party ID (a pseudonym), state, levels, counts, "
+        "date of the last interaction sevenfold_bi_reader" in page.text
+    )
+    with (write_report(RUN).parent / "csv" / "processing.csv").open(encoding="utf-8", newline="") as file:
+        record = {row["table_name"]: row for row in csv.DictReader(file)}
+    assert record["marts.unheard_of"]["purpose"] == ""
+    assert [name for name, row in record.items() if not row["purpose"]] == ["marts.unheard_of"]
+    assert record["restricted.golden_records"]["lawful_basis"] == "to be declared by the data owner"
 
 
 def test_rights_that_nobody_declared_are_found(published: str) -> None:
