@@ -472,11 +472,11 @@ def test_of_every_published_table_the_page_says_for_what_it_is_and_who_may_read_
     execute(
         published, "grant select on marts.dim_parties to sevenfold_bi_reader", "create table marts.unheard_of (i int)"
     )
-    page = Page(html())
-    assert (
-        "marts.dim_parties Count parties by state, and see why each is in it party ID (a pseudonym), state, levels, counts, "
-        "date of the last interaction sevenfold_bi_reader" in page.text
+    said = (
+        "marts.dim_parties Count parties by state, and see why each is in it party ID (a pseudonym), state, levels, "
+        "counts, date of the last interaction sevenfold_bi_reader"
     )
+    assert said in Page(html()).text
     with (write_report(RUN).parent / "csv" / "processing.csv").open(encoding="utf-8", newline="") as file:
         record = {row["table_name"]: row for row in csv.DictReader(file)}
     assert record["marts.unheard_of"]["purpose"] == ""
