@@ -324,6 +324,62 @@ select
 from latest
 group by source_code, channel
 order by source_code collate "C", channel collate "C\"""",
+    "consent_standing": """
+with said as (
+    select distinct customer_id from mdm.mdm_consent_statements
+)
+
+select
+    case
+        when customers.has_consent then 'given'
+        when said.customer_id is not null then 'withdrawn'
+        else 'never asked'
+    end as standing_code,
+    count(*) as customer_count,
+    count(*)::double precision / sum(count(*)) over () as customer_share
+from marts.dim_customers as customers
+inner join marts.dim_customer_states as states on customers.state_code = states.state_code
+left join said on customers.customer_id = said.customer_id
+where states.action_mode_code = 'active'
+group by 1
+order by 1""",
+    "consent_withdrawals": """
+with latest as (
+    select
+        customer_id, channel, bool_and(is_granted) as is_given, max(recorded_at) as said_at, max(batch_id) as batch_id
+    from mdm.mdm_consent_statements
+    where is_latest and customer_id is not null
+    group by customer_id, channel
+),
+
+-- How long a withdrawal waited: from when its source knew it to the date of the run that read it.
+withdrawals as (
+    select
+        latest.channel, latest.customer_id, runs.run_id,
+        extract(epoch from runs.as_of_at - latest.said_at)::double precision / 86400 as days_waited
+    from latest
+    inner join ops.extract_batches as batches on latest.batch_id = batches.batch_id
+    inner join ops.pipeline_runs as runs on batches.run_id = runs.run_id
+    where not latest.is_given
+),
+
+given as (
+    select distinct customer_id from latest
+    where is_given
+)
+
+select
+    withdrawals.channel,
+    count(*) as withdrawal_count,
+    count(*) filter (where withdrawals.run_id = %(run_id)s) as new_count,
+    count(*) filter (where customers.has_consent and given.customer_id is null) as ignored_count,
+    percentile_cont(0.5) within group (order by withdrawals.days_waited) as median_days,
+    max(withdrawals.days_waited) as longest_days
+from withdrawals
+left join marts.dim_customers as customers on withdrawals.customer_id = customers.customer_id
+left join given on withdrawals.customer_id = given.customer_id
+group by withdrawals.channel
+order by withdrawals.channel collate "C\"""",
     "state_shares": """
 select snapshot_date, population_code, state_code, months_since_month_zero, party_count, party_share
 from marts.fct_customer_state_shares

@@ -13,7 +13,7 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import FileResponse
 
-from expectations.report_folders import great_expectations_folder, report_folder
+from expectations.report_folders import all_folders, great_expectations_folder, report_folder
 from sevenfold.airflow import MAIN_DAG
 from sevenfold.dbt import docs_folder
 
@@ -31,6 +31,7 @@ def application() -> FastAPI:
     guard = Depends(requires_access_dag("GET", DagAccessEntity.RUN, MAIN_DAG))
     pages = FastAPI(title="Evidence", dependencies=[guard], docs_url=None, redoc_url=None, openapi_url=None)
     pages.get("/runs/{run_id}/report/{name:path}")(report)
+    pages.get("/latest/report/{name:path}")(latest_report)
     pages.get("/runs/{run_id}/great_expectations/{name:path}")(great_expectations)
     pages.get("/dbt_docs/{name:path}")(dbt_docs)
     return pages
@@ -40,6 +41,14 @@ def report(run_id: str, name: str) -> FileResponse:
     """A file of a run's report, the latest where it was written more than once."""
     missing = f"Run {run_id} has no report (yet): runs of the DAG {MAIN_DAG} write one when they end."
     return _file(report_folder(run_id), name, missing, STATIC)
+
+
+def latest_report(name: str) -> FileResponse:
+    """A file of the report that was written last: where the exposures of the data dictionary lead."""
+    folders = all_folders()
+    if not folders:
+        raise HTTPException(404, f"There is no report yet: runs of the DAG {MAIN_DAG} write one when they end.")
+    return _file(folders[-1], name, f"The latest report has no {name}.", STATIC)
 
 
 def great_expectations(run_id: str, name: str) -> FileResponse:

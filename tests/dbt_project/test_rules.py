@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
+from expectations.figures import QUERIES
 from expectations.processing import DECLARED, OF_NO_MODEL, declarations
 from infra import embedded
 from sevenfold.dbt import PROJECT, dbt, read_manifest, target_folder, write_docs
 from sevenfold.publication import published_tables
+from sevenfold.settings import REPOSITORY
 from sevenfold.warehouse import connect
 from tests.conftest import fresh_warehouse
 
@@ -89,9 +91,9 @@ def test_every_column_of_the_dictionary_is_described_and_no_description_is_left_
         for key, relation in catalog[kind].items()
         for name in relation["columns"]
     }
-    assert {kind: len(catalog[kind]) for kind in ("nodes", "sources")} == {
-        "nodes": len(MODELS) + len(SEEDS), "sources": len(manifest["sources"]),
-    }  # fmt: skip
+    assert len(catalog["nodes"]) == len(MODELS) + len(SEEDS)
+    made_at_publication = {f"source.sevenfold.published.{name}" for name in ("fct_saturation_fits", "fct_pipeline_runs")}
+    assert manifest["sources"].keys() - catalog["sources"].keys() == made_at_publication
     assert [column for column, description in columns.items() if not description.strip()] == []
     blocks = {block["name"] for block in written["docs"].values() if block["package_name"] == "sevenfold"}
     assert blocks - {name for _, name in columns} == set()
@@ -142,6 +144,27 @@ def test_every_published_table_says_for_what_it_is_and_claims_no_lawful_basis(ma
     assert all(row["purpose"] and row["data_categories"] for row in declared.values())
     owners = {(row["lawful_basis"], row["retention"]) for row in declared.values()}
     assert owners == {("to be declared by the data owner",) * 2}
+
+
+def test_every_part_of_the_report_that_reads_a_model_is_an_exposure_with_all_that_it_reads(manifest: dict[str, Any]) -> None:
+    names = {
+        f"{node['config'].get('meta', {}).get('published_schema', node['schema'])}.{node['name']}": key
+        for kind in ("nodes", "sources")
+        for key, node in manifest[kind].items()
+        if node["resource_type"] in {"model", "source"} and node["schema"] != "ops"
+    }
+    page = (REPOSITORY / "expectations" / "templates" / "report.html").read_text(encoding="utf-8")
+    read: dict[str, set[str]] = {}
+    for part, html in re.findall(r'<section id="(\w+)"(.*?)</section>', page, re.DOTALL):
+        queries = re.findall(r'"(\w+)"', " ".join(re.findall(r"query\(([^)]*)\)", html)))
+        relations = set(re.findall(r"\b[a-z_]+\.[a-z_]+\b", " ".join(QUERIES.get(name, "") for name in queries)))
+        assert {name for name in relations if name.startswith(("marts.", "restricted."))} <= names.keys()
+        if known := {names[name] for name in relations & names.keys()}:
+            read[part] = known
+    assert len(read) >= 9
+    exposures = {exposure["url"].rpartition("#")[2]: exposure for exposure in manifest["exposures"].values()}
+    assert {part: set(exposure["depends_on"]["nodes"]) for part, exposure in exposures.items()} == read
+    assert all(exposure["url"] == f"/evidence/latest/report/index.html#{part}" for part, exposure in exposures.items())
 
 
 def test_the_last_door_knows_which_tables_may_hold_personal_data(manifest: dict[str, Any]) -> None:

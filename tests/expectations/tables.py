@@ -109,8 +109,9 @@ CANDIDATE = """
     insert into intermediate.match_components (source_record_id, component_id)
     select 'r' || n, 'r' || n from generate_series(1, 600) as n;
     create table mdm.mdm_consent_statements as
-    select 'loyalty' as source_code, n as raw_id, 'C' || n as subject_id, 'email' as channel, n % 3 > 0 as is_granted,
-        true as is_latest, false as is_contradicted
+    select 'loyalty' as source_code, n as raw_id, 1 as batch_id, 'C' || n as customer_id, 'C' || n as subject_id,
+        'email' as channel, n % 3 > 0 as is_granted, true as is_latest, false as is_contradicted,
+        '2026-06-29 12:00+00'::timestamptz as recorded_at
     from generate_series(1, 30) as n;
     create table quality.contradicting_consents as
         select 'loyalty' as source_code, 'consents' as entity_code,
@@ -200,7 +201,9 @@ MARTS = f"""
         'institutional communication' as communication_effort, 'traceability' as missing_information,
         null as missing_identity_fields, false as is_identity_missing
     from generate_series(1, 20) as n;
-    create table marts.dim_customers as select 'C' || n as customer_id, 1 + n % 13 as record_count
+    create table marts.dim_customers as
+    select 'C' || n as customer_id, 1 + n % 13 as record_count, case when n % 2 = 0 then 'A' else 'C' end as state_code,
+        n <= 30 and n % 3 > 0 as has_consent
     from generate_series(1, 200) as n;
     create table marts.dim_parties as
     select 'C' || n as party_id, 'customer' as party_type_code, 1 as entity_level, false as is_namesake

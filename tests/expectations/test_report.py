@@ -163,6 +163,16 @@ def test_rows_that_came_too_late_for_a_published_quarter_are_counted(published: 
     assert "Point of sale customer records 1 July 2026 200 30 June 2026" in page.text
 
 
+def test_consent_stands_beside_whom_the_states_address_and_a_withdrawal_not_honoured_is_seen(
+    published: str,
+) -> None:
+    page = Page(html())
+    assert "Given 10 10.0 % Never asked 85 85.0 % Withdrawn 5 5.0 %" in page.text
+    assert "email 10 10 0 1.5 1.5" in page.text
+    execute(published, "update marts.dim_customers set has_consent = true where customer_id = 'C3'")
+    assert "email 10 10 1 1.5 1.5" in Page(html()).text
+
+
 def test_every_picture_is_as_its_schema_says_named_described_and_beside_a_table(published: str) -> None:
     with schemapi.debug_mode(True):
         page = Page(html())
