@@ -39,6 +39,9 @@ benchmark-scale: $(INSTALLED)  ## Measure the whole pipeline beside bare Splink 
 benchmark-linkage: $(INSTALLED)  ## Measure what a delta costs of the full linkage (arguments='--records 1000000')
 	@$(PYTHON) -m benchmarks.scale.linkage $(arguments)
 
+benchmark-controls: $(INSTALLED)  ## Measure what the controls of the three doors cost (arguments='--records 1000000')
+	@$(PYTHON) -m benchmarks.scale.controls $(arguments)
+
 benchmark-engines: install-spark  ## Measure the comparison of the same pairs on DuckDB and on local Spark (arguments='--records 100000')
 	@$(PYTHON) -m benchmarks.scale.engines $(arguments)
 
@@ -113,4 +116,4 @@ $(INSTALLED): requirements.lock requirements.bootstrap.lock pyproject.toml
 	@uv --system-certs pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale benchmark-linkage benchmark-engines docs install install-spark test test-fast test-kills test-spark test-celery lint types parse format lock clean help
+.PHONY: demo replay run up down status report benchmark-accuracy benchmark-scale benchmark-linkage benchmark-controls benchmark-engines docs install install-spark test test-fast test-kills test-spark test-celery lint types parse format lock clean help
