@@ -155,6 +155,23 @@ def test_a_phone_with_one_given_name_too_many_rescores_its_carriers(load_records
     assert_equal_to_a_full_scoring()
 
 
+def test_a_name_in_the_wrong_field_is_no_further_person(load_records: LoadRecords) -> None:
+    rows, _ = people(40, seed=5, records_per_person=(1,))
+    written = [("ANA", "BERRY"), ("ANNA", "BERRY"), ("BERRY", "ANA"), ("SAM", "BERRY")]
+    carriers = [
+        record(f"one:{given}", first_name_key=given, first_last_name_key=surname, national_identifier="AB123456")
+        for given, surname in written
+    ]
+    load_records([*carriers, *rows])
+    score_records("two given names, one of them twice in the surname's field")
+    assert stored(DEMOTED) == []
+    stranger = record("other:1", first_name_key="IRMA", national_identifier="AB123456")
+    load_records([stranger, *carriers, *rows])
+    score_records("a third given name")
+    assert stored(DEMOTED) == [("national_identifier", "AB123456", "too_many_given_names", 5, 3)]
+    assert_equal_to_a_full_scoring()
+
+
 def fields_of(row: Record) -> Record:
     """What a record says, without its hash and with few enough fields to be told apart by e-mail alone."""
     return {name: row[name] for name in ("first_name_key", "first_last_name_key", "birth_date")}
