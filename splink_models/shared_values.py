@@ -29,9 +29,10 @@ GIVEN_NAME = "left(split_part(coalesce(given_name_canonical, first_name_key), ' 
 
 
 def carried_values(inputs: str) -> str:
-    """What gives the identifying values that some inputs carry: record_number, field, value, given_name, both names."""
+    """What gives the identifying values that some inputs carry, with what tells their carriers apart."""
     values = " union all ".join(
-        f"select record_number, '{field}' as field, {GIVEN_NAME} as given_name, first_name_key, first_last_name_key, "
+        f"select record_number, '{field}' as field, {GIVEN_NAME} as given_name, first_name_key, "
+        "first_last_name_key, birth_date, "
         f"{f'unnest(list_distinct({field}))' if field in LIST_FIELDS else field} as value from {inputs}"
         for field in IDENTIFYING_FIELDS
     )
@@ -84,6 +85,7 @@ def judging_sql() -> str:
 
     A given name that is another carrier's surname was written in the wrong field: it is no further person. Where two
     records have their names in each other's field neither counts, so that a value has one given name at the least.
+    Given names of one birth date count once: those who share a till's number are not born on one day.
     """
     limits = ", ".join(
         f"('{field}', '{kind}', {shared_value_limits()[kind].maximum_records:d}, "
@@ -99,7 +101,10 @@ def judging_sql() -> str:
         ),
         surnames as (select field, value, first_last_name_key as first_name_key from carriers),
         named as (
-            select field, value, count(distinct given_name) as given_name_count
+            select
+                field, value,
+                least(count(distinct given_name), count(distinct coalesce(birth_date::text, given_name)))
+                    as given_name_count
             from carriers semi join suspected using (field, value)
             anti join surnames using (field, value, first_name_key)
             group by all
