@@ -17,7 +17,6 @@ import duckdb
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models import shared_values
-from splink_models.limits import shared_value_limits
 from splink_models.model import SPARK, Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
@@ -295,7 +294,7 @@ def kept_file(home: Path, model: Model) -> Path:
     """
     folder = home / "matching"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
-    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_value_limits()} {MATCH_INPUT_COLUMNS}"
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {MATCH_INPUT_COLUMNS}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
         if not file.name.startswith(name):

@@ -29,9 +29,10 @@ GIVEN_NAME = "left(split_part(coalesce(given_name_canonical, first_name_key), ' 
 
 
 def carried_values(inputs: str) -> str:
-    """What gives the identifying values that some inputs carry: record_number, field, value, given_name."""
+    """What gives the identifying values that some inputs carry, with what tells their carriers apart."""
     values = " union all ".join(
-        f"select record_number, '{field}' as field, {GIVEN_NAME} as given_name, "
+        f"select record_number, '{field}' as field, {GIVEN_NAME} as given_name, first_name_key, "
+        "first_last_name_key, birth_date, "
         f"{f'unnest(list_distinct({field}))' if field in LIST_FIELDS else field} as value from {inputs}"
         for field in IDENTIFYING_FIELDS
     )
@@ -76,25 +77,49 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
 
 def _judge_values(connection: duckdb.DuckDBPyConnection) -> None:
     """Make `judged_values`: the values of `carriers` that are over a limit, and which one."""
+    connection.execute(f"create or replace table judged_values as {judging_sql()}")
+
+
+def judging_sql() -> str:
+    """The rows of `kept.demoted_values` that `carriers` give.
+
+    A given name that is another carrier's surname was written in the wrong field: it is no further person. Where two
+    records have their names in each other's field neither counts, so that a value has one given name at the least.
+    Given names of one birth date count once: those who share a till's number are not born on one day.
+    """
     limits = ", ".join(
         f"('{field}', '{kind}', {shared_value_limits()[kind].maximum_records:d}, "
         f"{shared_value_limits()[kind].maximum_given_names:d})"
         for field, kind in VALUE_KINDS.items()
     )
-    connection.execute(f"""
-        create or replace table judged_values as
-        with counted as (
-            select field, value, count(*) as record_count, count(distinct given_name) as given_name_count
-            from carriers group by all
+    return f"""
+        with limits (field, value_kind_code, maximum_records, maximum_given_names) as (values {limits}),
+        suspected as (
+            select field, value, count(*) as record_count from carriers join limits using (field)
+            group by field, value, maximum_records, maximum_given_names
+            having count(*) > maximum_records or count(distinct given_name) > maximum_given_names
+        ),
+        surnames as (select field, value, first_last_name_key as first_name_key from carriers),
+        named as (
+            select
+                field, value,
+                least(count(distinct given_name), count(distinct coalesce(birth_date::text, given_name)))
+                    as given_name_count
+            from carriers semi join suspected using (field, value)
+            anti join surnames using (field, value, first_name_key)
+            group by all
+        ),
+        counted as (
+            select field, value, record_count, coalesce(given_name_count, 1) as given_name_count
+            from suspected left join named using (field, value)
         )
         select
             field, value_kind_code, value, record_count, given_name_count,
             case when record_count > maximum_records then 'too_many_records' else 'too_many_given_names' end
                 as reason_code
-        from counted
-        join (values {limits}) as limits (field, value_kind_code, maximum_records, maximum_given_names) using (field)
+        from counted join limits using (field)
         where record_count > maximum_records or given_name_count > maximum_given_names
-    """)
+    """
 
 
 def list_demoted_values(connection: duckdb.DuckDBPyConnection, wanted: str) -> None:

@@ -45,16 +45,16 @@ def table(content: dict[str, Any], systems: tuple["System", ...]) -> str:
     ]
     for name, title in TITLES.items():
         if found := content["sets"].get(name):
-            lines += _set_table(name, title, found, [system.name for system in systems])
+            lines += _set_table(title, found, [system.name for system in systems])
             lines += [line for outcome in found.values() if "people" in outcome for line in _people(outcome["people"])]
     lines += ["## Settings\n", *(f"- **{system.name}**: {system.settings}." for system in systems), ""]
     return "\n".join(lines)
 
 
-def _set_table(name: str, title: str, found: dict[str, Any], order: list[str]) -> list[str]:
-    if name == "retailer":
-        made = next(iter(found.values()))["retailer"]
-        title += f" ({made['people']:,} people, seed {made['seed']})"
+def _set_table(title: str, found: dict[str, Any], order: list[str]) -> list[str]:
+    made = sorted({_made(outcome) for outcome in found.values()})
+    if len(made) == 1:
+        title += made[0]
     lines = [
         f"## {title}\n",
         "| system | pair precision | pair recall | pair F1 | B-cubed F1 | exact clusters | largest | s | MiB | load |",
@@ -62,8 +62,14 @@ def _set_table(name: str, title: str, found: dict[str, Any], order: list[str]) -
     ]
     for system in order:
         if system in found:
-            lines.append(_row(system, found[system]))
+            lines.append(_row(system if len(made) == 1 else system + _made(found[system]), found[system]))
     return [*lines, ""]
+
+
+def _made(outcome: dict[str, Any]) -> str:
+    """Of what retailer a measurement is: peers may have been measured on another than Sevenfold."""
+    made = outcome.get("retailer")
+    return f" ({made['people']:,} people, seed {made['seed']})" if made else ""
 
 
 def _people(people: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -152,6 +153,40 @@ def test_a_phone_with_one_given_name_too_many_rescores_its_carriers(load_records
     assert score_records("a till").new_records == most + 1
     assert stored(SAME_PHONE) == []
     assert stored(DEMOTED) == [("phone", "+525512345678", "too_many_given_names", most + 1, most + 1)]
+    assert_equal_to_a_full_scoring()
+
+
+def test_a_name_in_the_wrong_field_is_no_further_person(load_records: LoadRecords) -> None:
+    rows, _ = people(40, seed=5, records_per_person=(1,))
+    written = [("ANA", "BERRY"), ("ANNA", "BERRY"), ("BERRY", "ANA"), ("SAM", "BERRY")]
+    carriers = [
+        record(f"one:{given}", first_name_key=given, first_last_name_key=surname, national_identifier="AB123456")
+        for given, surname in written
+    ]
+    load_records([*carriers, *rows])
+    score_records("two given names, one of them twice in the surname's field")
+    assert stored(DEMOTED) == []
+    stranger = record("other:1", first_name_key="IRMA", national_identifier="AB123456")
+    load_records([stranger, *carriers, *rows])
+    score_records("a third given name")
+    assert stored(DEMOTED) == [("national_identifier", "AB123456", "too_many_given_names", 5, 3)]
+    assert_equal_to_a_full_scoring()
+
+
+def test_given_names_of_one_birth_date_are_one_person(load_records: LoadRecords) -> None:
+    rows, _ = people(40, seed=5, records_per_person=(1,))
+    born = date(1914, 4, 10)
+    carriers = [
+        record(f"one:{name}", first_name_key=name, birth_date=born, national_identifier="AB123456")
+        for name in ("JAMES", "ANDREW", "MALAKAI")
+    ]
+    load_records([*carriers, *rows])
+    score_records("three given names of one date")
+    assert stored(DEMOTED) == []
+    others = [record(f"other:{name}", first_name_key=name, national_identifier="AB123456") for name in ("IRMA", "HUGO")]
+    load_records([*others, *carriers, *rows])
+    score_records("two more, of whom no date is known")
+    assert stored(DEMOTED) == [("national_identifier", "AB123456", "too_many_given_names", 5, 3)]
     assert_equal_to_a_full_scoring()
 
 

@@ -7,19 +7,26 @@ with decisions as (
     where decision_code = 'review'
 ),
 
+match_guards as (
+    select * from {{ ref('match_guards') }}
+),
+
 groups_to_review as (
     select * from {{ ref('int_groups_to_review') }}
 )
 
+-- Siblings look alike whatever their probability: of what a guard holds back, the guard's own share is one person.
 select
-    left_record_id,
-    right_record_id,
-    case decided_by_code when 'threshold' then 'band' else decided_by_code end as waiting_reason_code,
-    guard_code,
-    judgement_id,
-    match_weight,
-    match_probability
+    decisions.left_record_id,
+    decisions.right_record_id,
+    case decisions.decided_by_code when 'threshold' then 'band' else decisions.decided_by_code end as waiting_reason_code,
+    decisions.guard_code,
+    decisions.judgement_id,
+    decisions.match_weight,
+    decisions.match_probability,
+    coalesce(match_guards.true_share, decisions.match_probability, 0.5) as expected_share
 from decisions
+left join match_guards on decisions.guard_code = match_guards.guard_code and decisions.decided_by_code = 'guard'
 union all
 select
     left_record_id,
@@ -28,5 +35,6 @@ select
     null as guard_code,
     null as judgement_id,
     match_weight,
-    match_probability
+    match_probability,
+    coalesce(match_probability, 0.5) as expected_share
 from groups_to_review

@@ -107,9 +107,9 @@ select
         case
             when left_sides.component_id <> right_sides.component_id
                 then
-                    coalesce(pairs.match_probability, 0.5)
+                    pairs.expected_share
                     * left_sides.component_record_count * right_sides.component_record_count
-            else (1 - coalesce(pairs.match_probability, 0.5)) * left_sides.component_record_count
+            else (1 - pairs.expected_share) * left_sides.component_record_count
         end
     )::numeric, 4) as priority_score,
     left_sides.component_id = right_sides.component_id as is_one_customer
