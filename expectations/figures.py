@@ -398,35 +398,79 @@ where attribute_value is not null
 group by criterion_code
 order by value_count desc, criterion_code collate "C\"""",
     "grants": """
-select
-    case rights.grantee when 0 then 'everybody' else pg_get_userbyid(rights.grantee) end as grantee,
-    schemas.nspname as schema_name,
-    string_agg(distinct lower(rights.privilege_type), ', ') as privileges,
-    count(distinct relations.oid) as table_count
-from pg_class as relations
-inner join pg_namespace as schemas on relations.relnamespace = schemas.oid
-cross join lateral (
-    select * from aclexplode(relations.relacl)
-    union all
-    select granted.*
-    from pg_attribute as columns
-    cross join lateral aclexplode(columns.attacl) as granted
-    where columns.attrelid = relations.oid
-) as rights
-where
-    schemas.nspname in (
+with schemas as (
+    select oid, nspname as schema_name, nspowner as owner_id, nspacl as acl
+    from pg_namespace
+    where nspname in (
         'raw', 'rules', 'staging', 'intermediate', 'mdm', 'candidate', 'marts', 'restricted', 'quality', 'ops', 'audit'
     )
-    and rights.grantee <> relations.relowner
-group by rights.grantee, schemas.nspname
-order by 1, 2""",
+),
+
+relations as (
+    select schemas.schema_name, schemas.owner_id, pg_class.oid, relname as object_name, relkind, relowner, relacl
+    from pg_class
+    inner join schemas on relnamespace = schemas.oid
+),
+
+functions as (
+    select
+        schemas.schema_name, schemas.owner_id, proname || '()' as object_name, proowner,
+        coalesce(proacl, acldefault('f', proowner)) as acl
+    from pg_proc
+    inner join schemas on pronamespace = schemas.oid
+),
+
+rights as (
+    select schema_name, owner_id, '(schema)' as object_name, owner_id as object_owner_id, null as column_name, acl
+    from schemas
+    union all
+    select schema_name, owner_id, object_name, relowner, null, relacl
+    from relations
+    union all
+    select schema_name, owner_id, object_name, relowner, attname, attacl
+    from relations
+    inner join pg_attribute on attrelid = relations.oid
+    where attacl is not null and not attisdropped
+    union all
+    select schema_name, owner_id, object_name, proowner, null, acl
+    from functions
+),
+
+held as (
+    select
+        granted.grantee as role_id, schema_name, object_name, column_name,
+        lower(granted.privilege_type) || case when granted.is_grantable then ', and may grant it' else '' end
+            as privilege_code
+    from rights
+    cross join lateral aclexplode(rights.acl) as granted
+    where granted.grantee not in (object_owner_id, owner_id)
+    union all
+    select relowner, schema_name, object_name, null, 'owner'
+    from relations
+    where relkind in ('r', 'p', 'v', 'm', 'f') and relowner <> owner_id
+    union all
+    select proowner, schema_name, object_name, null, 'owner'
+    from functions
+    where proowner <> owner_id
+)
+
+select
+    case role_id when 0 then 'everybody' else pg_get_userbyid(role_id) end as role_name,
+    schema_name, object_name, privilege_code,
+    coalesce(string_agg(column_name, ', ' order by column_name), '') as column_names
+from held
+group by role_id, schema_name, object_name, privilege_code, column_name is null
+order by 1, 2, 3, 4, 5""",
     "readers": """
-select groups.rolname as group_name, count(*) as login_count
+select
+    groups.rolname as group_name,
+    count(distinct members.oid) filter (where members.rolcanlogin) as login_count,
+    string_agg(distinct members.rolname, ', ') filter (where not members.rolcanlogin) as member_groups
 from pg_roles as groups
 inner join pg_auth_members as memberships on groups.oid = memberships.roleid
-inner join pg_roles as members on memberships.member = members.oid and members.rolcanlogin
+inner join pg_roles as members on memberships.member = members.oid
 where
-    groups.rolname in ('sevenfold_bi_reader', 'sevenfold_pii_reader', 'sevenfold_auditor')
+    starts_with(groups.rolname, 'sevenfold_')
     and members.oid <> (select nspowner from pg_namespace where nspname = 'ops')
 group by groups.rolname
 order by 1""",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from expectations.access import judge
+from expectations.access import as_declared, deviations, judge
 from expectations.coverage import coverage
 from expectations.figures import QUERIES, RUN, Figures, Row, as_json, read_figures
 from expectations.gates import Connection
@@ -114,6 +114,7 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         failures={row["control_id"]: row for row in figures["failures"]},
         samples={row["control_id"]: row for row in figures["samples"]},
         sentences=summary(figures),
+        access={"deviations": deviations(figures["grants"]), "as_declared": as_declared(figures["grants"])},
         pictures=_pictures(figures),
         queries={name: _repeatable(query, figures.run["run_id"]) for name, query in {"run": RUN, **QUERIES}.items()},
         status_words=STATUS_WORDS,

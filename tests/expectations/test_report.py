@@ -222,7 +222,7 @@ def test_every_figure_of_the_page_equals_the_query_that_is_shown(published: str)
                 expected = [
                     {key: value for key, value in row.items() if key != "verdict"}
                     for row in figures["grants"]
-                    if row["privileges"] != "none"
+                    if row["verdict"] != "declared, not found"
                 ]
             if expected is not None:  # the catalogue is a file of its own
                 assert json.loads(json.dumps(found, default=as_json)) == expected, name
@@ -455,16 +455,33 @@ def test_changes_of_the_controls_since_the_last_run_are_listed(published: str) -
     assert "Compared with run before , of commit c0ffee" in Page(page.read_text(encoding="utf-8")).text
 
 
-def test_rights_that_nobody_declared_are_found(published: str) -> None:
+def test_rights_that_nobody_declared_are_found_and_those_that_are_gone(published: str) -> None:
+    assert "Every right found is declared, and every right declared was found" in Page(html()).text
     execute(
         published,
         "grant select on restricted.golden_record_provenance to sevenfold_bi_reader",
-        "grant select (raw_id) on raw.point_of_sale__customer_records to sevenfold_auditor",
+        "grant select (raw_id, nombre) on raw.point_of_sale__customer_records to sevenfold_auditor",
+        "grant select on mdm.steward_corrections to sevenfold_auditor",
+        "grant usage on schema restricted to sevenfold_auditor",
+        "revoke select on audit.entries from sevenfold_auditor",
+        "grant create on schema marts to sevenfold_transformer",
+        "alter table marts.dim_parties owner to sevenfold_transformer",
     )
     page = write_report(RUN)
     grants = json.loads((page.parent / "figures.json").read_text())["grants"]
-    undeclared = [(one["grantee"], one["schema_name"]) for one in grants if one["verdict"] == "not declared"]
-    assert undeclared == [("sevenfold_auditor", "raw"), ("sevenfold_bi_reader", "restricted")]
+    assert [tuple(grant.values()) for grant in grants if grant["verdict"] != "as declared"] == [
+        ("sevenfold_auditor", "mdm", "steward_corrections", "select", "", "not declared"),
+        ("sevenfold_auditor", "raw", "point_of_sale__customer_records", "select", "nombre, raw_id", "not declared"),
+        ("sevenfold_auditor", "restricted", "(schema)", "usage", "", "not declared"),
+        ("sevenfold_bi_reader", "restricted", "golden_record_provenance", "select", "", "not declared"),
+        ("sevenfold_transformer", "marts", "(schema)", "create", "", "not declared"),
+        ("sevenfold_transformer", "marts", "dim_parties", "owner", "", "not declared"),
+        ("sevenfold_auditor", "audit", "entries", "select", "", "declared, not found"),
+    ]
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "sevenfold_auditor mdm.steward_corrections select \N{EN DASH} Not declared" in text
+    assert "sevenfold_auditor audit.entries select \N{EN DASH} Declared, not found" in text
+    assert "Every right found is declared" not in text
 
 
 def test_where_values_survived_from_and_who_signs_are_on_the_page(published: str) -> None:
