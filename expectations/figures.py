@@ -1,7 +1,8 @@
 """The figures of a run, read from the warehouse.
 
-Each is one query, shown beside its figures so that anybody can repeat it. What is not there yet (a run may have failed
-at its first task) is an empty list, and the report says so.
+Each is one query, shown beside its figures so that anybody can repeat it: of the run (`run_id`), of its date
+(`as_of_date`), or of what is there now, and then the page says how long it gives these figures (`query_notes`). What is
+not there yet (a run may have failed at its first task) is an empty list, and the report says so.
 """
 
 import datetime as dt
@@ -42,10 +43,11 @@ where run_id = %(run_id)s
 
 QUERIES: dict[str, LiteralString] = {
     "published_run": """
-select run_id, as_of_date, ended_at, rows_published
-from ops.pipeline_runs
-where status_code = 'published'
-order by as_of_date desc, ended_at desc
+select published.run_id, published.as_of_date, published.ended_at, published.rows_published
+from ops.pipeline_runs as published
+inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
+where published.status_code = 'published' and published.ended_at <= coalesce(this_run.ended_at, clock_timestamp())
+order by published.as_of_date desc, published.ended_at desc
 limit 1""",
     "batches": """
 select
@@ -255,8 +257,19 @@ left join quality.control_results as results on runs.run_id = results.run_id
 group by runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.rows_published
 order by runs.started_at""",
     "reconciliation": """
-select check_code, left_label, left_count, right_label, right_count, difference
-from quality.reconciliation
+with recorded as (
+    select content
+    from audit.entries
+    where run_id = %(run_id)s and event_code = 'totals'
+    order by entry_number desc
+    limit 1
+)
+
+select totals.*
+from recorded
+cross join lateral jsonb_to_recordset(recorded.content) as totals (
+    check_code text, left_label text, left_count bigint, right_label text, right_count bigint, difference bigint
+)
 order by check_code like 'raw%%', check_code collate "C\"""",
     "quarantined": """
 select source_code, entity_code, reason_code, count(*) as row_count
@@ -295,6 +308,7 @@ order by source_code collate "C", channel collate "C\"""",
     "state_shares": """
 select snapshot_date, population_code, state_code, months_since_month_zero, party_count, party_share
 from marts.fct_customer_state_shares
+where snapshot_date <= %(as_of_date)s
 order by population_code collate "C", snapshot_date, state_code collate "C\"""",
     "state_rules": """
 select state_code, is_identified, is_contactable, is_traceable, action_mode_code, communication_effort
@@ -303,11 +317,15 @@ order by state_rank, state_code collate "C\"""",
     "snapshot_totals": """
 select snapshot_date, placed_count, unplaced_count, namesake_count, customer_count
 from marts.fct_snapshot_totals
+where snapshot_date <= %(as_of_date)s
 order by snapshot_date""",
     "state_flows": """
 select from_date, to_date, population_code, from_state_code, to_state_code, party_count, from_share
 from marts.fct_customer_state_flows
-where to_date = (select max(latest.to_date) from marts.fct_customer_state_flows as latest)
+where
+    to_date = (
+        select max(latest.to_date) from marts.fct_customer_state_flows as latest where latest.to_date <= %(as_of_date)s
+    )
 order by population_code collate "C", from_state_code collate "C", to_state_code collate "C\"""",
     "saturation_fits": """
 select
@@ -315,7 +333,10 @@ select
     amplitude_share, amplitude_low, amplitude_high, time_constant_months,
     time_constant_low, time_constant_high, r_squared, point_count
 from marts.fct_saturation_fits
-where as_of_date = (select max(latest.as_of_date) from marts.fct_saturation_fits as latest)
+where
+    as_of_date = (
+        select max(latest.as_of_date) from marts.fct_saturation_fits as latest where latest.as_of_date <= %(as_of_date)s
+    )
 order by population_code collate "C", fit_code collate "C\"""",
     "source_coverage": """
 select *
@@ -349,7 +370,11 @@ order by 1""",
 with numbered as (
     select metric_code, metric_value, dense_rank() over (order by recorded_at desc) as run_number
     from marts.fct_match_metrics
-    where bucket_code = 'all'
+    where
+        bucket_code = 'all'
+        and recorded_at <= coalesce(
+            (select ended_at from ops.pipeline_runs where pipeline_runs.run_id = %(run_id)s), clock_timestamp()
+        )
 )
 
 select
@@ -497,12 +522,13 @@ def read_figures(connection: psycopg.Connection[Any], run_id: str) -> Figures:
         run = cursor.execute(RUN, {"run_id": run_id}).fetchone()
         if run is None:
             raise SevenfoldError(f"There is no run {run_id} in this warehouse. `sevenfold status` lists the last ones.")
+        asked = {"run_id": run_id, "as_of_date": run["as_of_date"]}
         tables: dict[str, list[Row]] = {}
         unread: dict[str, str] = {}
         for name, query in QUERIES.items():
             try:
                 with connection.transaction():
-                    tables[name] = [_plain_row(row) for row in cursor.execute(query, {"run_id": run_id}).fetchall()]
+                    tables[name] = [_plain_row(row) for row in cursor.execute(query, asked).fetchall()]
             except psycopg.Error as error:
                 tables[name], unread[name] = [], _why(error)
         return Figures(_plain_row(run), tables, unread)

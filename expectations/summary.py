@@ -149,8 +149,8 @@ def _exception_words(figures: Figures) -> list[str]:
 
 def _reconciliation_words(figures: Figures) -> list[str]:
     totals = figures["reconciliation"]
-    if not totals or not any(control["gate_code"] == "marts" for control in figures["controls"]):
-        return []  # not reached: what the table holds is of an earlier run
+    if not totals:
+        return []  # not reached
     wrong = [total for total in totals if total["difference"] != 0]
     if not wrong:
         return [f"Nothing was lost: {len(totals)} of {len(totals)} control totals balance."]

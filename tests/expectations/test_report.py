@@ -23,10 +23,11 @@ from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
 from expectations.catalogue import catalogue, keep
-from expectations.figures import QUERIES, _plain_row, as_json
+from expectations.figures import QUERIES, _plain_row, as_json, read_figures
 from expectations.pdf import write_pdf
 from expectations.report_folders import MANIFEST, check, report_folder, versions
 from infra import embedded
+from sevenfold import audit
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
@@ -103,7 +104,8 @@ def finished(module_warehouse: str) -> tuple[str, Path]:
         database = connection.info.dbname
     for gate in ("raw", "quality_levels", "marts"):
         run_gate(gate, RUN)
-    execute(module_warehouse, MARTS)
+    execute(module_warehouse, MARTS, "grant select on quality.reconciliation to sevenfold_publisher")
+    audit.record(RUN)
     return database, get_settings().home
 
 
@@ -232,6 +234,50 @@ def test_every_figure_of_the_page_equals_the_query_that_is_shown(published: str)
     assert listed == [row[0] for row in catalogue]
 
 
+def test_every_query_names_the_run_or_says_how_long_it_gives_the_figure_and_who_may_run_it(published: str) -> None:
+    page = html()
+    shown = re.findall(r'<p class="note">([^<]*)</p>\s*<pre data-figures="(\w+)">(.*?)</pre>', page, re.DOTALL)
+    assert {name for _, name, _ in shown} == {"run", *QUERIES}
+    for note, name, query in shown:
+        assert RUN in query or "It reads what " in note, name
+        assert note.startswith("For a member of sevenfold_"), name
+    role = {name: unescape(note).split(" ")[4].rstrip(".,") for note, name, _ in shown}
+    assert {name for name, found in role.items() if found == "sevenfold_pii_reader"} == {
+        "survivorship",
+        "survivorship_criteria",
+    }
+    assert {name for name, found in role.items() if found == "sevenfold_transformer"} == {
+        "consents",
+        "match_decisions",
+        "match_weights",
+    }
+    assert "Those of this page stay in csv/contracts.csv." in page
+
+
+def test_the_figures_of_a_run_stay_when_later_ones_publish(published: str) -> None:
+    with psycopg.connect(published, row_factory=dict_row) as connection:
+        before = read_figures(connection, RUN)
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values ('later', '2026-10-01', '2026-10-01 02:00+00', '2026-10-01 03:00+00', 'published')""",
+        """insert into quality.match_metrics
+            (run_id, as_of_date, metric_code, bucket_code, bucket_rank, metric_value, recorded_at)
+        values ('later', '2026-10-01', 'namesake_share', 'all', 0, 0.5, '2026-10-01 03:00+00')""",
+        "insert into marts.fct_customer_state_shares values ('2026-10-01', 'everyone', 'A', 18, 1, 1)",
+        """insert into marts.fct_snapshot_totals select '2026-10-01', placed_count, 0, 0, 0
+        from marts.fct_snapshot_totals""",
+        """insert into marts.fct_customer_state_flows
+        values ('2026-07-01', '2026-10-01', 'everyone', 'A', 'A', 1, 1)""",
+        """insert into marts.fct_saturation_fits (population_code, as_of_date, fit_code, status_code)
+        values ('everyone', '2026-10-01', 'observed', 'too_few_points')""",
+        "update quality.reconciliation set left_count = 0",
+    )
+    with psycopg.connect(published, row_factory=dict_row) as connection:
+        assert read_figures(connection, RUN) == before
+        assert len(read_figures(connection, "later")["state_shares"]) == 85
+
+
 def test_the_same_run_gives_the_same_bytes(published: str) -> None:
     assert html() == html()
 
@@ -311,6 +357,8 @@ def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(p
         "update ops.pipeline_runs set run_id = 'earlier'",
         "update ops.extract_batches set run_id = 'earlier'",
         "delete from quality.control_results",
+        "alter table audit.entries disable trigger refuse",
+        "delete from audit.entries",
         """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code, failed_task, message)
         values ('manual__2026-07-01', '2026-07-01', '2026-07-01 05:00+00', 'failed', 'gate_raw', 'See <the gate>.')""",
     )
@@ -324,7 +372,7 @@ def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(p
     assert "The states and customers on this page are those of that run." in text
     assert "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-STATUS" in text
     assert "Quality levels Not reached" in text
-    assert "these are of the last run that did" in text
+    assert "This run did not get as far as its control totals" in text
     assert "See &lt;the gate&gt;." in source
 
 
