@@ -94,9 +94,12 @@ select
     results.description, results.status_code, results.tested_count, results.failed_count, results.observed_value,
     results.expected_value, results.critical_data_element, results.rationale, results.what_to_do, results.owner,
     results.checked_at, results.exception_id, exceptions.reason as exception_reason,
-    exceptions.decided_by as exception_by, exceptions.ends_on as exception_ends_on
+    exceptions.decided_by as exception_by, entries.recorded_by as exception_recorded_by,
+    exceptions.run_id as exception_run_id, exceptions.ends_on as exception_ends_on
 from quality.control_results as results
 left join ops.control_exceptions as exceptions on results.exception_id = exceptions.exception_id
+left join audit.entries as entries
+    on entries.event_code = 'exception' and (entries.content ->> 'exception_id')::bigint = exceptions.exception_id
 where results.run_id = %(run_id)s
 order by
     array_position(array['raw', 'quality_levels', 'marts', 'publication', 'snapshot', 'dbt'], results.gate_code),
@@ -126,10 +129,12 @@ order by dimension_code collate "C\"""",
     "exceptions": """
 select
     exceptions.exception_id, exceptions.control_id, exceptions.run_id, exceptions.maximum_failed_count,
-    exceptions.reason, exceptions.decided_by, exceptions.decided_at, exceptions.ends_on, ends.ended_by, ends.ended_at,
-    results.failed_count as accepted_count
+    exceptions.reason, exceptions.decided_by, entries.recorded_by, exceptions.decided_at, exceptions.ends_on,
+    ends.ended_by, ends.ended_at, results.failed_count as accepted_count
 from ops.control_exceptions as exceptions
 inner join ops.pipeline_runs as runs on runs.run_id = %(run_id)s
+left join audit.entries as entries
+    on entries.event_code = 'exception' and (entries.content ->> 'exception_id')::bigint = exceptions.exception_id
 left join ops.control_exception_ends as ends
     on exceptions.exception_id = ends.exception_id and ends.ended_at <= coalesce(runs.ended_at, clock_timestamp())
 left join quality.control_results as results
@@ -230,6 +235,66 @@ where
     and (last_passed.runs_ago is null or results.runs_ago < last_passed.runs_ago)
 group by this_run.control_id
 order by this_run.control_id collate "C\"""",
+    "issues": """
+with runs as (
+    select earlier.run_id, earlier.started_at, this_run.started_at as looked_at
+    from ops.pipeline_runs as earlier
+    inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
+    where earlier.started_at <= this_run.started_at
+),
+
+results as (
+    select
+        results.*, runs.started_at, runs.looked_at,
+        count(*) filter (where results.status_code = 'passed') over (
+            partition by results.control_id order by runs.started_at, runs.run_id collate "C"
+        ) as passed_count
+    from quality.control_results as results
+    inner join runs on results.run_id = runs.run_id
+),
+
+opened as (
+    select
+        control_id, passed_count,
+        min(started_at) as opened_at,
+        max(looked_at) as looked_at,
+        count(*) as failed_run_count,
+        (array_agg(run_id order by started_at, run_id collate "C"))[1] as opened_run_id,
+        (array_agg(severity_code order by started_at desc, run_id collate "C" desc))[1] as severity_code,
+        (array_agg(owner order by started_at desc, run_id collate "C" desc))[1] as owner,
+        (array_agg(failed_count order by started_at desc, run_id collate "C" desc))[1] as failed_count,
+        (array_agg(exception_id order by started_at desc, run_id collate "C" desc))[1] as exception_id
+    from results
+    where status_code <> 'passed'
+    group by control_id, passed_count
+),
+
+issues as (
+    select
+        opened.*, closed.run_id as closed_run_id, closed.started_at as closed_at,
+        (coalesce(closed.started_at, opened.looked_at) at time zone 'UTC')::date
+        - (opened.opened_at at time zone 'UTC')::date as age_days
+    from opened
+    left join lateral (
+        select results.run_id, results.started_at
+        from results
+        where results.control_id = opened.control_id and results.passed_count = opened.passed_count + 1
+        order by results.started_at, results.run_id collate "C"
+        limit 1
+    ) as closed on true
+)
+
+select
+    issues.control_id, issues.severity_code, issues.owner, issues.opened_at, issues.opened_run_id, issues.age_days,
+    case when issues.age_days > 90 then 91 when issues.age_days > 30 then 31 when issues.age_days > 7 then 8 else 0 end
+        as age_from_days,
+    issues.failed_run_count, issues.failed_count, issues.exception_id,
+    case when exceptions.run_id is null then exceptions.ends_on end as accepted_until, issues.closed_at,
+    issues.closed_run_id
+from issues
+left join ops.control_exceptions as exceptions on issues.exception_id = exceptions.exception_id
+order by issues.closed_at desc nulls first, issues.opened_at, issues.control_id collate "C"
+limit 500""",
     "recent_runs": """
 select
     runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.rows_published,

@@ -15,7 +15,7 @@ from expectations.gates import Connection
 from expectations.query_notes import figure_note, sample_note
 from expectations.report_folders import manifest_hash, write
 from expectations.samples import samples
-from expectations.summary import gate_verdicts, summary, why_not_run
+from expectations.summary import acceptance, gate_verdicts, summary, why_not_run
 from expectations.words import FILTERS
 from sevenfold import audit
 from sevenfold.saturation import SaturationFit, fit_saturation
@@ -129,6 +129,7 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         populations=[population for population in POPULATIONS if figures.shares_of(population)],
         states=STATES,
         share_table=_share_table,
+        acceptance=acceptance,
         why_not_run=why_not_run,
         flow_table=_flow_table,
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),

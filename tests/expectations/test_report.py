@@ -482,6 +482,39 @@ def test_failures_are_shown_with_their_age_the_query_that_finds_them_and_keys_al
     assert sorted(str(row[0]) for row in found) == ["CB3", "CB4"]
 
 
+def test_an_issue_is_opened_by_the_first_failure_and_closed_by_the_next_pass(published: str) -> None:
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        select run_id, '2026-06-01', started_at::timestamptz, 'failed'
+        from (values ('a', '2026-03-01 02:00+00'), ('b', '2026-04-01 02:00+00'), ('c', '2026-05-01 02:00+00'),
+            ('d', '2026-06-20 02:00+00'), ('e', '2026-08-01 02:00+00')) as runs (run_id, started_at)""",
+        """insert into quality.control_results
+            (run_id, gate_code, control_id, status_code, failed_count, severity_code, owner)
+        values ('a', 'raw', 'SETTLED', 'failed', 3, 'warning', 'Ana'),
+            ('b', 'raw', 'SETTLED', 'error', 0, 'warning', 'Ana'),
+            ('c', 'raw', 'SETTLED', 'passed', 0, 'warning', 'Ana'),
+            ('a', 'raw', 'OLD', 'failed', 1, 'critical', 'Ana'), ('d', 'raw', 'OLD', 'failed', 2, 'critical', 'Eva'),
+            ('c', 'raw', 'AGAIN', 'failed', 1, 'warning', 'Ana'), ('d', 'raw', 'AGAIN', 'passed', 0, 'warning', 'Ana'),
+            ('e', 'raw', 'LATER', 'failed', 1, 'warning', 'Ana')""",
+        f"""insert into quality.control_results
+            (run_id, gate_code, control_id, status_code, failed_count, severity_code)
+        values ('{RUN}', 'raw', 'AGAIN', 'failed', 4, 'warning')""",
+    )
+    page = write_report(RUN)
+    issues = json.loads((page.parent / "figures.json").read_text())["issues"]
+    columns = ("control_id", "owner", "opened_run_id", "age_days", "age_from_days", "failed_run_count", "closed_run_id")
+    assert [tuple(issue[column] for column in columns) for issue in issues] == [
+        ("OLD", "Eva", "a", 122, 91, 2, None),
+        ("AGAIN", None, RUN, 0, 0, 1, None),
+        ("AGAIN", "Ana", "c", 50, 31, 1, "d"),
+        ("SETTLED", "Ana", "a", 61, 31, 2, "c"),
+    ]
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "Up to 7 days 0 1 0 8 to 30 days 0 0 0 31 to 90 days 0 0 0 Over 90 days 1 0 0" in text
+    assert "The last 2 issues that were closed" in text
+
+
 def test_changes_of_the_controls_since_the_last_run_are_listed(published: str) -> None:
     execute(
         published,
