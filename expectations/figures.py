@@ -337,7 +337,9 @@ cross join lateral jsonb_to_recordset(recorded.content) as totals (
 )
 order by check_code like 'raw%%', check_code collate "C\"""",
     "quarantined": """
-select source_code, entity_code, reason_code, count(*) as row_count
+select
+    source_code, entity_code, reason_code, count(*) as row_count, count(*) filter (where is_open) as open_count,
+    count(released_by_batch_id) as released_count
 from quality.quarantined_rows
 group by source_code, entity_code, reason_code
 order by source_code collate "C", entity_code collate "C", reason_code collate "C\"""",

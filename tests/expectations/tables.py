@@ -49,7 +49,7 @@ COMPLETENESS = """
     create table staging.stg_consents (raw_id bigint, source_code text);
     create table quality.quarantined_rows (
         source_code text, entity_code text, raw_id bigint, batch_id bigint, source_position bigint, reason_code text,
-        is_open boolean default true
+        released_by_batch_id bigint, is_open boolean default true
     );
     create table quality.conflicting_duplicates as
         select 'point_of_sale' as source_code, 'customer_records' as entity_code,

@@ -565,6 +565,19 @@ def test_rights_that_nobody_declared_are_found_and_those_that_are_gone(published
     assert "Every right found is declared" not in text
 
 
+def test_refused_rows_are_shown_with_those_that_wait_and_those_that_were_released(published: str) -> None:
+    execute(
+        published,
+        """insert into quality.quarantined_rows
+            (source_code, entity_code, raw_id, batch_id, reason_code, released_by_batch_id, is_open)
+        values ('point_of_sale', 'customer_records', 1, 1, 'missing_key', null, true),
+            ('point_of_sale', 'customer_records', 2, 1, 'missing_key', 2, false),
+            ('point_of_sale', 'customer_records', 3, 1, 'missing_key', 2, false),
+            ('point_of_sale', 'customer_records', 4, 1, 'missing_key', null, false)""",
+    )
+    assert "Point of sale customer records missing key 4 1 2" in Page(html()).text
+
+
 def test_where_values_survived_from_and_who_signs_are_on_the_page(published: str) -> None:
     text = Page(html()).text
     assert "Email loyalty 133 66.5 %" in text
