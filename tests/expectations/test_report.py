@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from expectations import GateFailed, run_gate, write_report
 from expectations.catalogue import catalogue, keep
 from expectations.figures import QUERIES, _plain_row, as_json, read_figures
-from expectations.pdf import write_pdf
+from expectations.pdf import _unfolded, write_pdf
 from expectations.report_folders import MANIFEST, check, report_folder, versions
 from infra import embedded
 from sevenfold import audit
@@ -432,6 +432,14 @@ def pages_of(pdf: bytes) -> int:
     return count
 
 
+def words_of(pdf: Path) -> str | None:
+    """The words of a PDF; None where no program on this machine reads them."""
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        return None
+    return subprocess.run([reader, str(pdf), "-"], capture_output=True, text=True, timeout=60, check=True).stdout
+
+
 def test_a_report_is_written_as_pdf_and_stays_as_it_was(
     published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,6 +450,12 @@ def test_a_report_is_written_as_pdf_and_stays_as_it_was(
     content = target.read_bytes()
     assert content.startswith(b"%PDF-")
     assert pages_of(content) >= 5
+    page = (report_folder(RUN) / "index.html").read_text(encoding="utf-8")
+    assert "<details" in page
+    assert "<details" not in _unfolded(page)
+    words = words_of(target)
+    assert words is None or "The same as a table" in words
+    assert words is None or "in csv/controls.csv of this report" in words
     assert check(report_folder(RUN)) == []
     with pytest.raises(SevenfoldError, match="cannot be written"):
         write_pdf(report_folder(RUN) / "index.html", target.parent)
