@@ -47,8 +47,8 @@ def verify() -> None:
     console.print(_reach(chain.entry_count, len(reports)))
     if unrecorded := audit.unrecorded_runs():
         console.print(
-            f"{len(unrecorded)} ended without going on record, as a killed run does: {', '.join(unrecorded)}. "
-            "If none was killed, entries were removed."
+            f"{len(unrecorded)} ended and went not on record, as a run that died until the next begins: "
+            f"{', '.join(unrecorded)}. Otherwise entries were removed."
         )
 
 

@@ -200,7 +200,7 @@ def test_results_of_a_past_run_that_somebody_changed_are_found(recorded: str) ->
             values ('killed', 'marts', 'MARTS-X', 'passed')
             """
         )
-    assert "1 ended without going on record, as a killed run does: killed." in verified()
+    assert "1 ended and went not on record, as a run that died until the next begins: killed." in verified()
 
 
 def test_a_run_that_goes_on_may_change_what_its_controls_found(recorded: str) -> None:

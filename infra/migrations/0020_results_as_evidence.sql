@@ -83,10 +83,10 @@ select
 from recorded
 full join found on recorded.run_id = found.run_id
 left join ops.pipeline_runs as runs on coalesce(recorded.run_id, found.run_id) = runs.run_id
-left join ops.schema_migrations as migrations on migrations.migration_number = 19;
+left join ops.schema_migrations as migrations on migrations.migration_number = 20;
 
 comment on view audit.result_check is
-    'One row per run with control results: whether they are as the chain has them. A run that goes on may still change its own; of those that ended before migration 19 the chain has no hash.';
+    'One row per run with control results: whether they are as the chain has them. A run that goes on may still change its own; of those that ended before migration 20 the chain has no hash.';
 comment on column audit.result_check.run_id is 'Run.';
 comment on column audit.result_check.entry_number is 'The entry that has their hash; null: there is none.';
 comment on column audit.result_check.problem is 'What is wrong with the results; null when nothing is.';
