@@ -1,39 +1,89 @@
-"""Who may read and write what: the grants that the warehouse holds, beside those that the code declares."""
+"""Who may read and write what: the rights that the warehouse holds, beside those of the seed `access_rights`.
 
+Compared is each right by itself: who, on which schema, table, view or function, what, and of which columns.
+"""
+
+import csv
+from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 
 from expectations.figures import Row
+from sevenfold.settings import REPOSITORY
 
-PIPELINE = ("sevenfold_loader", "sevenfold_transformer", "sevenfold_publisher")
-# What each group of readers may read; docs/explanation/architecture.md says why.
-DECLARED = {
-    "sevenfold_bi_reader": {"marts"},
-    "sevenfold_pii_reader": {"marts", "restricted"},
-    "sevenfold_auditor": {"marts", "rules", "quality", "ops", "mdm", "audit"},
-}
+SEED = REPOSITORY / "dbt_project" / "seeds" / "rules" / "access_rights.csv"
+EACH = "*"  # in the seed: each table and view that the writer of the schema makes
+OWNER = "owner"
+AS_DECLARED, NOT_DECLARED, NOT_FOUND = "as declared", "not declared", "declared, not found"
+
+Right = tuple[str, str, str, str, str]  # role, schema, object, privilege, columns
 
 
 def judge(grants: Iterable[Row]) -> list[Row]:
-    """Each grant that was found, with a verdict, and those that are declared and were not found."""
-    found = [grant | {"verdict": _verdict(grant)} for grant in grants]
-    there = {(grant["grantee"], grant["schema_name"]) for grant in found}
-    missing = [
-        {
-            "grantee": group,
-            "schema_name": schema,
-            "privileges": "none",
-            "table_count": 0,
-            "verdict": "declared, not found",
-        }
-        for group, schemas in DECLARED.items()
-        for schema in sorted(schemas)
-        if (group, schema) not in there
+    """Each right that was found, with a verdict, and those that are declared and were not found.
+
+    Args:
+        grants: Every right found: role_name, schema_name, object_name, privilege_code, column_names. Who owns a table
+            or view has the right `owner`, so that everything there is named.
+    """
+    found = list(grants)
+    held = {_right(grant) for grant in found}
+    declared = _expanded(held)
+    missing = [{**dict(zip(_NAMES, right, strict=True)), "verdict": NOT_FOUND} for right in sorted(declared - held)]
+    judged = [grant | {"verdict": AS_DECLARED if _right(grant) in declared else NOT_DECLARED} for grant in found]
+    return [*judged, *missing]
+
+
+def deviations(grants: Iterable[Row]) -> list[Row]:
+    """The rights that are not as declared."""
+    return [grant for grant in grants if grant["verdict"] != AS_DECLARED]
+
+
+def as_declared(grants: Iterable[Row]) -> list[Row]:
+    """The others in short: one row per role, schema and what may be done, with the objects and the columns."""
+    rights: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for grant in grants:
+        if grant["verdict"] == AS_DECLARED:
+            columns = f" ({grant['column_names']})" if grant["column_names"] else ""
+            place = (grant["role_name"], grant["schema_name"], grant["object_name"])
+            rights[place].append(f"{grant['privilege_code']}{columns}")
+    names: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for (role, schema, name), privileges in rights.items():
+        names[role, schema, ", ".join(privileges)].append(name)
+    return [
+        {"role_name": role, "schema_name": schema, "privileges": privileges, "object_names": objects}
+        for (role, schema, privileges), objects in names.items()
     ]
-    return [*found, *missing]
 
 
-def _verdict(grant: Row) -> str:
-    if grant["grantee"] in PIPELINE:
-        return "the pipeline's own"
-    is_declared = grant["schema_name"] in DECLARED.get(grant["grantee"], set()) and grant["privileges"] == "select"
-    return "as declared" if is_declared else "not declared"
+_NAMES = ("role_name", "schema_name", "object_name", "privilege_code", "column_names")
+
+
+def _right(grant: Row) -> Right:
+    role, schema, name, privilege, columns = (str(grant[column]) for column in _NAMES)
+    return role, schema, name, privilege, columns
+
+
+def _expanded(held: set[Right]) -> set[Right]:
+    """The rights declared; what is declared of each table of a schema's writer holds for those that are there."""
+    declared = _declared()
+    writers = {(role, schema) for role, schema, name, privilege, _ in declared if (name, privilege) == (EACH, OWNER)}
+    made: dict[str, list[str]] = defaultdict(list)
+    for role, schema, name, privilege, _ in held:
+        if privilege == OWNER and (role, schema) in writers:
+            made[schema].append(name)
+    return {
+        (role, schema, each, privilege, columns)
+        for role, schema, name, privilege, columns in declared
+        for each in (made[schema] if name == EACH else [name])
+    }
+
+
+@cache
+def _declared() -> frozenset[Right]:
+    with SEED.open(encoding="utf-8", newline="") as file:
+        return frozenset(
+            (row["role_name"], row["schema_name"], row["object_name"], privilege, row["column_names"])
+            for row in csv.DictReader(file)
+            for privilege in row["privileges"].split(", ")
+        )

@@ -1,7 +1,8 @@
 """The figures of a run, read from the warehouse.
 
-Each is one query, shown beside its figures so that anybody can repeat it. What is not there yet (a run may have failed
-at its first task) is an empty list, and the report says so.
+Each is one query, shown beside its figures so that anybody can repeat it: of the run (`run_id`), of its date
+(`as_of_date`), or of what is there now, and then the page says how long it gives these figures (`query_notes`). What is
+not there yet (a run may have failed at its first task) is an empty list, and the report says so.
 """
 
 import datetime as dt
@@ -42,10 +43,11 @@ where run_id = %(run_id)s
 
 QUERIES: dict[str, LiteralString] = {
     "published_run": """
-select run_id, as_of_date, ended_at, rows_published
-from ops.pipeline_runs
-where status_code = 'published'
-order by as_of_date desc, ended_at desc
+select published.run_id, published.as_of_date, published.ended_at, published.rows_published
+from ops.pipeline_runs as published
+inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
+where published.status_code = 'published' and published.ended_at <= coalesce(this_run.ended_at, clock_timestamp())
+order by published.as_of_date desc, published.ended_at desc
 limit 1""",
     "batches": """
 select
@@ -92,9 +94,12 @@ select
     results.description, results.status_code, results.tested_count, results.failed_count, results.observed_value,
     results.expected_value, results.critical_data_element, results.rationale, results.what_to_do, results.owner,
     results.checked_at, results.exception_id, exceptions.reason as exception_reason,
-    exceptions.decided_by as exception_by, exceptions.ends_on as exception_ends_on
+    exceptions.decided_by as exception_by, entries.recorded_by as exception_recorded_by,
+    exceptions.run_id as exception_run_id, exceptions.ends_on as exception_ends_on
 from quality.control_results as results
 left join ops.control_exceptions as exceptions on results.exception_id = exceptions.exception_id
+left join audit.entries as entries
+    on entries.event_code = 'exception' and (entries.content ->> 'exception_id')::bigint = exceptions.exception_id
 where results.run_id = %(run_id)s
 order by
     array_position(array['raw', 'quality_levels', 'marts', 'publication', 'snapshot', 'dbt'], results.gate_code),
@@ -124,10 +129,12 @@ order by dimension_code collate "C\"""",
     "exceptions": """
 select
     exceptions.exception_id, exceptions.control_id, exceptions.run_id, exceptions.maximum_failed_count,
-    exceptions.reason, exceptions.decided_by, exceptions.decided_at, exceptions.ends_on, ends.ended_by, ends.ended_at,
-    results.failed_count as accepted_count
+    exceptions.reason, exceptions.decided_by, entries.recorded_by, exceptions.decided_at, exceptions.ends_on,
+    ends.ended_by, ends.ended_at, results.failed_count as accepted_count
 from ops.control_exceptions as exceptions
 inner join ops.pipeline_runs as runs on runs.run_id = %(run_id)s
+left join audit.entries as entries
+    on entries.event_code = 'exception' and (entries.content ->> 'exception_id')::bigint = exceptions.exception_id
 left join ops.control_exception_ends as ends
     on exceptions.exception_id = ends.exception_id and ends.ended_at <= coalesce(runs.ended_at, clock_timestamp())
 left join quality.control_results as results
@@ -228,6 +235,66 @@ where
     and (last_passed.runs_ago is null or results.runs_ago < last_passed.runs_ago)
 group by this_run.control_id
 order by this_run.control_id collate "C\"""",
+    "issues": """
+with runs as (
+    select earlier.run_id, earlier.started_at, this_run.started_at as looked_at
+    from ops.pipeline_runs as earlier
+    inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
+    where earlier.started_at <= this_run.started_at
+),
+
+results as (
+    select
+        results.*, runs.started_at, runs.looked_at,
+        count(*) filter (where results.status_code = 'passed') over (
+            partition by results.control_id order by runs.started_at, runs.run_id collate "C"
+        ) as passed_count
+    from quality.control_results as results
+    inner join runs on results.run_id = runs.run_id
+),
+
+opened as (
+    select
+        control_id, passed_count,
+        min(started_at) as opened_at,
+        max(looked_at) as looked_at,
+        count(*) as failed_run_count,
+        (array_agg(run_id order by started_at, run_id collate "C"))[1] as opened_run_id,
+        (array_agg(severity_code order by started_at desc, run_id collate "C" desc))[1] as severity_code,
+        (array_agg(owner order by started_at desc, run_id collate "C" desc))[1] as owner,
+        (array_agg(failed_count order by started_at desc, run_id collate "C" desc))[1] as failed_count,
+        (array_agg(exception_id order by started_at desc, run_id collate "C" desc))[1] as exception_id
+    from results
+    where status_code <> 'passed'
+    group by control_id, passed_count
+),
+
+issues as (
+    select
+        opened.*, closed.run_id as closed_run_id, closed.started_at as closed_at,
+        (coalesce(closed.started_at, opened.looked_at) at time zone 'UTC')::date
+        - (opened.opened_at at time zone 'UTC')::date as age_days
+    from opened
+    left join lateral (
+        select results.run_id, results.started_at
+        from results
+        where results.control_id = opened.control_id and results.passed_count = opened.passed_count + 1
+        order by results.started_at, results.run_id collate "C"
+        limit 1
+    ) as closed on true
+)
+
+select
+    issues.control_id, issues.severity_code, issues.owner, issues.opened_at, issues.opened_run_id, issues.age_days,
+    case when issues.age_days > 90 then 91 when issues.age_days > 30 then 31 when issues.age_days > 7 then 8 else 0 end
+        as age_from_days,
+    issues.failed_run_count, issues.failed_count, issues.exception_id,
+    case when exceptions.run_id is null then exceptions.ends_on end as accepted_until, issues.closed_at,
+    issues.closed_run_id
+from issues
+left join ops.control_exceptions as exceptions on issues.exception_id = exceptions.exception_id
+order by issues.closed_at desc nulls first, issues.opened_at, issues.control_id collate "C"
+limit 500""",
     "recent_runs": """
 select
     runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.rows_published,
@@ -255,11 +322,24 @@ left join quality.control_results as results on runs.run_id = results.run_id
 group by runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.rows_published
 order by runs.started_at""",
     "reconciliation": """
-select check_code, left_label, left_count, right_label, right_count, difference
-from quality.reconciliation
+with recorded as (
+    select content
+    from audit.entries
+    where run_id = %(run_id)s and event_code = 'totals'
+    order by entry_number desc
+    limit 1
+)
+
+select totals.*
+from recorded
+cross join lateral jsonb_to_recordset(recorded.content) as totals (
+    check_code text, left_label text, left_count bigint, right_label text, right_count bigint, difference bigint
+)
 order by check_code like 'raw%%', check_code collate "C\"""",
     "quarantined": """
-select source_code, entity_code, reason_code, count(*) as row_count
+select
+    source_code, entity_code, reason_code, count(*) as row_count, count(*) filter (where is_open) as open_count,
+    count(released_by_batch_id) as released_count
 from quality.quarantined_rows
 group by source_code, entity_code, reason_code
 order by source_code collate "C", entity_code collate "C", reason_code collate "C\"""",
@@ -383,6 +463,7 @@ order by withdrawals.channel collate "C\"""",
     "state_shares": """
 select snapshot_date, population_code, state_code, months_since_month_zero, party_count, party_share
 from marts.fct_customer_state_shares
+where snapshot_date <= %(as_of_date)s
 order by population_code collate "C", snapshot_date, state_code collate "C\"""",
     "state_rules": """
 select state_code, is_identified, is_contactable, is_traceable, action_mode_code, communication_effort
@@ -391,11 +472,15 @@ order by state_rank, state_code collate "C\"""",
     "snapshot_totals": """
 select snapshot_date, placed_count, unplaced_count, namesake_count, customer_count
 from marts.fct_snapshot_totals
+where snapshot_date <= %(as_of_date)s
 order by snapshot_date""",
     "state_flows": """
 select from_date, to_date, population_code, from_state_code, to_state_code, party_count, from_share
 from marts.fct_customer_state_flows
-where to_date = (select max(latest.to_date) from marts.fct_customer_state_flows as latest)
+where
+    to_date = (
+        select max(latest.to_date) from marts.fct_customer_state_flows as latest where latest.to_date <= %(as_of_date)s
+    )
 order by population_code collate "C", from_state_code collate "C", to_state_code collate "C\"""",
     "saturation_fits": """
 select
@@ -403,7 +488,10 @@ select
     amplitude_share, amplitude_low, amplitude_high, time_constant_months,
     time_constant_low, time_constant_high, r_squared, point_count
 from marts.fct_saturation_fits
-where as_of_date = (select max(latest.as_of_date) from marts.fct_saturation_fits as latest)
+where
+    as_of_date = (
+        select max(latest.as_of_date) from marts.fct_saturation_fits as latest where latest.as_of_date <= %(as_of_date)s
+    )
 order by population_code collate "C", fit_code collate "C\"""",
     "source_coverage": """
 select *
@@ -437,7 +525,11 @@ order by 1""",
 with numbered as (
     select metric_code, metric_value, dense_rank() over (order by recorded_at desc) as run_number
     from marts.fct_match_metrics
-    where bucket_code = 'all'
+    where
+        bucket_code = 'all'
+        and recorded_at <= coalesce(
+            (select ended_at from ops.pipeline_runs where pipeline_runs.run_id = %(run_id)s), clock_timestamp()
+        )
 )
 
 select
@@ -486,35 +578,79 @@ where attribute_value is not null
 group by criterion_code
 order by value_count desc, criterion_code collate "C\"""",
     "grants": """
-select
-    case rights.grantee when 0 then 'everybody' else pg_get_userbyid(rights.grantee) end as grantee,
-    schemas.nspname as schema_name,
-    string_agg(distinct lower(rights.privilege_type), ', ') as privileges,
-    count(distinct relations.oid) as table_count
-from pg_class as relations
-inner join pg_namespace as schemas on relations.relnamespace = schemas.oid
-cross join lateral (
-    select * from aclexplode(relations.relacl)
-    union all
-    select granted.*
-    from pg_attribute as columns
-    cross join lateral aclexplode(columns.attacl) as granted
-    where columns.attrelid = relations.oid
-) as rights
-where
-    schemas.nspname in (
+with schemas as (
+    select oid, nspname as schema_name, nspowner as owner_id, nspacl as acl
+    from pg_namespace
+    where nspname in (
         'raw', 'rules', 'staging', 'intermediate', 'mdm', 'candidate', 'marts', 'restricted', 'quality', 'ops', 'audit'
     )
-    and rights.grantee <> relations.relowner
-group by rights.grantee, schemas.nspname
-order by 1, 2""",
+),
+
+relations as (
+    select schemas.schema_name, schemas.owner_id, pg_class.oid, relname as object_name, relkind, relowner, relacl
+    from pg_class
+    inner join schemas on relnamespace = schemas.oid
+),
+
+functions as (
+    select
+        schemas.schema_name, schemas.owner_id, proname || '()' as object_name, proowner,
+        coalesce(proacl, acldefault('f', proowner)) as acl
+    from pg_proc
+    inner join schemas on pronamespace = schemas.oid
+),
+
+rights as (
+    select schema_name, owner_id, '(schema)' as object_name, owner_id as object_owner_id, null as column_name, acl
+    from schemas
+    union all
+    select schema_name, owner_id, object_name, relowner, null, relacl
+    from relations
+    union all
+    select schema_name, owner_id, object_name, relowner, attname, attacl
+    from relations
+    inner join pg_attribute on attrelid = relations.oid
+    where attacl is not null and not attisdropped
+    union all
+    select schema_name, owner_id, object_name, proowner, null, acl
+    from functions
+),
+
+held as (
+    select
+        granted.grantee as role_id, schema_name, object_name, column_name,
+        lower(granted.privilege_type) || case when granted.is_grantable then ', and may grant it' else '' end
+            as privilege_code
+    from rights
+    cross join lateral aclexplode(rights.acl) as granted
+    where granted.grantee not in (object_owner_id, owner_id)
+    union all
+    select relowner, schema_name, object_name, null, 'owner'
+    from relations
+    where relkind in ('r', 'p', 'v', 'm', 'f') and relowner <> owner_id
+    union all
+    select proowner, schema_name, object_name, null, 'owner'
+    from functions
+    where proowner <> owner_id
+)
+
+select
+    case role_id when 0 then 'everybody' else pg_get_userbyid(role_id) end as role_name,
+    schema_name, object_name, privilege_code,
+    coalesce(string_agg(column_name, ', ' order by column_name), '') as column_names
+from held
+group by role_id, schema_name, object_name, privilege_code, column_name is null
+order by 1, 2, 3, 4, 5""",
     "readers": """
-select groups.rolname as group_name, count(*) as login_count
+select
+    groups.rolname as group_name,
+    count(distinct members.oid) filter (where members.rolcanlogin) as login_count,
+    string_agg(distinct members.rolname, ', ') filter (where not members.rolcanlogin) as member_groups
 from pg_roles as groups
 inner join pg_auth_members as memberships on groups.oid = memberships.roleid
-inner join pg_roles as members on memberships.member = members.oid and members.rolcanlogin
+inner join pg_roles as members on memberships.member = members.oid
 where
-    groups.rolname in ('sevenfold_bi_reader', 'sevenfold_pii_reader', 'sevenfold_auditor')
+    starts_with(groups.rolname, 'sevenfold_')
     and members.oid <> (select nspowner from pg_namespace where nspname = 'ops')
 group by groups.rolname
 order by 1""",
@@ -561,12 +697,13 @@ def read_figures(connection: psycopg.Connection[Any], run_id: str) -> Figures:
         run = cursor.execute(RUN, {"run_id": run_id}).fetchone()
         if run is None:
             raise SevenfoldError(f"There is no run {run_id} in this warehouse. `sevenfold status` lists the last ones.")
+        asked = {"run_id": run_id, "as_of_date": run["as_of_date"]}
         tables: dict[str, list[Row]] = {}
         unread: dict[str, str] = {}
         for name, query in QUERIES.items():
             try:
                 with connection.transaction():
-                    tables[name] = [_plain_row(row) for row in cursor.execute(query, {"run_id": run_id}).fetchall()]
+                    tables[name] = [_plain_row(row) for row in cursor.execute(query, asked).fetchall()]
             except psycopg.Error as error:
                 tables[name], unread[name] = [], _why(error)
         return Figures(_plain_row(run), tables, unread)

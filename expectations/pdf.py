@@ -1,4 +1,4 @@
-"""The page of a report as PDF, for who signs on paper: what a reader sees, without what is folded away on the page."""
+"""The page of a report as PDF, for who signs on paper: unfolded, without the queries; of long lists where they are."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,16 @@ from pathlib import Path
 from expectations.report_folders import manifest_hash
 from sevenfold.errors import SevenfoldError
 
-# Beside the page's own style for paper. The renderer knows no grid, and does not open what is folded.
+# Beside the page's own style for paper. The renderer knows no grid, and nothing of what is folded.
 STYLE = """
 @page {{
     size: A4; margin: 14mm 14mm 18mm;
     @bottom-left {{ content: "{footer}"; font: 6.5pt sans-serif; color: #555; }}
     @bottom-right {{ content: "Page " counter(page) " of " counter(pages); font: 6.5pt sans-serif; color: #555; }}
 }}
-details {{ display: none; }}
+.query, .long .scroll {{ display: none; }}
+.paper {{ display: inline; }}
+.summary {{ color: #555; margin: 2mm 0; }}
 .tiles {{ display: block; }}
 .tiles div {{ display: inline-block; width: 29%; margin: 0 1% 3mm 0; vertical-align: top; }}
 .trouble dl div {{ display: table-row; }}
@@ -37,7 +39,8 @@ def write_pdf(page: Path, target: Path) -> Path:
     footer = f"{page.parent.name}, SHA-256 of its manifest: {manifest_hash(page.parent)}"
     book = plutoprint.Book(plutoprint.PAGE_SIZE_A4)
     # Text, no address: what is rendered can ask for nothing.
-    book.load_html(_without_links(page.read_text(encoding="utf-8")), STYLE.format(footer=footer))
+    html = _unfolded(_without_links(page.read_text(encoding="utf-8")))
+    book.load_html(html, STYLE.format(footer=footer))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         book.write_to_pdf(str(target))
@@ -49,3 +52,11 @@ def write_pdf(page: Path, target: Path) -> Path:
 def _without_links(html: str) -> str:
     """On paper a link leads nowhere, and the renderer complains of each."""
     return re.sub(r'(<a[^>]*?) href="[^"]*"', r"\1", html)
+
+
+def _unfolded(html: str) -> str:
+    """What is folded on the page as plain blocks, each under the words that unfold it there."""
+    for tag, plain in (("details", "div"), ("summary", 'p class="summary"')):
+        html = html.replace(f"<{tag} ", f"<{plain} ").replace(f"<{tag}>", f"<{plain}>")
+        html = html.replace(f"</{tag}>", f"</{plain.split()[0]}>")
+    return html

@@ -2,9 +2,11 @@
 
 import datetime as dt
 from functools import partial
+from typing import LiteralString
 
 from great_expectations import expectations as gxe
 from great_expectations.expectations.row_conditions import Column
+from psycopg import sql
 
 from expectations.controls import ENGINEER, STEWARD, Control
 from expectations.drift import drift_controls
@@ -23,7 +25,7 @@ PHONES = r"^\+[1-9][0-9]{5,14}(;\+[1-9][0-9]{5,14})*$"
 # What landed comes from the batches, which the first door has found equal to the raw tables. Unusable is what waits in
 # quarantine of the rows that no published run has used yet, as at the first door: a broken delivery does not hide
 # behind years of good ones, and what its source has corrected counts no more.
-ACCOUNTS = f"""
+ACCOUNTS: LiteralString = """
     with landed as (
         select source_code, entity_code, coalesce(sum(rows_landed), 0)::bigint as row_count
         from ops.extract_batches
@@ -50,35 +52,41 @@ ACCOUNTS = f"""
         group by source_code, entity_code
     ),
     judged as (
-        {JUDGED_BATCHES.strip()}
+        {judged}
     ),
     unusable as (
         select batch_id, sum(open_count) as row_count
         from refused
         group by batch_id
     ),
-    judged_shares as (
+    judged_counts as (
         select
             judged.source_code,
             judged.entity_code,
-            coalesce(sum(unusable.row_count), 0)::double precision / nullif(sum(judged.rows_landed), 0)
-                as unusable_share
+            coalesce(sum(unusable.row_count), 0)::double precision as unusable_count,
+            sum(judged.rows_landed) as row_count
         from judged
         left join unusable on unusable.batch_id = judged.batch_id
         group by judged.source_code, judged.entity_code
+    ),
+    judged_shares as (
+        select source_code, entity_code, unusable_count, unusable_count / nullif(row_count, 0) as unusable_share
+        from judged_counts
     )
     select
         contracts.source_code || ' ' || contracts.entity_code as account_code,
         coalesce(landed.row_count, 0) as landed_count,
         coalesce(standardised.row_count, 0) + coalesce(quarantined.row_count, 0) as accounted_count,
-        judged_shares.unusable_share
+        judged_shares.unusable_share,
+        case when judged_shares.unusable_count >= {rows_minimum} then judged_shares.unusable_share end
+            as unusable_share_of_many
     from ops.source_contracts as contracts
     left join landed using (source_code, entity_code)
     left join standardised using (source_code, entity_code)
     left join quarantined using (source_code, entity_code)
     left join judged_shares using (source_code, entity_code)
     where contracts.is_active
-"""  # noqa: S608 - both parts are constants
+"""
 
 
 def controls(context: RunContext, connection: Connection) -> list[Control]:
@@ -92,19 +100,22 @@ def controls(context: RunContext, connection: Connection) -> list[Control]:
         """
     ).fetchall()
     contracts = [(str(source), str(entity), str(owner)) for source, entity, owner, _ in rows]
+    fewest = int(threshold("unusable_critical_rows_minimum"))
+    judged = sql.SQL(JUDGED_BATCHES).format(run_id=context.run_id)
+    accounts = sql.SQL(ACCOUNTS).format(judged=judged, rows_minimum=fewest).as_string(connection)
     are_records_promised = any(entity == "customer_records" and minimum for _, entity, _, minimum in rows)
     return [
-        *(control for contract in contracts for control in _account_controls(*contract)),
+        *(control for contract in contracts for control in _account_controls(accounts, *contract)),
         *_record_controls(context, are_records_promised),
         *drift_controls("quality_levels", context, connection),
     ]
 
 
-def _account_controls(source_code: str, entity_code: str, owner: str) -> list[Control]:
+def _account_controls(accounts: str, source_code: str, entity_code: str, owner: str) -> list[Control]:
     code = f"QL-{source_code}-{entity_code}".upper()
     words = f"{source_code}, {entity_code.replace('_', ' ')}"
     this_account = Column("account_code") == f"{source_code} {entity_code}"
-    about = partial(Control, gate_code="quality_levels", table="quality.quarantined_rows", query=ACCOUNTS)
+    about = partial(Control, gate_code="quality_levels", table="quality.quarantined_rows", query=accounts)
     unusable = partial(
         about,
         dimension_code="validity",
@@ -113,7 +124,8 @@ def _account_controls(source_code: str, entity_code: str, owner: str) -> list[Co
         rationale="Single bad rows are refused with a reason; many are a broken delivery and would shrink the figures.",
         what_to_do="`sevenfold quarantine list` says how many and why; the source's owner corrects the rows.",
     )
-    share = partial(ExpectMeasureToBeBetweenWherePresent, column="unusable_share", row_condition=this_account)
+    share = partial(ExpectMeasureToBeBetweenWherePresent, row_condition=this_account)
+    fewest, most = threshold("unusable_critical_rows_minimum"), threshold("unusable_critical_maximum")
     return [
         about(
             control_id=f"{code}-RECONCILED",
@@ -133,15 +145,16 @@ def _account_controls(source_code: str, entity_code: str, owner: str) -> list[Co
         ),
         unusable(
             control_id=f"{code}-UNUSABLE",
-            expectation=partial(share, max_value=threshold("unusable_warning_maximum")),
+            expectation=partial(share, column="unusable_share", max_value=threshold("unusable_warning_maximum")),
             severity="warning",
             description=f"{words}: few new rows are unusable (in quarantine, and not corrected since).",
         ),
         unusable(
             control_id=f"{code}-UNUSABLE-LIMIT",
-            expectation=partial(share, max_value=threshold("unusable_critical_maximum")),
+            expectation=partial(share, column="unusable_share_of_many", max_value=most),
             severity="critical",
-            description=f"{words}: the unusable new rows (in quarantine, not corrected since) stay below the limit.",
+            description=f"{words}: the unusable new rows (in quarantine, not corrected since) stay below the limit, "
+            f"which holds from {fewest:.0f} of them on.",
         ),
     ]
 

@@ -24,17 +24,22 @@ from expectations.thresholds import threshold
 
 ISO_DAY = "YYYY-MM-DD"
 REPLACED = "then `sevenfold quarantine supersede` the bad batch"
-# The batches that no published run has used: neither the run that landed them, nor one that began later.
+# The batches of a run that no other published run has used: neither the run that landed them, nor one that began later.
+# What came after the run's end is left out, so that the query gives the same when the run is published as before.
 JUDGED_BATCHES: LiteralString = """
         select batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed
         from ops.extract_batches as batches
+        inner join ops.pipeline_runs as this_run on this_run.run_id = {run_id}
         left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
         where
             batches.status_code = 'landed'
+            and coalesce(batches.extracted_at, '-infinity') <= coalesce(this_run.ended_at, 'infinity')
             and not exists (
                 select from ops.pipeline_runs as users
                 where
                     users.status_code = 'published'
+                    and users.run_id <> this_run.run_id
+                    and coalesce(users.ended_at, '-infinity') <= coalesce(this_run.ended_at, 'infinity')
                     and (users.run_id = batches.run_id or users.started_at >= runs.started_at)
             )
 """
@@ -113,7 +118,7 @@ def _contract_controls(contract: Contract, context: RunContext, connection: Conn
         owner=contract.owner,
         query=_delivery_query(contract, context).as_string(connection),
     )
-    return [*_delivery_controls(contract, about), *_row_controls(contract, about, connection)]
+    return [*_delivery_controls(contract, about), *_row_controls(contract, context, about, connection)]
 
 
 def _delivery_controls(contract: Contract, about: "partial[Control]") -> list[Control]:
@@ -197,7 +202,9 @@ def _freshness_controls(contract: Contract, about: partial[Control]) -> list[Con
     ]
 
 
-def _row_controls(contract: Contract, about: "partial[Control]", connection: Connection) -> list[Control]:
+def _row_controls(
+    contract: Contract, context: RunContext, about: "partial[Control]", connection: Connection
+) -> list[Control]:
     """Of the rows that no published run has used yet."""
     about = partial(about, dimension_code="completeness", severity="critical")
     filled = partial(ExpectCountedFailuresToBeFew, tested_column="judged_count", mostly=threshold("raw_filled_minimum"))
@@ -207,7 +214,7 @@ def _row_controls(contract: Contract, about: "partial[Control]", connection: Con
             about(
                 control_id=f"{contract.code}-KEY",
                 expectation=partial(filled, column="without_key_count"),
-                failing_rows=_failing_rows(contract, _has_key(contract)).as_string(connection),
+                failing_rows=_failing_rows(contract, context, _has_key(contract)).as_string(connection),
                 critical_data_element="source record id",
                 description=f"{contract.words}: new rows carry their key ({', '.join(contract.key_columns)}).",
                 rationale="A row without its key cannot be followed over time; dbt quarantines the single ones.",
@@ -219,7 +226,7 @@ def _row_controls(contract: Contract, about: "partial[Control]", connection: Con
             about(
                 control_id=f"{contract.code}-RECORDED-AT",
                 expectation=partial(filled, column="without_recorded_at_count"),
-                failing_rows=_failing_rows(contract, _has_recorded_at(contract)).as_string(connection),
+                failing_rows=_failing_rows(contract, context, _has_recorded_at(contract)).as_string(connection),
                 critical_data_element="recorded at",
                 description=f"{contract.words}: new rows say when they were recorded ({contract.recorded_at_column}).",
                 rationale="Without the time no past date can be asked for; dbt quarantines the single ones.",
@@ -320,14 +327,14 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
         as_of_date=context.as_of_date.isoformat(),
         comparable_rows=threshold("raw_volume_comparable_minimum"),
         day=_day(contract) or sql.SQL("null::text"),
-        judged=_judged_batches(contract),
+        judged=_judged_batches(contract, context),
         has_key=_has_key(contract),
         has_recorded_at=_has_recorded_at(contract),
         raw_table=_raw_table(contract),
     )
 
 
-def _failing_rows(contract: Contract, condition: sql.Composed) -> sql.Composed:
+def _failing_rows(contract: Contract, context: RunContext, condition: sql.Composed) -> sql.Composed:
     """The new rows that do not meet a condition, by where they lie."""
     return sql.SQL(
         """
@@ -335,17 +342,21 @@ def _failing_rows(contract: Contract, condition: sql.Composed) -> sql.Composed:
         from {raw_table}
         where batch_id in ({judged}) and not {condition}
         """
-    ).format(raw_table=_raw_table(contract), judged=_judged_batches(contract), condition=condition)
+    ).format(raw_table=_raw_table(contract), judged=_judged_batches(contract, context), condition=condition)
 
 
-def _judged_batches(contract: Contract) -> sql.Composed:
+def _judged_batches(contract: Contract, context: RunContext) -> sql.Composed:
     return sql.SQL(
         """
             select batch_id as judged_batch_id
             from ({judged}) as judged_batches
             where source_code = {source_code} and entity_code = {entity_code}
         """
-    ).format(judged=sql.SQL(JUDGED_BATCHES), source_code=contract.source_code, entity_code=contract.entity_code)
+    ).format(
+        judged=sql.SQL(JUDGED_BATCHES).format(run_id=context.run_id),
+        source_code=contract.source_code,
+        entity_code=contract.entity_code,
+    )
 
 
 def _raw_table(contract: Contract) -> sql.Identifier:

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from expectations.access import judge
+from expectations.access import as_declared, deviations, judge
 from expectations.coverage import coverage
 from expectations.figures import QUERIES, RUN, Figures, Row, as_json, read_figures
 from expectations.gates import Connection
 from expectations.processing import record_of_processing
+from expectations.query_notes import figure_note, sample_note
 from expectations.report_folders import manifest_hash, write
 from expectations.samples import samples
-from expectations.summary import gate_verdicts, summary, why_not_run
+from expectations.summary import acceptance, gate_verdicts, summary, why_not_run
 from expectations.words import FILTERS
 from sevenfold import audit
 from sevenfold.saturation import SaturationFit, fit_saturation
@@ -23,6 +24,7 @@ from sevenfold.warehouse import connect
 
 PAGE = "index.html"
 TEMPLATES = Path(__file__).parent / "templates"
+SHOWN = {"run": RUN, **QUERIES}
 POPULATIONS = ("everyone", "closed_cohort")
 STATES = ("A", "B", "C", "Z", "D", "Y", "X")
 STATUS_WORDS = {"passed": "Passed", "failed": "Failed", "error": "Could not run", "not_run": "Not run"}
@@ -116,13 +118,20 @@ def render(figures: Figures, truth: Row | None = None) -> str:
         failures={row["control_id"]: row for row in figures["failures"]},
         samples={row["control_id"]: row for row in figures["samples"]},
         sentences=summary(figures),
+        access={"deviations": deviations(figures["grants"]), "as_declared": as_declared(figures["grants"])},
         pictures=_pictures(figures),
-        queries={name: _repeatable(query, figures.run["run_id"]) for name, query in {"run": RUN, **QUERIES}.items()},
+        queries={name: _repeatable(query, figures.run) for name, query in SHOWN.items()},
+        query_notes={
+            name: figure_note(name, query, figures.unread.get(name), name in figures.tables and bool(figures[name]))
+            for name, query in SHOWN.items()
+        },
+        sample_note=sample_note,
         status_words=STATUS_WORDS,
         run_words=RUN_WORDS,
         populations=[population for population in POPULATIONS if figures.shares_of(population)],
         states=STATES,
         share_table=_share_table,
+        acceptance=acceptance,
         why_not_run=why_not_run,
         flow_table=_flow_table,
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
@@ -188,10 +197,12 @@ def _flow_table(figures: Figures, population: str) -> tuple[list[str], list[tupl
     return met, [(state, [cells.get((state, other)) for other in met]) for state in met]
 
 
-def _repeatable(query: str, run_id: str) -> str:
-    """The query as one types it: the run in place of the parameter."""
-    literal = "'" + run_id.replace("'", "''") + "'"
-    return query.strip().replace("%(run_id)s", literal).replace("%%", "%") + ";"
+def _repeatable(query: str, run: Row) -> str:
+    """The query as one types it: the run and its date in place of the parameters."""
+    literal = "'" + str(run["run_id"]).replace("'", "''") + "'"
+    date = f"date '{run['as_of_date']}'"
+    named = query.strip().replace("%(run_id)s", literal).replace("%(as_of_date)s", date)
+    return named.replace("%%", "%") + ";"
 
 
 def _all_figures(figures: Figures, truth: Row | None) -> Row:

@@ -38,6 +38,12 @@ EVENTS: dict[str, LiteralString] = {
         from quality.control_outcomes
         where run_id = %(run_id)s
     """,
+    "results": """
+        select jsonb_build_object('row_count', count(*), 'sha256', audit.results_hash(%(run_id)s))
+        from quality.control_results
+        where run_id = %(run_id)s
+        having count(*) > 0
+    """,
     "totals": """
         select jsonb_agg(to_jsonb(totals) order by check_code collate "C")
         from quality.reconciliation as totals
@@ -55,6 +61,13 @@ EVENTS: dict[str, LiteralString] = {
         from ops.pipeline_runs as runs
         where run_id = %(run_id)s and status_code = 'published'
     """,
+}
+# What keeps the chain and what people decide as they are, by table; a disabled trigger leaves no other trace.
+TRIGGERS = {
+    "audit.entries": {"chain": "chain", "refuse": "refuse"},
+    "ops.control_exceptions": {"record": "record", "refuse": "refuse"},
+    "ops.control_exception_ends": {"record": "record", "refuse": "refuse"},
+    "ops.extract_batches": {"record": "record"},
 }
 INSERT = "insert into audit.entries (run_id, event_code, content) values (%s, %s, %s)"
 
@@ -133,6 +146,50 @@ def changed_exceptions() -> list[str]:
     return [f"{words[event_code]} {exception_id}: {problem}." for exception_id, event_code, problem in rows]
 
 
+def changed_results() -> list[str]:
+    """Say of which runs the control results are not those that the chain has the hash of."""
+    return [f"The control results of run {run_id}: {problem}." for run_id, problem in _result_problems(True)]
+
+
+def unrecorded_runs() -> list[str]:
+    """Give the runs that ended and of whose control results the chain says nothing."""
+    return [run_id for run_id, _ in _result_problems(False)]
+
+
+def _result_problems(is_recorded: bool) -> list[tuple[str, str]]:
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select run_id, problem
+            from audit.result_check
+            where problem is not null and (entry_number is not null) = %s
+            order by run_id collate "C"
+            """,
+            (is_recorded,),
+        ).fetchall()
+    return [(str(run_id), str(problem)) for run_id, problem in rows]
+
+
+def idle_triggers() -> list[str]:
+    """Say which triggers of the evidence are missing, disabled, or call something else."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select tgrelid::regclass::text, tgname::text, proname::text, tgenabled in ('O', 'A')
+            from pg_trigger
+            inner join pg_proc on tgfoid = pg_proc.oid and pronamespace = 'audit'::regnamespace
+            where not tgisinternal
+            """
+        ).fetchall()
+    found = {(str(table), str(name), str(function)): bool(is_enabled) for table, name, function, is_enabled in rows}
+    return [
+        f"The trigger {name} of {table} is {'disabled' if (table, name, function) in found else 'missing'}."
+        for table, wanted in TRIGGERS.items()
+        for name, function in wanted.items()
+        if not found.get((table, name, function))
+    ]
+
+
 def last_hash_of(run_id: str) -> str | None:
     """Give the hash of the last entry on what a run did: what its report refers to."""
     with connect() as connection:
@@ -155,6 +212,13 @@ def recorded_manifests() -> dict[str, str]:
             "select content ->> 'folder', content ->> 'manifest_sha256' from audit.entries where event_code = 'report'"
         ).fetchall()
     return {str(folder): str(manifest_sha256) for folder, manifest_sha256 in rows}
+
+
+def last_report_entry() -> int:
+    """Give the number of the newest entry on a report; 0 where there is none."""
+    with connect() as connection:
+        row = connection.execute("select max(entry_number) from audit.entries where event_code = 'report'").fetchone()
+    return int(row[0]) if row and row[0] else 0
 
 
 def missing_hashes(hashes: Mapping[str, str]) -> list[str]:

@@ -14,8 +14,8 @@ console = Console(highlight=False)
 
 @app.command("verify")
 def verify() -> None:
-    """Prove the chain of evidence, and that exceptions and the reports on this machine are as it has them."""
-    from expectations.report_folders import audit_hashes
+    """Prove the chain of evidence, and that exceptions, results and the reports on this machine are as it has them."""
+    from expectations.report_folders import all_folders, audit_hashes, manifest_hash
     from sevenfold import audit
 
     chain = audit.verify()
@@ -24,22 +24,46 @@ def verify() -> None:
             f"The chain of evidence breaks at entry {chain.broken_entry} of {chain.entry_count}: {chain.problem}. "
             "From there on it proves nothing. Compare with a backup, and with the manifests of the reports."
         )
-    if missing := audit.missing_hashes(audit_hashes()):
+    reports = {folder.name: manifest_hash(folder) for folder in all_folders()}
+    recorded = audit.recorded_manifests()
+    missing = [*audit.missing_hashes(audit_hashes()), *(name for name in reports if name not in recorded)]
+    if missing:
         raise SevenfoldError(
             f"The chain of evidence is whole in itself, but not the one that the report in {missing[0]} refers to: "
             "entries were removed at its end, or all of it was written anew. Compare with a backup."
         )
-    if changed := audit.changed_exceptions():
+    if problems := [*audit.changed_exceptions(), *audit.changed_results(), *audit.idle_triggers()]:
         raise SevenfoldError(
             "\n".join(
                 [
-                    "The chain of evidence is whole, but what somebody accepted is not as the chain has it:",
-                    *(f"- {each}" for each in changed),
-                    "What was decided stands in audit.entries, under the events exception and exception_end.",
+                    "The chain of evidence is whole, but not all is as the chain has it, or kept so:",
+                    *(f"- {problem}" for problem in problems),
+                    "What was decided stands in audit.entries, under the events exception and exception_end; what "
+                    "controls found, under controls. A trigger is enabled again by the owner of its table.",
                 ]
             )
         )
     console.print(f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}")
+    console.print(_reach(chain.entry_count, len(reports)))
+    if unrecorded := audit.unrecorded_runs():
+        console.print(
+            f"{len(unrecorded)} ended and went not on record, as a run that died until the next begins: "
+            f"{', '.join(unrecorded)}. Otherwise entries were removed."
+        )
+
+
+def _reach(entry_count: int, report_count: int) -> str:
+    """Say how far something outside the warehouse vouches for the chain."""
+    if not report_count:
+        return (
+            "No report is on this machine, so entries that were removed at its end could not be seen. Run this where "
+            "the reports are, or compare the last hash with one that was noted before."
+        )
+    from sevenfold import audit
+
+    said = "1 report on this machine vouches" if report_count == 1 else f"{report_count} reports on this machine vouch"
+    newer = entry_count - audit.last_report_entry()
+    return f"{said} for it{f', but for the {newer:,} newest entries' if newer else ''}."
 
 
 @app.command("list")

@@ -28,7 +28,12 @@ class ControlExceptionError(SevenfoldError):
 
 @dataclass(frozen=True)
 class ControlException:
-    """One row of `ops.control_exceptions`, and who ended it before its day: `ops.control_exception_ends`."""
+    """One row of `ops.control_exceptions`, and who ended it before its day: `ops.control_exception_ends`.
+
+    Attributes:
+        decided_by: Who decided, as the writer says.
+        recorded_by: The login that wrote it, as the database has it in the chain of evidence.
+    """
 
     exception_id: int
     control_id: str
@@ -40,6 +45,7 @@ class ControlException:
     ends_on: dt.date
     ended_by: str | None
     ended_at: dt.datetime | None
+    recorded_by: str | None = None
 
     def is_in_force(self, day: dt.date, run_id: str) -> bool:
         """Whether a run that began on a day may use it."""
@@ -80,8 +86,12 @@ SELECT: LiteralString = """
     select
         exceptions.exception_id, exceptions.control_id, exceptions.run_id, exceptions.maximum_failed_count,
         exceptions.reason, exceptions.decided_by, exceptions.decided_at, exceptions.ends_on, ends.ended_by,
-        ends.ended_at
+        ends.ended_at, entries.recorded_by
     from ops.control_exceptions as exceptions
+    left join audit.entries as entries
+        on
+            entries.event_code = 'exception'
+            and (entries.content ->> 'exception_id')::bigint = exceptions.exception_id
     left join ops.control_exception_ends as ends on exceptions.exception_id = ends.exception_id
     order by exceptions.exception_id
 """

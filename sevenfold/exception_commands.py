@@ -59,9 +59,10 @@ def end(
 
 def _lines(row: ControlException) -> list[str]:
     far = "any number of" if row.maximum_failed_count is None else f"at most {row.maximum_failed_count:,}"
-    run = f"run {row.run_id}" if row.run_id else "every run"
+    reach = f"run {row.run_id} alone" if row.run_id else f"until {row.ends_on}, every run"
+    login = f" (login {row.recorded_by})" if row.recorded_by else ""
     return [
-        f"until {row.ends_on}, {run}, {far} failures",
-        f"{row.decided_by}, {row.decided_at:%Y-%m-%d %H:%M} UTC: {row.reason}",
+        f"{reach}, {far} failures",
+        f"{row.decided_by}{login}, {row.decided_at:%Y-%m-%d %H:%M} UTC: {row.reason}",
         f"ended by {row.ended_by}, {row.ended_at:%Y-%m-%d %H:%M} UTC" if row.ended_at else "",
     ]

@@ -78,7 +78,8 @@ class Quarantined:
     Attributes:
         open_count: Rows that wait for their source.
         released_count: Rows whose corrected version has landed.
-        row_count: All of them; what neither waits nor was released is a duplicate, or a contradiction settled since.
+        row_count: All of them; what neither waits nor was released is a duplicate, came again and waits there, was
+            superseded with its batch, or is a contradiction settled since.
     """
 
     source_code: str

@@ -1,16 +1,20 @@
 """The simulated retailer through the real DAG: right, repeatable, and the same customers when news arrives."""
 
 import json
+import re
 import shutil
 import stat
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 
 import duckdb
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
 
 from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
 from infra import embedded
@@ -175,6 +179,26 @@ def test_the_report_is_one_page_that_asks_nobody(retailer: Retailer) -> None:
     assert [name for name in names if f">{name}<" in text] == []
     figures = json.loads((page.parent / "figures.json").read_text(encoding="utf-8"))
     assert figures
+
+
+def test_every_query_of_the_report_gives_its_figure_to_the_role_that_it_names(
+    retailer: Retailer, warehouse_server: embedded.Server
+) -> None:
+    (page,) = (retailer.home / "reports").glob("*/index.html")
+    text = page.read_text(encoding="utf-8")
+    figures = json.loads((page.parent / "figures.json").read_text(encoding="utf-8"))
+    pattern = r'<p class="note">For a member of (\w+)[^<]*</p>\s*<pre data-figures="(\w+)">(.*?)</pre>'
+    shown = re.findall(pattern, text, re.DOTALL)
+    assert {role for role, _, _ in shown} == {"sevenfold_auditor", "sevenfold_pii_reader", "sevenfold_transformer"}
+    with psycopg.connect(retailer.url) as connection:
+        database = connection.info.dbname
+    with psycopg.connect(warehouse_server.url_for(database, "postgres"), row_factory=dict_row) as administrator:
+        for role, name, query in shown:
+            administrator.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+            found = administrator.execute(unescape(query).encode()).fetchall()
+            assert name in {"run", "control_catalogue"} or len(found) == len(figures[name]), name
+    assert len(shown) > 30
+    assert [right for right in figures["grants"] if right["verdict"] != "as declared"] == []
 
 
 OPEN_ROLES = ("sevenfold_bi_reader", "sevenfold_auditor")  # they read without the right to personal data

@@ -50,7 +50,7 @@ COMPLETENESS = """
     create table staging.stg_consents (raw_id bigint, source_code text);
     create table quality.quarantined_rows (
         source_code text, entity_code text, raw_id bigint, batch_id bigint, source_position bigint, reason_code text,
-        is_open boolean default true
+        released_by_batch_id bigint, is_open boolean default true
     );
     create table quality.conflicting_duplicates as
         select 'point_of_sale' as source_code, 'customer_records' as entity_code,
@@ -222,7 +222,7 @@ MARTS = f"""
         (run_id, as_of_date, metric_code, bucket_code, bucket_rank, metric_value, recorded_at)
     values
         ('earlier', '2026-04-01', 'namesake_share', 'all', 0, 0.019, '2026-04-01 03:00+00'),
-        ('{RUN}', '2026-07-01', 'namesake_share', 'all', 0, 0.021, '2026-07-01 03:00+00');
+        ('{RUN}', '2026-07-01', 'namesake_share', 'all', 0, 0.021, '2026-07-01 02:02+00');
     create table marts.fct_namesake_resolutions as
     select
         'P' || n as party_id, 'birth_date' as attribute_code, 'joins_or_separates' as resolution_code, 1 as rival_count

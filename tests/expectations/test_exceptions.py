@@ -51,8 +51,7 @@ def test_an_accepted_failure_passes_is_counted_and_stays_a_failure(failing: str)
     kept = "select status_code, is_met, failed_count, exception_id from quality.control_results"
     assert rows(failing, f"{kept} where control_id = '{KEY}'") == [("failed", False, 50, number)]
     page = write_report(RUN).read_text(encoding="utf-8")
-    said = f"{KEY} failed and was accepted by Ana until"
-    assert said in page
+    assert f"{KEY} failed and was accepted by Ana (login sevenfold) until" in page
     assert "the shop mends its export by Friday" in page
     assert f"<code>{KEY}</code></th><td>the shop mends its export by Friday</td><td>Ana<small>" in page
     assert 'at most 50 failures</td><td class="n">50</td>' in page
@@ -84,6 +83,10 @@ def test_an_exception_reaches_as_far_as_was_said(failing: str) -> None:
     stopped_by()
     accept(run_id=RUN)
     assert run_gate("raw", RUN).accepted == 1
+    page = write_report(RUN).read_text(encoding="utf-8")
+    assert f"{KEY} failed and was accepted by Ana (login sevenfold) for this run alone (exception 4)" in page
+    listed = CliRunner().invoke(app, ["exception", "list"], env={"COLUMNS": "80"}).output
+    assert f"run {RUN} alone, any number of failures" in " ".join(listed.split())
 
 
 def test_an_exception_accepts_no_control_that_could_not_run(failing: str) -> None:
@@ -101,7 +104,7 @@ def test_the_commands_add_list_and_end(failing: str) -> None:
     assert "No exception is in force." in said("list")
     options = ("--reason", "known", "--by", "Ana", "--until", str(TODAY), "--at-most", "60")
     assert said("add", KEY, *options) == f"Kept as exception 1, until {TODAY}."
-    assert f"1 {KEY} until {TODAY}, every run, at most 60 failures Ana, " in said("list")
+    assert f"1 {KEY} until {TODAY}, every run, at most 60 failures Ana (login sevenfold), " in said("list")
     assert "UTC: known" in said("list")
     assert run_gate("raw", RUN).accepted == 1
     assert said("end", "1", "--by", "Eva") == "Exception 1 is over."

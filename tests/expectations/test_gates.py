@@ -5,9 +5,11 @@ import logging
 import re
 import time
 
+import psycopg
 import pytest
 
 from expectations import GateFailed, GateResult, run_gate
+from expectations.catalogue import catalogue, keep
 from expectations.controls import GateCode
 from expectations.report_folders import great_expectations_folder
 from sevenfold import control_exceptions, quarantine
@@ -161,8 +163,10 @@ def test_rows_of_published_runs_are_judged_no_more(filled: str) -> None:
         filled,
         """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
         f"update ops.pipeline_runs set status_code = 'published' where run_id = '{RUN}'",
+        "insert into ops.pipeline_runs (run_id, as_of_date, status_code) values ('next', '2026-07-01', 'running')",
+        LATER.format(run="next", status="unchanged", rows_read=0, cursor_from="null"),
     )
-    run_gate("raw", RUN)
+    run_gate("raw", "next")
     kept = rows(filled, f"select tested_count, observed_value from quality.control_results where control_id = '{KEY}'")
     assert kept == [(0, "nothing to test")]
 
@@ -435,6 +439,51 @@ def test_duplicates_and_what_was_corrected_do_not_count_as_unusable(filled: str)
     )
     result = run_gate("quality_levels", RUN)
     assert (result.failed_critical, result.failed_warning) == (0, 0)
+
+
+def test_one_bad_row_of_a_handful_stops_nothing(filled: str) -> None:
+    execute(
+        filled,
+        "delete from staging.stg_customer_records",
+        """insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code)
+        select 'point_of_sale', 'customer_records', n, 1, 'missing_key' from generate_series(1, 4) as n""",
+        "update ops.extract_batches set rows_landed = 4",
+    )
+    result = run_gate("quality_levels", RUN)
+    assert (result.failed_critical, result.failed_warning) == (0, 1)
+    execute(
+        filled,
+        "update ops.extract_batches set rows_landed = 5",
+        """insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code)
+        values ('point_of_sale', 'customer_records', 5, 1, 'missing_key')""",
+    )
+    with pytest.raises(GateFailed, match="UNUSABLE-LIMIT"):
+        run_gate("quality_levels", RUN)
+
+
+def test_the_query_of_unusable_rows_gives_the_same_once_the_run_is_published(filled: str) -> None:
+    execute(
+        filled,
+        "delete from staging.stg_customer_records where raw_id <= 8",
+        """insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code)
+        select 'point_of_sale', 'customer_records', n, 1, 'missing_key' from generate_series(1, 8) as n""",
+    )
+    with psycopg.connect(filled) as connection:
+        keep(connection, RUN, catalogue(connection, None))
+    assert run_gate("quality_levels", RUN).failed_warning == 1
+    rule = "QL-POINT_OF_SALE-CUSTOMER_RECORDS-UNUSABLE"
+    (query,) = rows(filled, f"select rule_sql from quality.controls where control_id = '{rule}'")[0]
+    shown = str(query).replace(":'run_id'", f"'{RUN}'")
+    assert rows(filled, shown) == [(0.04,)]
+    execute(filled, "update ops.pipeline_runs set status_code = 'published', ended_at = now()")
+    execute(
+        filled,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values ('later', '2026-07-02', now(), now() + interval '1 hour', 'published')""",
+        """insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_landed, extracted_at)
+        values ('later', 'point_of_sale', 'customer_records', 'landed', 800, now() + interval '1 hour')""",
+    )
+    assert rows(filled, shown) == [(0.04,)]
 
 
 def test_a_small_broken_delivery_does_not_hide_behind_large_good_ones(filled: str) -> None:

@@ -23,10 +23,11 @@ from typer.testing import CliRunner
 
 from expectations import GateFailed, run_gate, write_report
 from expectations.catalogue import catalogue, keep
-from expectations.figures import QUERIES, _plain_row, as_json
-from expectations.pdf import write_pdf
+from expectations.figures import QUERIES, _plain_row, as_json, read_figures
+from expectations.pdf import _unfolded, write_pdf
 from expectations.report_folders import MANIFEST, check, report_folder, versions
 from infra import embedded
+from sevenfold import audit
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
@@ -104,7 +105,13 @@ def finished(module_warehouse: str) -> tuple[str, Path]:
         database = connection.info.dbname
     for gate in ("raw", "quality_levels", "marts"):
         run_gate(gate, RUN)
-    execute(module_warehouse, MARTS)
+    execute(
+        module_warehouse,
+        MARTS,
+        "alter table quality.reconciliation owner to sevenfold_transformer",
+        "grant select on quality.reconciliation to sevenfold_publisher, sevenfold_auditor",
+    )
+    audit.record(RUN)
     return database, get_settings().home
 
 
@@ -245,7 +252,7 @@ def test_every_figure_of_the_page_equals_the_query_that_is_shown(published: str)
                 expected = [
                     {key: value for key, value in row.items() if key != "verdict"}
                     for row in figures["grants"]
-                    if row["privileges"] != "none"
+                    if row["verdict"] != "declared, not found"
                 ]
             if expected is not None:  # the catalogue is a file of its own
                 assert json.loads(json.dumps(found, default=as_json)) == expected, name
@@ -253,6 +260,53 @@ def test_every_figure_of_the_page_equals_the_query_that_is_shown(published: str)
         listed = [row["control_id"] for row in csv.DictReader(file)]
     catalogue = rows(published, unescape(dict(shown)["control_catalogue"]))
     assert listed == [row[0] for row in catalogue]
+
+
+def test_every_query_names_the_run_or_says_how_long_it_gives_the_figure_and_who_may_run_it(published: str) -> None:
+    page = html()
+    shown = re.findall(r'<p class="note">([^<]*)</p>\s*<pre data-figures="(\w+)">(.*?)</pre>', page, re.DOTALL)
+    assert {name for _, name, _ in shown} == {"run", *QUERIES}
+    for note, name, query in shown:
+        assert RUN in query or "It reads what " in note, name
+        assert note.startswith("For a member of sevenfold_"), name
+    role = {name: unescape(note).split(" ")[4].rstrip(".,") for note, name, _ in shown}
+    assert {name for name, found in role.items() if found == "sevenfold_pii_reader"} == {
+        "survivorship",
+        "survivorship_criteria",
+    }
+    assert {name for name, found in role.items() if found == "sevenfold_transformer"} == {
+        "consents",
+        "consent_standing",
+        "consent_withdrawals",
+        "late_rows",
+        "match_decisions",
+        "match_weights",
+    }
+    assert "Those of this page stay in csv/contracts.csv." in page
+
+
+def test_the_figures_of_a_run_stay_when_later_ones_publish(published: str) -> None:
+    with psycopg.connect(published, row_factory=dict_row) as connection:
+        before = read_figures(connection, RUN)
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values ('later', '2026-10-01', '2026-10-01 02:00+00', '2026-10-01 03:00+00', 'published')""",
+        """insert into quality.match_metrics
+            (run_id, as_of_date, metric_code, bucket_code, bucket_rank, metric_value, recorded_at)
+        values ('later', '2026-10-01', 'namesake_share', 'all', 0, 0.5, '2026-10-01 03:00+00')""",
+        "insert into marts.fct_customer_state_shares values ('2026-10-01', 'everyone', 'A', 18, 1, 1)",
+        """insert into marts.fct_snapshot_totals select '2026-10-01', placed_count, 0, 0, 0
+        from marts.fct_snapshot_totals""",
+        """insert into marts.fct_customer_state_flows
+        values ('2026-07-01', '2026-10-01', 'everyone', 'A', 'A', 1, 1)""",
+        """insert into marts.fct_saturation_fits (population_code, as_of_date, fit_code, status_code)
+        values ('everyone', '2026-10-01', 'observed', 'too_few_points')""",
+        "update quality.reconciliation set left_count = 0",
+    )
+    with psycopg.connect(published, row_factory=dict_row) as connection:
+        assert read_figures(connection, RUN) == before
+        assert len(read_figures(connection, "later")["state_shares"]) == 85
 
 
 def test_the_same_run_gives_the_same_bytes(published: str) -> None:
@@ -334,6 +388,8 @@ def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(p
         "update ops.pipeline_runs set run_id = 'earlier'",
         "update ops.extract_batches set run_id = 'earlier'",
         "delete from quality.control_results",
+        "alter table audit.entries disable trigger refuse",
+        "delete from audit.entries",
         """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code, failed_task, message)
         values ('manual__2026-07-01', '2026-07-01', '2026-07-01 05:00+00', 'failed', 'gate_raw', 'See <the gate>.')""",
     )
@@ -347,7 +403,7 @@ def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(p
     assert "The states and customers on this page are those of that run." in text
     assert "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-STATUS" in text
     assert "Quality levels Not reached" in text
-    assert "these are of the last run that did" in text
+    assert "This run did not get as far as its control totals" in text
     assert "See &lt;the gate&gt;." in source
 
 
@@ -407,6 +463,14 @@ def pages_of(pdf: bytes) -> int:
     return count
 
 
+def words_of(pdf: Path) -> str | None:
+    """The words of a PDF; None where no program on this machine reads them."""
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        return None
+    return subprocess.run([reader, str(pdf), "-"], capture_output=True, text=True, timeout=60, check=True).stdout
+
+
 def test_a_report_is_written_as_pdf_and_stays_as_it_was(
     published: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +481,12 @@ def test_a_report_is_written_as_pdf_and_stays_as_it_was(
     content = target.read_bytes()
     assert content.startswith(b"%PDF-")
     assert pages_of(content) >= 5
+    page = (report_folder(RUN) / "index.html").read_text(encoding="utf-8")
+    assert "<details" in page
+    assert "<details" not in _unfolded(page)
+    words = words_of(target)
+    assert words is None or "The same as a table" in words
+    assert words is None or "in csv/controls.csv of this report" in words
     assert check(report_folder(RUN)) == []
     with pytest.raises(SevenfoldError, match="cannot be written"):
         write_pdf(report_folder(RUN) / "index.html", target.parent)
@@ -457,6 +527,39 @@ def test_failures_are_shown_with_their_age_the_query_that_finds_them_and_keys_al
     assert sorted(str(row[0]) for row in found) == ["CB3", "CB4"]
 
 
+def test_an_issue_is_opened_by_the_first_failure_and_closed_by_the_next_pass(published: str) -> None:
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        select run_id, '2026-06-01', started_at::timestamptz, 'failed'
+        from (values ('a', '2026-03-01 02:00+00'), ('b', '2026-04-01 02:00+00'), ('c', '2026-05-01 02:00+00'),
+            ('d', '2026-06-20 02:00+00'), ('e', '2026-08-01 02:00+00')) as runs (run_id, started_at)""",
+        """insert into quality.control_results
+            (run_id, gate_code, control_id, status_code, failed_count, severity_code, owner)
+        values ('a', 'raw', 'SETTLED', 'failed', 3, 'warning', 'Ana'),
+            ('b', 'raw', 'SETTLED', 'error', 0, 'warning', 'Ana'),
+            ('c', 'raw', 'SETTLED', 'passed', 0, 'warning', 'Ana'),
+            ('a', 'raw', 'OLD', 'failed', 1, 'critical', 'Ana'), ('d', 'raw', 'OLD', 'failed', 2, 'critical', 'Eva'),
+            ('c', 'raw', 'AGAIN', 'failed', 1, 'warning', 'Ana'), ('d', 'raw', 'AGAIN', 'passed', 0, 'warning', 'Ana'),
+            ('e', 'raw', 'LATER', 'failed', 1, 'warning', 'Ana')""",
+        f"""insert into quality.control_results
+            (run_id, gate_code, control_id, status_code, failed_count, severity_code)
+        values ('{RUN}', 'raw', 'AGAIN', 'failed', 4, 'warning')""",
+    )
+    page = write_report(RUN)
+    issues = json.loads((page.parent / "figures.json").read_text())["issues"]
+    columns = ("control_id", "owner", "opened_run_id", "age_days", "age_from_days", "failed_run_count", "closed_run_id")
+    assert [tuple(issue[column] for column in columns) for issue in issues] == [
+        ("OLD", "Eva", "a", 122, 91, 2, None),
+        ("AGAIN", None, RUN, 0, 0, 1, None),
+        ("AGAIN", "Ana", "c", 50, 31, 1, "d"),
+        ("SETTLED", "Ana", "a", 61, 31, 2, "c"),
+    ]
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "Up to 7 days 0 1 0 8 to 30 days 0 0 0 31 to 90 days 0 0 0 Over 90 days 1 0 0" in text
+    assert "The last 2 issues that were closed" in text
+
+
 def test_changes_of_the_controls_since_the_last_run_are_listed(published: str) -> None:
     execute(
         published,
@@ -494,16 +597,46 @@ def test_of_every_published_table_the_page_says_for_what_it_is_and_who_may_read_
     assert record["restricted.golden_records"]["lawful_basis"] == "to be declared by the data owner"
 
 
-def test_rights_that_nobody_declared_are_found(published: str) -> None:
+def test_rights_that_nobody_declared_are_found_and_those_that_are_gone(published: str) -> None:
+    assert "Every right found is declared, and every right declared was found" in Page(html()).text
     execute(
         published,
         "grant select on restricted.golden_record_provenance to sevenfold_bi_reader",
-        "grant select (raw_id) on raw.point_of_sale__customer_records to sevenfold_auditor",
+        "grant select (raw_id, nombre) on raw.point_of_sale__customer_records to sevenfold_auditor",
+        "grant select on mdm.steward_corrections to sevenfold_auditor",
+        "grant usage on schema restricted to sevenfold_auditor",
+        "revoke select on audit.entries from sevenfold_auditor",
+        "grant create on schema marts to sevenfold_transformer",
+        "alter table marts.dim_parties owner to sevenfold_transformer",
     )
     page = write_report(RUN)
     grants = json.loads((page.parent / "figures.json").read_text())["grants"]
-    undeclared = [(one["grantee"], one["schema_name"]) for one in grants if one["verdict"] == "not declared"]
-    assert undeclared == [("sevenfold_auditor", "raw"), ("sevenfold_bi_reader", "restricted")]
+    assert [tuple(grant.values()) for grant in grants if grant["verdict"] != "as declared"] == [
+        ("sevenfold_auditor", "mdm", "steward_corrections", "select", "", "not declared"),
+        ("sevenfold_auditor", "raw", "point_of_sale__customer_records", "select", "nombre, raw_id", "not declared"),
+        ("sevenfold_auditor", "restricted", "(schema)", "usage", "", "not declared"),
+        ("sevenfold_bi_reader", "restricted", "golden_record_provenance", "select", "", "not declared"),
+        ("sevenfold_transformer", "marts", "(schema)", "create", "", "not declared"),
+        ("sevenfold_transformer", "marts", "dim_parties", "owner", "", "not declared"),
+        ("sevenfold_auditor", "audit", "entries", "select", "", "declared, not found"),
+    ]
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "sevenfold_auditor mdm.steward_corrections select \N{EN DASH} Not declared" in text
+    assert "sevenfold_auditor audit.entries select \N{EN DASH} Declared, not found" in text
+    assert "Every right found is declared" not in text
+
+
+def test_refused_rows_are_shown_with_those_that_wait_and_those_that_were_released(published: str) -> None:
+    execute(
+        published,
+        """insert into quality.quarantined_rows
+            (source_code, entity_code, raw_id, batch_id, reason_code, released_by_batch_id, is_open)
+        values ('point_of_sale', 'customer_records', 1, 1, 'missing_key', null, true),
+            ('point_of_sale', 'customer_records', 2, 1, 'missing_key', 2, false),
+            ('point_of_sale', 'customer_records', 3, 1, 'missing_key', 2, false),
+            ('point_of_sale', 'customer_records', 4, 1, 'missing_key', null, false)""",
+    )
+    assert "Point of sale customer records missing key 4 1 2" in Page(html()).text
 
 
 def test_where_values_survived_from_and_who_signs_are_on_the_page(published: str) -> None:

@@ -5,23 +5,26 @@ import itertools
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.rows import dict_row
 
+from expectations.access import deviations, judge
+from expectations.figures import QUERIES
 from sevenfold.errors import MissingRightsError, WarehouseError
 from sevenfold.logins import create_login, drop_login, list_logins
 from sevenfold.warehouse import connect
 
 WRITTEN = {
     "loader": {"raw"},
-    "transformer": {"staging", "intermediate", "mdm", "candidate", "quality"},
+    "transformer": {"rules", "staging", "intermediate", "mdm", "candidate", "quality"},
     "publisher": {"marts", "restricted"},
 }
 READ = {
     "loader": {"raw"},
-    "transformer": {"raw", "staging", "intermediate", "mdm", "candidate", "quality", "marts", "restricted"},
+    "transformer": {"raw", "rules", "staging", "intermediate", "mdm", "candidate", "quality", "marts", "restricted"},
     "publisher": {"mdm", "candidate", "quality", "marts", "restricted"},
     "bi_reader": {"marts"},
     "pii_reader": {"marts", "restricted"},
-    "auditor": {"marts", "quality"},
+    "auditor": {"marts", "rules", "quality"},
 }
 SCHEMAS = sorted(set.union(*WRITTEN.values()))
 
@@ -68,6 +71,13 @@ def test_a_role_reads_its_schemas_and_no_other(filled: str) -> None:
             )
             found[role] = {schema for (schema,) in rows}
     assert found == READ
+
+
+def test_the_rights_are_those_that_the_seed_declares(filled: str) -> None:
+    with connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        found = judge(cursor.execute(QUERIES["grants"], {}).fetchall())
+    assert deviations(found) == []
+    assert {right["object_name"] for right in found} >= {"(schema)", "things", "entries", "customer_of()"}
 
 
 @pytest.mark.parametrize("role", WRITTEN)

@@ -4,6 +4,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from expectations import report_folders
 from infra import embedded
 from sevenfold import audit
 from sevenfold.cli import app
@@ -49,14 +50,14 @@ def test_a_run_is_on_record_as_far_as_it_got(recorded: str) -> None:
         found = connection.execute("select run_id, event_code from audit.entries order by entry_number").fetchall()
         assert found == [
             *(("earlier", event) for event in ("run", "inputs")),
-            *((RUN, event) for event in ("run", "totals", "publication", "report")),
+            *((RUN, event) for event in ("run", "results", "totals", "publication", "report")),
         ]
         hashes = connection.execute(
             "select content -> 0 ->> 'content_sha256' from audit.entries where entry_number = 2"
         )
         assert hashes.fetchone() == ("abc",)
     chain = audit.verify()
-    assert (chain.entry_count, chain.broken_entry, chain.problem) == (6, None, None)
+    assert (chain.entry_count, chain.broken_entry, chain.problem) == (7, None, None)
 
 
 STATEMENTS = (
@@ -72,7 +73,7 @@ def test_no_role_of_the_pipeline_and_not_the_owner_changes_an_entry(recorded: st
         for statement in STATEMENTS:
             with connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
-    assert audit.verify().entry_count == 6
+    assert audit.verify().entry_count == 7
 
 
 def test_who_writes_says_what_happened_and_nothing_of_number_hash_and_writer(recorded: str) -> None:
@@ -91,7 +92,7 @@ def test_who_writes_says_what_happened_and_nothing_of_number_hash_and_writer(rec
             "select entry_number, recorded_by = session_user, recorded_at > '2026-01-01' from audit.entries "
             "order by entry_number desc limit 1"
         ).fetchone()
-    assert row == (7, True, True)
+    assert row == (8, True, True)
     assert audit.verify().broken_entry is None
 
 
@@ -153,3 +154,66 @@ def test_the_same_entry_has_the_same_hash_wherever_a_session_says_it_is(recorded
         connection.execute("set datestyle = 'German'")
         rows = connection.execute("select count(*) from audit.chain_check where problem is not null").fetchone()
     assert rows == (0,)
+
+
+def verified() -> str:
+    answer = CliRunner().invoke(app, ["audit", "verify"], env={"COLUMNS": "200"})
+    return " ".join((str(answer.exception) if answer.exit_code else answer.output).split())
+
+
+def test_a_chain_whose_newest_entries_are_gone_lacks_the_report_of_the_last_run(
+    recorded: str, warehouse_server: embedded.Server
+) -> None:
+    assert "No report is on this machine" in verified()
+    folder, _ = report_folders.write("later", {"index.html": b"page"}, audit.last_hash_of(RUN))
+    audit.record_report("later", {"folder": folder.name, "manifest_sha256": report_folders.manifest_hash(folder)})
+    assert "1 report on this machine vouches for it." in verified()
+    with superuser(warehouse_server, recorded) as connection:
+        connection.execute("alter table audit.entries disable trigger all")
+        connection.execute("delete from audit.entries where entry_number > 7")
+        connection.execute("alter table audit.entries enable trigger all")
+    assert audit.verify().broken_entry is None
+    assert f"not the one that the report in {folder.name} refers to" in verified()
+
+
+def test_results_of_a_past_run_that_somebody_changed_are_found(recorded: str) -> None:
+    change = "update quality.control_results set {} where control_id = 'MARTS-X'"
+    for tampering, undoing in (
+        ("observed_value = 'better'", "observed_value = null"),
+        ("status_code = 'failed'", "status_code = 'passed'"),
+        ("run_id = 'hidden'", f"run_id = '{RUN}'"),
+    ):
+        assert "The chain of evidence is whole: 7 entries" in verified()
+        with connect() as connection:
+            connection.execute(change.format(tampering))
+        assert f"The control results of run {RUN}: they are not what was recorded." in verified()
+        with connect() as connection:
+            connection.execute(change.format(undoing))
+    with connect() as connection:
+        connection.execute("set timezone = 'Asia/Kathmandu'")
+        assert connection.execute("select problem from audit.result_check").fetchall() == [(None,)]
+        connection.execute(
+            """
+            insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+            values ('killed', '2026-07-01', now(), now() + interval '1 hour', 'failed');
+            insert into quality.control_results (run_id, gate_code, control_id, status_code)
+            values ('killed', 'marts', 'MARTS-X', 'passed')
+            """
+        )
+    assert "1 ended and went not on record, as a run that died until the next begins: killed." in verified()
+
+
+def test_a_run_that_goes_on_may_change_what_its_controls_found(recorded: str) -> None:
+    with connect() as connection:
+        connection.execute("update ops.pipeline_runs set status_code = 'running'")
+        connection.execute("update quality.control_results set status_code = 'failed'")
+    assert "The chain of evidence is whole" in verified()
+
+
+def test_a_trigger_that_is_disabled_or_gone_is_said(recorded: str) -> None:
+    with connect() as connection:
+        connection.execute("alter table audit.entries disable trigger refuse")
+        connection.execute("drop trigger record on ops.control_exceptions")
+    said = verified()
+    assert "The trigger refuse of audit.entries is disabled." in said
+    assert "The trigger record of ops.control_exceptions is missing." in said

@@ -35,6 +35,20 @@ refused as (
     {% endfor %}
 ),
 
+-- A row that comes again and is refused again waits once, in the latest delivery that brings it.
+refused_again as (
+    select
+        raw_id,
+        source_code,
+        entity_code,
+        batch_id < max(batch_id) over (
+            partition by
+                source_code, entity_code, is_correctable, native_key,
+                case when native_key is null then content_hash end
+        ) as is_refused_again
+    from refused
+),
+
 correctable as (
     select
         min(batch_id) as first_batch_id,
@@ -101,9 +115,18 @@ select
     refused.source_position,
     refused.reason_code,
     releases.batch_id as released_by_batch_id,
-    refused.is_correctable and releases.batch_id is null as is_open,
+    refused.is_correctable
+    and releases.batch_id is null
+    and not refused_again.is_refused_again
+    and coalesce(own_batches.status_code, '') <> 'superseded' as is_open,
     extract_batches.extracted_at as released_at
 from refused
+inner join refused_again
+    on
+        refused.source_code = refused_again.source_code
+        and refused.entity_code = refused_again.entity_code
+        and refused.raw_id = refused_again.raw_id
+left join extract_batches as own_batches on refused.batch_id = own_batches.batch_id
 left join releases
     on
         refused.source_code = releases.source_code
