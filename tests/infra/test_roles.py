@@ -1,6 +1,7 @@
 """The roles give each step and each reader what it needs, and no more; on the newest and the oldest PostgreSQL."""
 
 import itertools
+import secrets
 
 import psycopg
 import pytest
@@ -53,8 +54,7 @@ def filled(each_warehouse: str) -> str:
 @pytest.fixture
 def reader_url(filled: str) -> str:
     """The URL of a login user in the group bi_reader."""
-    with psycopg.connect(filled) as connection:
-        name = f"reader_{connection.info.dbname}"
+    name = f"reader_{secrets.token_hex(4)}"  # logins are of the whole server, whose databases take names again
     password = create_login(name, "bi_reader")
     with psycopg.connect(filled) as connection:
         return f"postgresql://{name}:{password}@127.0.0.1:{connection.info.port}/{connection.info.dbname}"
