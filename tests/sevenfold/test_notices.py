@@ -24,7 +24,10 @@ def context(warehouse: str, airflow_ready: None) -> dict[str, Any]:
         runs.update_run(request.run_id, status_code="failed", failed_task="gate_raw", message="Two controls failed.")
         runs.close_run(request.run_id)
     with psycopg.connect(warehouse) as connection:
-        connection.execute("update ops.pipeline_runs set started_at = as_of_at + interval '3 hours'")
+        connection.execute("""
+            update ops.pipeline_runs
+            set started_at = as_of_at + interval '3 hours', first_started_at = as_of_at + interval '3 hours'
+            """)
         connection.execute(
             "update ops.pipeline_runs set status_code = 'published', failed_task = null where run_id = 'run_1'"
         )
