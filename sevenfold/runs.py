@@ -413,7 +413,7 @@ def _insert_run(connection: psycopg.Connection[tuple[Any, ...]], request: RunReq
             run_id, dag_id, as_of_date, as_of_at, first_started_at, started_at, status_code, trigger_code, git_commit,
             is_dirty, versions, parameters
         )
-        values (%s, %s, %s, %s, clock_timestamp(), clock_timestamp(), 'running', %s, %s, %s, %s, %s)
+        values (%s, %s, %s, %s, statement_timestamp(), statement_timestamp(), 'running', %s, %s, %s, %s, %s)
         on conflict (run_id) do update set
             as_of_date = excluded.as_of_date,
             as_of_at = excluded.as_of_at,
