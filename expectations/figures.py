@@ -201,13 +201,17 @@ where
 order by 2, 1""",
     "failures": """
 with runs as (
-    select run_id, started_at, row_number() over (order by started_at desc) as runs_ago
+    select
+        run_id, started_at, coalesce(first_started_at, started_at) as first_started_at,
+        row_number() over (order by started_at desc) as runs_ago
     from ops.pipeline_runs
     where started_at <= (select this_run.started_at from ops.pipeline_runs as this_run where run_id = %(run_id)s)
 ),
 
 results as (
-    select results.control_id, results.status_code, results.failed_count, runs.run_id, runs.started_at, runs.runs_ago
+    select
+        results.control_id, results.status_code, results.failed_count,
+        runs.run_id, runs.started_at, runs.first_started_at, runs.runs_ago
     from quality.control_results as results
     inner join runs on results.run_id = runs.run_id
 ),
@@ -222,7 +226,7 @@ last_passed as (
 select
     this_run.control_id,
     count(*) as failed_run_count,
-    min(results.started_at) as failing_since,
+    min(results.first_started_at) as failing_since,
     (array_agg(results.run_id order by results.started_at))[1] as first_failed_run_id,
     max(results.failed_count) filter (where results.run_id = %(run_id)s) as failed_count,
     (array_agg(results.failed_count order by results.started_at desc))[2] as failed_count_before
@@ -237,7 +241,9 @@ group by this_run.control_id
 order by this_run.control_id collate "C\"""",
     "issues": """
 with runs as (
-    select earlier.run_id, earlier.started_at, this_run.started_at as looked_at
+    select
+        earlier.run_id, earlier.started_at, coalesce(earlier.first_started_at, earlier.started_at) as first_started_at,
+        this_run.started_at as looked_at
     from ops.pipeline_runs as earlier
     inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
     where earlier.started_at <= this_run.started_at
@@ -245,7 +251,7 @@ with runs as (
 
 results as (
     select
-        results.*, runs.started_at, runs.looked_at,
+        results.*, runs.started_at, runs.first_started_at, runs.looked_at,
         count(*) filter (where results.status_code = 'passed') over (
             partition by results.control_id order by runs.started_at, runs.run_id collate "C"
         ) as passed_count
@@ -256,7 +262,7 @@ results as (
 opened as (
     select
         control_id, passed_count,
-        min(started_at) as opened_at,
+        min(first_started_at) as opened_at,
         max(looked_at) as looked_at,
         count(*) as failed_run_count,
         (array_agg(run_id order by started_at, run_id collate "C"))[1] as opened_run_id,

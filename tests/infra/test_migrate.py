@@ -61,12 +61,12 @@ def test_runs_at_once_take_turns(empty_urls: list[str]) -> None:
         assert sorted(name for run in applied[url_number::2] for name in run) == NAMES
 
 
-def test_every_table_and_column_says_what_it_is(each_warehouse: str) -> None:
+def test_every_table_and_view_says_what_it_and_its_columns_are(each_warehouse: str) -> None:
     with psycopg.connect(each_warehouse) as connection:
         silent = connection.execute("""
             select attribute.attrelid::regclass::text, attribute.attname
             from pg_attribute as attribute
-            join pg_class as relation on relation.oid = attribute.attrelid and relation.relkind = 'r'
+            join pg_class as relation on relation.oid = attribute.attrelid and relation.relkind in ('r', 'v')
             join pg_namespace as namespace on namespace.oid = relation.relnamespace
             where attribute.attnum > 0 and not attribute.attisdropped
                 and namespace.nspname !~ '^(pg_|information_schema)'
