@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tests.end_to_end.pipeline import published_tables, sevenfold
 pytestmark = pytest.mark.slow
 
 RUN_SECONDS = 1500
+QUESTION = "review.judge/0"  # task and map index
 # Two that differ in kind, and are long enough to be met: one that leaves its work for the next run, and a door.
 KILLED_IN = ("matching.decide", "gate_marts")
 EVERY_TASK = (
@@ -103,6 +104,33 @@ class Scheduler:
             time.sleep(0.3)
             with suppress(AirflowError):  # on a busy machine it answers late
                 found = self.states(run_id).get(task_id, set())
+
+    def wait_for_question(self, run: str) -> dict[str, Any]:
+        """Give the one question of a run, once its task waits for the answer and its scheduler knows.
+
+        An answer in the moment between makes Airflow take the task for one that was killed: it is queued again when
+        its executor says that it is over.
+        """
+        self.wait_until(lambda: self.api.call("GET", f"{run}/hitlDetails")["hitl_details"])
+        task = f"{run}/taskInstances/{QUESTION}"
+        self.wait_until(lambda: self.api.call("GET", task)["state"] == "awaiting_input")
+        for _ in range(2):  # the first may have begun before
+            heard = self.heartbeat()
+            self.wait_until(lambda heard=heard: self.heartbeat() > heard)
+        (question,) = self.api.call("GET", f"{run}/hitlDetails")["hitl_details"]
+        return dict(question)
+
+    def heartbeat(self) -> str:
+        return str(self.api.call("GET", "/monitor/health")["scheduler"]["latest_scheduler_heartbeat"])
+
+    def wait_until(self, is_so: Callable[[], object]) -> None:
+        deadline = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(AirflowError):  # on a busy machine it answers late
+                if is_so():
+                    return
+            time.sleep(1)
+        pytest.fail(f"It did not come to be within {RUN_SECONDS} seconds.")
 
     def page(self, path: str, token: str | None) -> tuple[int, str]:
         """What Airflow's web server answers to a browser."""
@@ -238,15 +266,10 @@ def test_a_question_on_the_page_is_answered_and_kept_as_a_judgement(scheduler: S
         assert connection.execute(A_PAIR_WAITS).rowcount == 1
     asked = scheduler.api.trigger(dag, {"pairs": 1})
     run = f"/dags/{dag}/dagRuns/{urllib.parse.quote(asked)}"
-    deadline = time.monotonic() + RUN_SECONDS
-    waiting: list[dict[str, Any]] = []
-    while not waiting:
-        assert time.monotonic() < deadline, scheduler.api.call("GET", run)["state"]
-        time.sleep(1)
-        waiting = scheduler.api.call("GET", f"{run}/hitlDetails")["hitl_details"]
-    assert waiting[0]["subject"].startswith("Are loyalty:")
+    question = scheduler.wait_for_question(run)
+    assert question["subject"].startswith("Are loyalty:")
     answer = {"chosen_options": ["Two persons"], "params_input": {"reason": reason}}
-    scheduler.api.call("PATCH", f"{run}/taskInstances/review.judge/0/hitlDetails", answer)
+    scheduler.api.call("PATCH", f"{run}/taskInstances/{QUESTION}/hitlDetails", answer)
     assert scheduler.api.wait_for_run(dag, asked, RUN_SECONDS) == "success"
     with psycopg.connect(scheduler.url) as connection:
         kept = connection.execute("select judgement_code, reason, decided_by from mdm.match_judgements").fetchall()

@@ -12,7 +12,7 @@ from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
 from expectations.figures import QUERIES
 from expectations.processing import DECLARED, OF_NO_MODEL, declarations
 from infra import embedded
-from sevenfold.dbt import PROJECT, dbt, read_manifest, target_folder, write_docs
+from sevenfold.dbt import PROJECT, DbtError, dbt, read_manifest, target_folder, write_docs
 from sevenfold.publication import published_tables
 from sevenfold.settings import REPOSITORY
 from sevenfold.warehouse import connect
@@ -50,6 +50,16 @@ def test_rules_give_the_right_answers(manifest: dict[str, Any]) -> None:
 def test_rule_tables_have_no_gap_and_no_overlap(manifest: dict[str, Any]) -> None:
     """The tests under dbt_project/tests, one per rule table; a returned row raises."""
     assert dbt("test", "test_type:singular", VARIABLES).node_count == len(list((PROJECT / "tests").glob("*.sql")))
+
+
+def test_a_customer_released_without_consent_is_found(manifest: dict[str, Any]) -> None:
+    assert dbt("test", "assert_consent_was_given", VARIABLES).node_count == 1
+    with connect() as connection:
+        connection.execute("insert into candidate.dim_customers (customer_id, has_consent) values ('C1', true)")
+    with pytest.raises(DbtError, match="assert_consent_was_given: Got 1 result"):
+        dbt("test", "assert_consent_was_given", VARIABLES)
+    with connect() as connection:
+        connection.execute("delete from candidate.dim_customers")
 
 
 def test_keys_and_codes_of_the_seeds_hold(manifest: dict[str, Any]) -> None:
