@@ -67,6 +67,7 @@ WITHOUT_PERSONAL_DATA = sql.SQL("""
         queue.guard_code,
         queue.judgement_id,
         queue.match_probability,
+        queue.expected_share,
         queue.evidence,
         queue.left_customer_id,
         queue.right_customer_id,
@@ -174,10 +175,9 @@ def _read(statement: sql.Composed) -> list[QueueRow]:
 def _question(row: QueueRow) -> str:
     weights = sorted((row["evidence"] or {}).items(), key=lambda item: (-item[1], item[0]))
     lines = [f"| {name.replace('_', ' ')} | {weight:+.1f} |" for name, weight in weights]
-    probability = "never scored" if row["match_probability"] is None else f"{row['match_probability']:.3f}"
     return "\n".join(
         [
-            f"Why it waits: **{describe_reason(row)}**. Probability that both are one person: {probability}.",
+            f"Why it waits: **{describe_reason(row)}**. {describe_chance(row)}",
             "",
             "| evidence | weight in bits |",
             "| --- | ---: |",
@@ -203,6 +203,14 @@ def describe_reason(row: QueueRow) -> str:
         "sparse_group": "the customer hangs on this pair, and few of its other pairs are joined",
         "large_group": "the customer hangs on this pair, and has more records than one person leaves",
     }[row["waiting_reason_code"]]
+
+
+def describe_chance(row: QueueRow) -> str:
+    """Say how often such a pair is one person; by its evidence alone, where a guard knows better."""
+    alone = "never scored" if row["match_probability"] is None else f"{row['match_probability']:.3f}"
+    return (
+        f"Of 100 such pairs {100 * row['expected_share']:.0f} are expected to be one person (the score alone: {alone})."
+    )
 
 
 def describe_stakes(row: QueueRow) -> str:

@@ -26,12 +26,12 @@ def list_pairs(limit: Annotated[int, typer.Option(min=1, help="How many pairs.")
     """List the pairs that wait, the most important first. Shows no personal data."""
     rows = review.waiting_pairs(limit)
     table = Table(title=f"Pairs that wait: {review.waiting_count():,}", title_justify="left", box=None)
-    for heading in ("Record", "Record", "Probability", "Why it waits", "What hangs on it"):
+    for heading in ("Record", "Record", "One person of 100", "Why it waits", "What hangs on it"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        probability = "" if row["match_probability"] is None else f"{row['match_probability']:.3f}"
+        expected = f"{100 * row['expected_share']:.0f}"
         reason, stakes = review.describe_reason(row), review.describe_stakes(row)
-        table.add_row(row["left_record_id"], row["right_record_id"], probability, reason, stakes)
+        table.add_row(row["left_record_id"], row["right_record_id"], expected, reason, stakes)
     console.print(table if rows else "No pair waits.")
 
 
@@ -50,6 +50,7 @@ def show(first: First, second: Second) -> None:
     for name, weight in sorted((row["evidence"] or {}).items()):
         weights.add_row(name.replace("_", " "), f"{weight:+.1f}")
     console.print(records, "", weights, "", f"Why it waits: {review.describe_reason(row)}.", sep="\n")
+    console.print(review.describe_chance(row))
     console.print(f"What hangs on it: {review.describe_stakes(row)}")
 
 

@@ -40,11 +40,11 @@ EVERY_TASK = (
 A_PAIR_WAITS = """
     insert into restricted.match_review_queue (
         left_record_id, right_record_id, waiting_reason_code, guard_code, left_hash, right_hash, evidence, match_weight,
-        match_probability, left_record_count, right_record_count, priority_score, is_one_customer
+        match_probability, expected_share, left_record_count, right_record_count, priority_score, is_one_customer
     )
     select
         min(source_record_id), max(source_record_id), 'guard', 'given_name_contradicts', min(match_hash),
-        max(match_hash), '{"given_name": -8.0, "email": 12.5}', 4.5, 0.97, 1, 1, 1000, false
+        max(match_hash), '{"given_name": -8.0, "email": 12.5}', 4.5, 0.97, 0.03, 1, 1, 1000, false
     from (select * from intermediate.int_match_inputs order by source_record_id collate "C" limit 2) as two
 """
 ON_DEMAND = pytest.mark.skipif("SEVENFOLD_TEST_KILLS" not in os.environ, reason="takes long: make test-kills")

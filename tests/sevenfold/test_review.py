@@ -50,6 +50,7 @@ def test_the_list_begins_with_what_matters_most_and_names_nobody(say: Say) -> No
     said = say("review", "list")
     assert "Pairs that wait: 2" in said
     assert re.findall(r"crm:1 +(pos:\d)", said) == ["pos:2", "pos:3"]
+    assert re.findall(r"crm:1 +pos:\d +(\d+) ", said) == ["3", "3"], "what such pairs were, not what the score says"
     assert "guard given_name_contradicts" in said
     assert [value for value in PERSONAL if value in said] == []
 
@@ -59,6 +60,7 @@ def test_a_pair_is_shown_side_by_side_with_its_evidence(say: Say) -> None:
     assert re.search(r"Field +crm:1 +pos:2", said)
     assert re.search(r"first name +Ana +=cmd\(\)", said)
     assert re.search(r"email +\+12\.5", said)
+    assert "Of 100 such pairs 3 are expected to be one person (the score alone: 0.970)." in said
     assert "would become one customer" in said
 
 

@@ -100,6 +100,7 @@ select
     scores.evidence,
     pairs.match_weight,
     pairs.match_probability,
+    pairs.expected_share,
     left_sides.component_record_count::integer as left_record_count,
     right_sides.component_record_count::integer as right_record_count,
     -- How many pairs of records the decision is expected to put right: joined that are apart, or parted that are joined.
