@@ -41,6 +41,8 @@ def review(left_record_id: str, right_record_id: str, subject: str, body: str) -
     """One pair: the question, and what becomes of the answer."""
     judge = HITLOperator(
         task_id="judge",
+        retries=1,  # an answer that comes before the scheduler knows that the task waits is lost: Airflow asks again
+        retry_delay=dt.timedelta(seconds=5),
         subject=subject,
         body=body,
         options=[*ANSWERS, LATER],
