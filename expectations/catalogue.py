@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -22,9 +23,10 @@ from expectations import published
 from expectations.controls import ENGINEER, Control
 from expectations.gates import Connection, RunContext, doors
 from expectations.outcomes import Outcome
+from sevenfold import audit
 from sevenfold.errors import SevenfoldError
 from sevenfold.foreign_keys import ForeignKey
-from sevenfold.publication import PublishedTable
+from sevenfold.publication import WITH_SNAPSHOT, PublishedTable
 from sevenfold.warehouse import connect
 
 # In place of any run: what stands in a query for these is replaced by the variables of psql.
@@ -68,7 +70,8 @@ def catalogue(connection: Connection, manifest: Mapping[str, Any] | None) -> lis
     """
     from expectations.dbt_tests import data_test_definitions
 
-    found = [*_gate_definitions(connection), *_key_definitions(), *data_test_definitions(manifest or {"nodes": {}})]
+    made = (_gate_definitions(connection), _key_definitions(), _history_definitions())
+    found = [*chain(*made), *data_test_definitions(manifest or {"nodes": {}})]
     twice = [control_id for control_id, number in Counter(one.control_id for one in found).items() if number > 1]
     if twice:
         raise SevenfoldError(f"Two controls have the ID {twice[0]}: give one of them another.")
@@ -118,6 +121,15 @@ def key_outcomes(tables: Sequence[PublishedTable]) -> list[Outcome]:
     return [Outcome(key, "passed", 0) for key in _key_definitions() if key.table_name in names]
 
 
+def history_outcomes() -> list[Outcome]:
+    """Whether the tables of the snapshots are as they were published; before the first there is nothing to differ."""
+    changed = audit.changed_history()
+    return [
+        Outcome(watched, "failed" if watched.table_name in changed else "passed", int(watched.table_name in changed))
+        for watched in _history_definitions()
+    ]
+
+
 def _values(definition: Definition) -> dict[str, Any]:
     values = {name: getattr(definition, name) for name in FIELDS}
     return values | {"column_names": list(definition.column_names), "definition_hash": definition.definition_hash}
@@ -162,6 +174,21 @@ def _key_definitions() -> Iterator[Definition]:
             yield _foreign_key(table, key)
 
 
+def _history_definitions() -> Iterator[Definition]:
+    """What was published of past quarters stays: each table of the snapshots has its hash in the chain of evidence."""
+    for table in published.tables():
+        if table.publish_with == WITH_SNAPSHOT:
+            name = f"{table.schema}.{table.name}"
+            yield Definition(
+                **HISTORY,
+                control_id=f"HISTORY-{table.name}".upper(),
+                table_name=name,
+                critical_data_element=table.name.removeprefix("fct_").replace("_", " "),
+                description=f"{table.name}: its rows are those that the last snapshot published.",
+                rule_sql=f"select *\nfrom audit.history_check\nwhere table_name = '{name}' and problem is not null",
+            )
+
+
 def _primary_key(table: PublishedTable) -> Definition:
     columns = ", ".join(table.primary_key)
     query = """
@@ -201,6 +228,17 @@ def _foreign_key(table: PublishedTable, key: ForeignKey) -> Definition:
     )
 
 
+HISTORY: dict[str, Any] = {
+    "engine_code": "postgresql",
+    "gate_code": PUBLICATION,
+    "column_names": (),
+    "dimension_code": "accuracy",
+    "severity_code": "warning",
+    "minimum_met_share": 1,
+    "owner": ENGINEER,
+    "rationale": "A published quarter stays: others have reported its figures.",
+    "what_to_do": "Ask who changed it, and why. `sevenfold run --full` publishes the snapshots as they are computed.",
+}
 KEY: dict[str, Any] = {
     "engine_code": "postgresql",
     "gate_code": PUBLICATION,

@@ -685,6 +685,14 @@ select entry_number, event_code, recorded_by, recorded_at, entry_hash
 from audit.entries
 where run_id = %(run_id)s and event_code <> 'report'
 order by entry_number""",
+    "sign_offs": """
+select
+    entry_number, run_id, content ->> 'verdict' as verdict, content ->> 'decided_by' as decided_by, recorded_by,
+    recorded_at, content ->> 'comment' as comment, content ->> 'manifest_sha256' as manifest_sha256
+from audit.entries
+where event_code = 'sign_off'
+order by entry_number desc
+limit 10""",
     "entity_levels": """
 select party_type_code, entity_level, is_namesake, count(*) as party_count
 from marts.dim_parties

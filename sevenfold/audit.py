@@ -6,13 +6,16 @@ writer and hash. An entry is never changed or removed; who disables that, as the
 chain or ends it short of the hash that a report's manifest names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString
 
 from psycopg.types.json import Jsonb
 
+from sevenfold.errors import SevenfoldError
 from sevenfold.warehouse import connect
+
+Verdict = Literal["accepted", "refused"]
 
 # What is on record of every run, by event: one JSON value each, or none where there is nothing to say.
 EVENTS: dict[str, LiteralString] = {
@@ -100,6 +103,21 @@ def record(run_id: str) -> None:
                 connection.execute(INSERT, (run_id, event_code, Jsonb(row[0])))
 
 
+def record_history(run_id: str, tables: Iterable[str]) -> None:
+    """Put on record a hash of each table of the snapshots, as its publication has left it."""
+    with connect("publisher") as connection:
+        connection.execute(
+            """
+            insert into audit.entries (run_id, event_code, content)
+            select
+                %s, 'history',
+                jsonb_object_agg(table_name, jsonb_build_object('sha256', audit.table_hash(table_name::regclass)))
+            from unnest(%s::text[]) as table_name
+            """,
+            (run_id, list(tables)),
+        )
+
+
 def record_report(run_id: str, content: Mapping[str, str]) -> None:
     """Put on record which report was written for a run: its folder and the hash of its manifest."""
     with connect("publisher") as connection:
@@ -149,6 +167,46 @@ def changed_exceptions() -> list[str]:
 def changed_results() -> list[str]:
     """Say of which runs the control results are not those that the chain has the hash of."""
     return [f"The control results of run {run_id}: {problem}." for run_id, problem in _result_problems(True)]
+
+
+def changed_history() -> dict[str, str]:
+    """Say of which tables of the snapshots the rows are not those that were published, by table: what is wrong."""
+    with connect() as connection:
+        rows = connection.execute(
+            "select table_name, problem from audit.history_check where problem is not null order by table_name"
+        ).fetchall()
+    return {str(table_name): str(problem) for table_name, problem in rows}
+
+
+def sign_off(run_id: str, verdict: Verdict, decided_by: str, comment: str) -> str:
+    """Put on record what a person says of a run's report, the newest where it was written more than once.
+
+    Returns:
+        The SHA-256 of the manifest that was signed.
+
+    Raises:
+        SevenfoldError: The run has no report on record, or the name or the comment is missing.
+    """
+    if not decided_by.strip() or not comment.strip():
+        raise SevenfoldError("A sign-off needs a name (--by) and words (--comment): auditors read both.")
+    with connect("publisher") as connection:
+        row = connection.execute(
+            """
+            insert into audit.entries (run_id, event_code, content)
+            select
+                run_id, 'sign_off',
+                content || jsonb_build_object('verdict', %s::text, 'decided_by', %s::text, 'comment', %s::text)
+            from audit.entries
+            where run_id = %s and event_code = 'report'
+            order by entry_number desc
+            limit 1
+            returning content ->> 'manifest_sha256'
+            """,
+            (verdict, decided_by.strip(), comment.strip(), run_id),
+        ).fetchone()
+    if row is None:
+        raise SevenfoldError(f"No report of run {run_id} is on record: `sevenfold status` lists the runs.")
+    return str(row[0])
 
 
 def unrecorded_runs() -> list[str]:

@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.review_commands import DecidedBy
 from sevenfold.terminal import print_entry
 
 app = typer.Typer(no_args_is_help=True, help="The evidence of what each run did, and the proof that it is as recorded.")
@@ -14,7 +15,7 @@ console = Console(highlight=False)
 
 @app.command("verify")
 def verify() -> None:
-    """Prove the chain of evidence, and that exceptions, results and the reports on this machine are as it has them."""
+    """Prove the chain of evidence, and that exceptions, results, history and reports are as it has them."""
     from expectations.report_folders import all_folders, audit_hashes, manifest_hash
     from sevenfold import audit
 
@@ -32,14 +33,26 @@ def verify() -> None:
             f"The chain of evidence is whole in itself, but not the one that the report in {missing[0]} refers to: "
             "entries were removed at its end, or all of it was written anew. Compare with a backup."
         )
-    if problems := [*audit.changed_exceptions(), *audit.changed_results(), *audit.idle_triggers()]:
+    problems = [
+        *audit.changed_exceptions(),
+        *audit.changed_results(),
+        *(f"The table {name}: {problem}." for name, problem in audit.changed_history().items()),
+        *(
+            f"The manifest of the report in {name}: it is another."
+            for name in reports
+            if reports[name] != recorded[name]
+        ),
+        *audit.idle_triggers(),
+    ]
+    if problems:
         raise SevenfoldError(
             "\n".join(
                 [
                     "The chain of evidence is whole, but not all is as the chain has it, or kept so:",
                     *(f"- {problem}" for problem in problems),
                     "What was decided stands in audit.entries, under the events exception and exception_end; what "
-                    "controls found, under controls. A trigger is enabled again by the owner of its table.",
+                    "controls found, under controls. `sevenfold run --full` publishes the tables of the snapshots as "
+                    "they are computed. A trigger is enabled again by the owner of its table.",
                 ]
             )
         )
@@ -64,6 +77,23 @@ def _reach(entry_count: int, report_count: int) -> str:
     said = "1 report on this machine vouches" if report_count == 1 else f"{report_count} reports on this machine vouch"
     newer = entry_count - audit.last_report_entry()
     return f"{said} for it{f', but for the {newer:,} newest entries' if newer else ''}."
+
+
+@app.command("sign-off")
+def sign_off(
+    run: Annotated[str, typer.Argument(help="A run, or its report's folder.")],
+    by: DecidedBy,
+    comment: Annotated[str, typer.Option("--comment", help="What was looked at, and found. No personal data.")],
+    refused: Annotated[bool, typer.Option("--refused", help="The report is not accepted.")] = False,
+) -> None:
+    """Say that you have reviewed a run's report: name, login, time, words and the report's hash go on record."""
+    from expectations.report_folders import run_of
+    from sevenfold import audit
+
+    signed = audit.sign_off(run_of(run), "refused" if refused else "accepted", by, comment)
+    console.print(
+        f"On record: {by} {'refused' if refused else 'accepted'} the report whose manifest has SHA-256 {signed}"
+    )
 
 
 @app.command("list")

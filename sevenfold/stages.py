@@ -326,6 +326,10 @@ def _decision_fingerprint() -> str:
 
 def _publish(run: Run) -> int | None:
     """A run that looks back replaces nothing that readers see: its quarter comes with the snapshot."""
+    from expectations.catalogue import history_outcomes
+    from expectations.outcomes import keep_outcomes
+
+    keep_outcomes(run.run_id, history_outcomes())
     looks_back = is_past(run)
     tables = [] if looks_back else _published_tables(publication.WITH_RUN)
     return _publish_tables(run, tables, with_ledger=not looks_back)
@@ -350,7 +354,9 @@ def _take_snapshot(run: Run) -> int | None:
     snapshot.fit_curves()
     run_gate("snapshot", run.run_id)
     tables = [*_published_tables(publication.WITH_SNAPSHOT), snapshot.SATURATION_FITS]
-    return _publish_tables(run, tables, with_ledger=False)
+    rows = _publish_tables(run, tables, with_ledger=False)
+    audit.record_history(run.run_id, [f"{table.schema}.{table.name}" for table in tables])
+    return rows
 
 
 def _published_tables(publish_with: str) -> list[publication.PublishedTable]:

@@ -2,9 +2,12 @@
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from expectations import report_folders
+from expectations.catalogue import history_outcomes
+from expectations.figures import QUERIES
 from infra import embedded
 from sevenfold import audit
 from sevenfold.cli import app
@@ -217,3 +220,63 @@ def test_a_trigger_that_is_disabled_or_gone_is_said(recorded: str) -> None:
     said = verified()
     assert "The trigger refuse of audit.entries is disabled." in said
     assert "The trigger record of ops.control_exceptions is missing." in said
+
+
+@pytest.fixture
+def snapshot_published(warehouse: str) -> str:
+    """A run that published a table of the snapshots, on record."""
+    with connect("publisher") as connection:
+        connection.execute(
+            """
+            create table marts.fct_customer_state_shares as
+            select '2026-04-01'::date as snapshot_date, state_code, 10 as party_count
+            from unnest(array['A', 'B']) as state_code
+            """
+        )
+    audit.record_history(RUN, ["marts.fct_customer_state_shares"])
+    return warehouse
+
+
+def test_a_published_quarter_that_somebody_changed_is_found_by_verify_and_by_the_next_run(
+    snapshot_published: str,
+) -> None:
+    watched = "HISTORY-FCT_CUSTOMER_STATE_SHARES"
+    assert {one.status_code for one in history_outcomes()} == {"passed"}
+    with connect("publisher") as connection:
+        connection.execute("alter table marts.fct_customer_state_shares add column added_later integer")
+    assert "The chain of evidence is whole" in verified()
+    with connect("publisher") as connection:
+        connection.execute("update marts.fct_customer_state_shares set party_count = 11 where state_code = 'A'")
+    assert "The table marts.fct_customer_state_shares: it is not what was published." in verified()
+    failed = [one for one in history_outcomes() if one.status_code == "failed"]
+    assert [(one.definition.control_id, one.failed_count) for one in failed] == [(watched, 1)]
+    with connect("publisher") as connection:
+        connection.execute("drop table marts.fct_customer_state_shares")
+    assert "The table marts.fct_customer_state_shares: it is gone." in verified()
+
+
+def test_a_report_is_signed_off_by_name_with_its_hash(recorded: str) -> None:
+    def signed(*arguments: str) -> str:
+        answer = CliRunner().invoke(app, ["audit", "sign-off", *arguments], env={"COLUMNS": "200"})
+        return str(answer.exception) if answer.exit_code else answer.output
+
+    words = ("--by", "Eva", "--comment", "controls and totals looked at")
+    assert f"Eva accepted the report whose manifest has SHA-256 {'0' * 64}" in signed(RUN, *words)
+    assert "Eva refused" in signed(RUN, *words, "--refused")
+    assert "No report of run earlier is on record" in signed("earlier", *words)
+    assert "needs a name (--by) and words" in signed(RUN, "--by", "Eva", "--comment", " ")
+    with psycopg.connect(recorded, row_factory=dict_row) as connection:
+        rows = connection.execute(QUERIES["sign_offs"]).fetchall()
+        who = connection.execute("select session_user as who").fetchone()
+    assert who is not None
+    assert [(row["verdict"], row["decided_by"], row["recorded_by"]) for row in rows] == [
+        ("refused", "Eva", who["who"]),
+        ("accepted", "Eva", who["who"]),
+    ]
+    assert audit.verify().broken_entry is None
+
+
+def test_a_report_with_another_manifest_than_the_one_on_record_vouches_for_nothing(recorded: str) -> None:
+    folder, _ = report_folders.write("later", {"index.html": b"page"}, audit.last_hash_of(RUN))
+    audit.record_report("later", {"folder": folder.name, "manifest_sha256": "1" * 64})
+    assert f"The manifest of the report in {folder.name}: it is another." in verified()
