@@ -122,6 +122,19 @@ def run_dag(dag_id: str, conf: Mapping[str, Any]) -> str:
     return str(dag.test(run_conf=dict(conf)).run_id)
 
 
+def require_no_scheduler() -> None:
+    """Ask that no scheduler works here: it would take the tasks of a run in this process for its own.
+
+    Raises:
+        AirflowError: One does; says how to start the run there.
+    """
+    if (running := service()) is not None:
+        raise AirflowError(
+            f"A scheduler works here (sevenfold up, {running.url}), and would work on this run too. Start the run on "
+            f"its page: DAG {MAIN_DAG}, Trigger. Or stop it first: sevenfold down."
+        )
+
+
 def up() -> tuple[Service, str | None]:
     """Start the scheduler and the web page, wait until they are well, and let the main DAG run.
 

@@ -151,11 +151,13 @@ def backfill(
 @app.command()
 def up() -> None:
     """Start the scheduler and Airflow's web page on this machine, and let the DAG run by its schedule."""
-    from sevenfold import airflow
+    from sevenfold import airflow, runs
     from sevenfold.pipeline import prepare_warehouse
     from sevenfold.terminal import output_to
 
     prepare_warehouse()
+    if airflow.service() is None:
+        runs.require_no_other(runs.ONE_PROCESS)  # the scheduler would take the tasks of a run in a terminal for its own
     console.print("Starting the scheduler and the web page (about a minute)")
     with output_to(airflow.log_file()):
         service, password = airflow.up()
@@ -436,9 +438,12 @@ def _page(name: str | None) -> Path:
     from sevenfold import runs
     from sevenfold.pipeline import report_path
 
-    found = [runs.read_run(run_of(name))] if name else runs.find_runs("order by started_at desc limit 1")
+    ended = "where ended_at is not null order by started_at desc limit 1"
+    found = [runs.read_run(run_of(name))] if name else runs.find_runs(ended)
     if not found:
-        raise SevenfoldError("No run yet, so no report: `sevenfold demo` or `sevenfold run` makes one.")
+        raise SevenfoldError("No run has ended yet, so no report: `sevenfold demo` or `sevenfold run` makes one.")
+    if found[0].ended_at is None and found[0].run_id not in runs.dead_runs():
+        raise SevenfoldError(f"Run {found[0].run_id} is still at work: its report is written when it ends.")
     path = report_path(found[0].run_id)
     return path if path.exists() else write_report(found[0].run_id)
 

@@ -41,8 +41,9 @@ def run_pipeline(conf: Mapping[str, Any], console: Console, trigger: str = runs.
         trigger: What stands in the run's row as its cause.
 
     Raises:
-        SevenfoldError: Another run works, or the run could not be opened.
+        SevenfoldError: Another run works, a scheduler works here, or the run could not be opened.
     """
+    airflow.require_no_scheduler()
     prepare_warehouse()
     runs.require_no_other()
     started_at = dt.datetime.now(dt.UTC)

@@ -8,7 +8,7 @@ so a scheduled run is taken for dead only after `SIGN_OF_LIFE`, and while it wai
 import datetime as dt
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
@@ -155,15 +155,18 @@ def open_run(request: RunRequest) -> Run:
     return read_run(request.run_id)
 
 
-def require_no_other() -> None:
+def require_no_other(triggers: Collection[str] | None = None) -> None:
     """Ask, before anything is started, whether a run could be opened now; whoever opens one asks again.
+
+    Args:
+        triggers: Only runs that were started so are in the way; None: any.
 
     Raises:
         RunInProgressError: Another run is alive.
     """
     with connect() as connection:
         for other in _open_runs(connection):
-            if not other.is_dead:
+            if not other.is_dead and (triggers is None or other.trigger_code in triggers):
                 raise RunInProgressError(other.why_it_stays())
 
 
@@ -220,12 +223,34 @@ def close_run(run_id: str, failed_tasks: Sequence[str] = ()) -> Run:
             where = failed_tasks[0] if failed_tasks else "unknown"
             update_run(run_id, failed_task=where, message="It stopped without a word: see the task's log.")
         with connect() as connection:
-            connection.execute(
-                "update ops.pipeline_runs set ended_at = clock_timestamp(), status_code = %s where run_id = %s",
-                (status_code, run_id),
-            )
+            connection.execute(CLOSE, {"status_code": status_code, "run_id": run_id})
     release(run_id)
     return read_run(run_id)
+
+
+# Deliveries are read side by side: the message is that of the last one refused, and says the others' too.
+CLOSE = """
+    update ops.pipeline_runs as runs
+    set
+        ended_at = clock_timestamp(),
+        status_code = %(status_code)s,
+        message = runs.message || coalesce((
+            select string_agg(e'\\n' || batches.message, '' order by batches.batch_id)
+            from ops.extract_batches as batches
+            where
+                batches.run_id = runs.run_id
+                and batches.status_code = 'refused'
+                and position(batches.message in runs.message) = 0
+                and not exists (
+                    select from ops.extract_batches as later
+                    where
+                        (later.run_id, later.source_code, later.entity_code)
+                        = (batches.run_id, batches.source_code, batches.entity_code)
+                        and later.batch_id > batches.batch_id
+                )
+        ), '')
+    where runs.run_id = %(run_id)s
+"""
 
 
 def update_run(run_id: str, **values: str | None) -> None:

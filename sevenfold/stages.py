@@ -132,9 +132,25 @@ def _leave_evidence(run_id: str) -> None:
     from expectations import write_report
     from sevenfold.demo import comparison_with_truth
 
+    _say_what_was_not_asked(run_id)
     audit.record(run_id)
     comparison = comparison_with_truth(read_run(run_id))
     write_report(run_id, comparison.as_dict() if comparison else None)
+
+
+def _say_what_was_not_asked(run_id: str) -> None:
+    """Keep the catalogue of a run that failed before its first gate: no control of it was asked."""
+    from expectations import keep_catalogue
+
+    if read_run(run_id).status_code != "failed":
+        return
+    with connect() as connection:
+        if connection.execute("select from quality.run_controls where run_id = %s limit 1", (run_id,)).fetchone():
+            return
+    try:
+        keep_catalogue(run_id, read_manifest())
+    except SevenfoldError as error:  # the failure that is to be told is another
+        logger.warning("The controls that were not asked are not on record. %s", error)
 
 
 def publication_event(run_id: str) -> dict[str, object]:

@@ -276,6 +276,14 @@ def test_a_question_on_the_page_is_answered_and_kept_as_a_judgement(scheduler: S
     assert kept == [("not_same", reason, "admin")]
 
 
+def test_a_run_from_the_command_line_is_refused_beside_a_scheduler(scheduler: Scheduler) -> None:
+    others = scheduler.retailer.other_variables
+    said = sevenfold("run", home=scheduler.retailer.home, warehouse_url=scheduler.url, **others)
+    assert said.returncode == 1
+    assert "A scheduler works here" in said.stderr
+    assert "sevenfold down" in said.stderr
+
+
 def test_nothing_listens_beyond_this_machine(scheduler: Scheduler) -> None:
     parts = [psutil.Process(number) for number in session_processes(scheduler.process_id)]
     listening = [

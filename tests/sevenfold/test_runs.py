@@ -1,6 +1,7 @@
 """The life of a run, against a real warehouse."""
 
 import datetime as dt
+import re
 import subprocess
 import sys
 import types
@@ -68,11 +69,37 @@ def test_one_run_at_a_time(open_run: OpenRun) -> None:
     open_run("first")
     with pytest.raises(runs.RunInProgressError, match=r"Run first \(command_line, started .* only one run may"):
         open_run("second")
-    said = CliRunner().invoke(app, ["run", "--as-of", "2026-07-01"])  # before Airflow is started
-    assert isinstance(said.exception, runs.RunInProgressError)
-    assert "Airflow" not in said.output
+    for command in (["run", "--as-of", "2026-07-01"], ["up"]):  # before Airflow is started
+        said = CliRunner().invoke(app, command)
+        assert isinstance(said.exception, runs.RunInProgressError)
+        assert "Starting" not in said.output
     runs.close_run("first")
     assert open_run("second").status_code == "running"
+
+
+def test_a_run_says_of_every_delivery_why_it_was_refused(open_run: OpenRun) -> None:
+    open_run("first")
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into ops.extract_batches (run_id, source_code, entity_code, status_code, message)
+            values
+                ('first', 'app', 'consents', 'refused', 'app.csv: line 3'),
+                ('first', 'crm', 'customer_records', 'refused', 'crm.csv: empty'),
+                ('first', 'web', 'interactions', 'refused', 'web.csv: truncated'),
+                ('first', 'web', 'interactions', 'landed', null)
+            """
+        )
+    runs.update_run("first", failed_task="extract.crm.customer_records", message="crm.csv: empty")
+    assert runs.close_run("first", ["extract"]).message == "crm.csv: empty\napp.csv: line 3"
+
+
+def test_a_run_at_work_has_no_report_yet(open_run: OpenRun) -> None:
+    open_run("first")
+    for command in (["report"], ["report", "first"]):
+        said = CliRunner().invoke(app, command)
+        assert isinstance(said.exception, SevenfoldError)
+        assert re.search("No run has ended yet|Run first is still at work", str(said.exception))
 
 
 def test_a_run_from_the_command_line_whose_process_died_is_given_up_at_once(open_run: OpenRun) -> None:
@@ -92,7 +119,7 @@ def test_a_run_that_died_is_on_record_and_has_a_report_once_another_begins(open_
     stages.begin(runs.RunRequest("second", "customer_states", dt.date(2026, 7, 1), runs.COMMAND_LINE, {}))
     with connect() as connection:
         kept = connection.execute("select run_id, event_code from audit.entries order by entry_number").fetchall()
-    assert kept == [("dying", "run"), ("dying", "report")]
+    assert kept == [("dying", "run"), ("dying", "controls"), ("dying", "report")]
     page = report_path("dying").read_text(encoding="utf-8")
     assert "Its process died; run second went on." in page
 
