@@ -91,7 +91,7 @@ class Model:
         levels = (level for comparison in self.splink["comparisons"] for level in comparison["comparison_levels"])
         compared = {name for level in levels for name in re.findall(r"\b(\w+)_[lr]\b", level["sql_condition"])}
         terms = {name for term in self.term_columns for name in (term.column, *(part for _, part in term.parts))}
-        return ("record_number", "source_record_id", "match_hash", "country_code", *sorted(compared | terms))
+        return ("record_number", "country_code", *sorted(compared | terms))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -20,15 +20,16 @@ from splink_models import shared_values
 from splink_models.model import SPARK, Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
-    add_records,
     block_pairs,
     build_blocking_keys,
     count,
     find_changed_records,
     find_dropped_pairs,
     find_turned_keys,
+    keep_records,
     open_workspace,
     prepare_records,
+    show_compared_records,
 )
 
 MATCH_INPUT_COLUMNS = (
@@ -85,6 +86,7 @@ def prepare_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> st
         The model version that fits so many records.
     """
     record_count = prepare_records(connection, model.derived_columns)
+    keep_records(connection, model.scored_columns)
     build_blocking_keys(connection, model.blocking_rules)
     return model.version_for(record_count)
 
@@ -114,7 +116,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         TooManyPairsError: when blocking makes more pairs than the limit.
     """
     blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
-    add_records(connection, model.derived_columns, model.scored_columns)
+    show_compared_records(connection)
     predictions = _predict_by_engine(connection, model) if blocked else _no_predictions(connection, model)
     evidence = ", ".join(
         f"""case when gamma_{name} >= 0
@@ -132,8 +134,8 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
             round(match_probability, 9) as match_probability,
             '{{' || concat_ws(', ', {evidence}) || '}}' as evidence
         from {predictions} as predictions
-        join records as left_record on left_record.record_number = predictions.record_number_l
-        join records as right_record on right_record.record_number = predictions.record_number_r
+        join kept.match_inputs as left_record on left_record.record_number = predictions.record_number_l
+        join kept.match_inputs as right_record on right_record.record_number = predictions.record_number_r
     """)
     return blocked
 
@@ -160,7 +162,12 @@ def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: floa
     api = DuckDBAPI(connection=connection)
     make_term_lookups(connection, model)
     settings = model.splink_with_levels | {"probability_two_random_records_match": model.prior_for(record_count)}
-    linker = Linker(api.register("records", dataset_display_name="records_to_score"), settings, log_level="ERROR")
+    linker = Linker(
+        api.register("records", dataset_display_name="records_to_score"),
+        settings,
+        log_level="ERROR",
+        validate_settings=False,
+    )
     for term in model.term_columns:
         lookup = api.register(f"tf_{term.column}", dataset_display_name=f"lookup_{term.column}")
         linker.table_management.register_term_frequency_lookup(lookup, term.column)
@@ -276,6 +283,8 @@ def score_records(run_id: str) -> ScoreResult:
         blocked = score_workspace(workspace, model)
         new_records = count(workspace, "new_records")
         if new_records or turned or count(workspace, "vanished_records") or has_other_versions:
+            if has_other_versions:
+                _forget_other_versions(warehouse, version)
             _store(workspace, warehouse, version, run_id)
         return ScoreResult(
             model_version=version,
@@ -294,7 +303,8 @@ def kept_file(home: Path, model: Model) -> Path:
     """
     folder = home / "matching"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
-    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {MATCH_INPUT_COLUMNS}"
+    columns = (*MATCH_INPUT_COLUMNS, *model.scored_columns)
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
         if not file.name.startswith(name):
@@ -369,6 +379,12 @@ def _read(workspace: duckdb.DuckDBPyConnection, warehouse: Any, table: str, quer
         workspace.unregister("arriving")
 
 
+def _forget_other_versions(warehouse: Any, version: str) -> None:
+    with warehouse.cursor() as cursor:
+        for table in ("match_scores", "match_scored_records"):
+            cursor.execute(f"delete from intermediate.{table} where model_version <> $1", (version,))
+
+
 def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, run_id: str) -> None:
     """Replace the pairs of new, changed and vanished records, and what turned keys add or drop, in one transaction."""
     touched = (
@@ -401,8 +417,7 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
     """SQL from the temporary tables into the warehouse's; ends with the temporary tables gone."""
     return [
         ("analyze touched_records", None),
-        ("delete from intermediate.match_scores where model_version <> $1", (version,)),
-        ("delete from intermediate.match_scored_records where model_version <> $1", (version,)),
+        ("analyze dropped_pairs", None),
         (
             "insert into intermediate.match_touched_records (source_record_id) "
             "select source_record_id from touched_records",

@@ -132,6 +132,10 @@ def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapp
     is_first = count(connection, "kept.match_inputs") == 0
     _replace_inputs(connection)
     update_demoted_values(connection, is_first)
+    connection.execute("""
+        create or replace table replaced_records as
+        select record_number from stale_records union select record_number from outdated_inputs
+    """)
     connection.execute(
         f"create or replace table records as {_records_query(connection, 'stale_records', derived_columns)}"
     )
@@ -162,18 +166,22 @@ def _replace_inputs(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-def add_records(
-    connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str], columns: Sequence[str]
-) -> None:
-    """Add to `records` those that `blocked_pairs` names and that are missing; of these, some columns only."""
+def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> None:
+    """Bring `kept.records`, some columns of all records, up to date with `records`."""
+    chosen = f"select {', '.join(columns)} from records"
+    connection.execute(f"create table if not exists kept.records as {chosen} where false")
+    connection.execute("delete from kept.records where record_number in (select record_number from replaced_records)")
+    connection.execute(f"insert into kept.records {chosen}")
+
+
+def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `records` a view of those that `blocked_pairs` names; Splink copies what it reads, so nothing else does."""
     connection.execute("""
-        create or replace table missing_records as
-        select distinct record_number
-        from (select unnest([join_key_l, join_key_r]) as record_number from blocked_pairs)
-        anti join records using (record_number)
+        create or replace table compared_records as
+        select distinct unnest([join_key_l, join_key_r]) as record_number from blocked_pairs
     """)
-    found = _records_query(connection, "missing_records", derived_columns)
-    connection.execute(f"insert into records by name select {', '.join(columns)} from ({found})")
+    connection.execute("drop table records")
+    connection.execute("create view records as from kept.records semi join compared_records using (record_number)")
 
 
 def _records_query(connection: duckdb.DuckDBPyConnection, wanted: str, derived_columns: Mapping[str, str]) -> str:
@@ -216,10 +224,6 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
     connection.execute(f"""
         create or replace table arriving_keys as
         select record_number, rule_number, (hash(text) >> 1)::bigint as key from ({keys}) where text is not null
-    """)
-    connection.execute("""
-        create or replace table replaced_records as
-        select record_number from stale_records union select record_number from outdated_inputs
     """)
     if not is_first:
         connection.execute("""

@@ -25,7 +25,7 @@ from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, Model, load_model
 from splink_models.scoring import make_term_lookups, predict, prepare_workspace
 from splink_models.settings import STORED_PROBABILITY
 from splink_models.spark import predict_on_spark
-from splink_models.workspace import add_records, block_pairs, count, open_workspace
+from splink_models.workspace import block_pairs, count, open_workspace, show_compared_records
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -75,7 +75,7 @@ def block(workspace: duckdb.DuckDBPyConnection, model: Model) -> None:
         "create table new_records as select record_number, source_record_id, state from kept.record_states"
     )
     block_pairs(workspace, model.blocking_rules, float("inf"), 0)
-    add_records(workspace, model.derived_columns, model.scored_columns)
+    show_compared_records(workspace)
 
 
 def keep(workspace: duckdb.DuckDBPyConnection, table: str, predictions: str) -> None:

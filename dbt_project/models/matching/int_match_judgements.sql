@@ -10,7 +10,7 @@ match_judgement_codes as (
     select * from {{ ref('match_judgement_codes') }}
 ),
 
-inputs as (
+inputs as not materialized (
     select * from {{ ref('int_match_inputs') }}
 ),
 
