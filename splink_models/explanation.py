@@ -20,7 +20,7 @@ import pyarrow as pa
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models.model import DUCKDB, SHIPPED_MODELS, SPARK, Model, ModelError, load_model, size_class
-from splink_models.scoring import MATCH_INPUT_COLUMNS, predict
+from splink_models.scoring import MATCH_INPUT_COLUMNS, make_term_lookups, predict
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS
 from splink_models.workspace import open_workspace, prepare_records
 
@@ -141,6 +141,7 @@ def explain_pair(
         connection.register("rows", _arrow(cleared))
         connection.execute("create table match_inputs as from rows")
         prepare_records(connection, telling.derived_columns)
+        make_term_lookups(connection, telling)
         connection.execute("create table blocked_pairs as select 1 as join_key_l, 2 as join_key_r, '0' as match_key")
         scored = _only_row(connection, predict(connection, telling, threshold=None))
         written = [_only_row(connection, f"(from records where record_number = {number})") for number in (1, 2)]

@@ -87,11 +87,12 @@ class Model:
 
     @cached_property
     def scored_columns(self) -> tuple[str, ...]:
-        """The columns of records that scoring reads; the others are there for blocking."""
+        """The columns of records that scoring reads; the others are there for blocking, and to look frequencies up."""
         levels = (level for comparison in self.splink["comparisons"] for level in comparison["comparison_levels"])
         compared = {name for level in levels for name in re.findall(r"\b(\w+)_[lr]\b", level["sql_condition"])}
-        terms = {name for term in self.term_columns for name in (term.column, *(part for _, part in term.parts))}
-        return ("record_number", "source_record_id", "match_hash", "country_code", *sorted(compared | terms))
+        terms = {term.column for term in self.term_columns}
+        # Splink takes frequencies from the records where they have them; on Spark it joins them by the term.
+        return ("record_number", *sorted(compared | (terms if self.engine == SPARK else set())))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -20,15 +20,17 @@ from splink_models import shared_values
 from splink_models.model import SPARK, Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
-    add_records,
     block_pairs,
     build_blocking_keys,
     count,
     find_changed_records,
+    find_crowded_carriers,
     find_dropped_pairs,
     find_turned_keys,
+    keep_records,
     open_workspace,
     prepare_records,
+    show_compared_records,
 )
 
 MATCH_INPUT_COLUMNS = (
@@ -85,20 +87,22 @@ def prepare_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> st
         The model version that fits so many records.
     """
     record_count = prepare_records(connection, model.derived_columns)
+    make_term_lookups(connection, model)
+    keep_records(connection, model.scored_columns, [term.column for term in model.term_columns])
     build_blocking_keys(connection, model.blocking_rules)
     return model.version_for(record_count)
 
 
-def find_new_records(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `new_records` and `vanished_records`: the difference between the records and the table `scored_states`."""
-    connection.execute("""
+def find_new_records(connection: duckdb.DuckDBPyConnection, among: str = "kept.record_states") -> None:
+    """Make `new_records` and `vanished_records`: the difference between states of records and `scored_states`."""
+    connection.execute(f"""
         create or replace table new_records as
-        select record_number, source_record_id, state from kept.record_states
+        select record_number, source_record_id, state from {among}
         anti join scored_states using (source_record_id, state)
     """)
-    connection.execute("""
+    connection.execute(f"""
         create or replace table vanished_records as
-        select source_record_id from scored_states anti join kept.record_states using (source_record_id)
+        select source_record_id from scored_states anti join {among} using (source_record_id)
     """)
 
 
@@ -114,7 +118,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         TooManyPairsError: when blocking makes more pairs than the limit.
     """
     blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
-    add_records(connection, model.derived_columns, model.scored_columns)
+    show_compared_records(connection)
     predictions = _predict_by_engine(connection, model) if blocked else _no_predictions(connection, model)
     evidence = ", ".join(
         f"""case when gamma_{name} >= 0
@@ -132,8 +136,8 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
             round(match_probability, 9) as match_probability,
             '{{' || concat_ws(', ', {evidence}) || '}}' as evidence
         from {predictions} as predictions
-        join records as left_record on left_record.record_number = predictions.record_number_l
-        join records as right_record on right_record.record_number = predictions.record_number_r
+        join kept.match_inputs as left_record on left_record.record_number = predictions.record_number_l
+        join kept.match_inputs as right_record on right_record.record_number = predictions.record_number_r
     """)
     return blocked
 
@@ -143,13 +147,14 @@ def _predict_by_engine(connection: duckdb.DuckDBPyConnection, model: Model) -> s
         return predict(connection, model, STORED_PROBABILITY)
     from splink_models.spark import predict_on_spark  # heavy: not at import
 
-    make_term_lookups(connection, model)
     prior = model.prior_for(count(connection, "kept.match_inputs"))
     return predict_on_spark(connection, model, prior, STORED_PROBABILITY)
 
 
 def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: float | None) -> str:
     """Let Splink score `blocked_pairs`, keeping those of at least the threshold.
+
+    Frequencies of terms are columns of `records`, or else are looked up (`make_term_lookups`).
 
     Returns:
         The name of Splink's table.
@@ -158,9 +163,13 @@ def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: floa
 
     record_count = count(connection, "kept.match_inputs")
     api = DuckDBAPI(connection=connection)
-    make_term_lookups(connection, model)
     settings = model.splink_with_levels | {"probability_two_random_records_match": model.prior_for(record_count)}
-    linker = Linker(api.register("records", dataset_display_name="records_to_score"), settings, log_level="ERROR")
+    linker = Linker(
+        api.register("records", dataset_display_name="records_to_score"),
+        settings,
+        log_level="ERROR",
+        validate_settings=False,
+    )
     for term in model.term_columns:
         lookup = api.register(f"tf_{term.column}", dataset_display_name=f"lookup_{term.column}")
         linker.table_management.register_term_frequency_lookup(lookup, term.column)
@@ -267,16 +276,21 @@ def score_records(run_id: str) -> ScoreResult:
     model = active_model()
     home = get_settings().home
     with open_workspace(home, kept=kept_file(home, model)) as workspace, arrow_connection(WRITER_ROLE) as warehouse:
-        read_changes(workspace, warehouse)
+        is_in_step = read_changes(workspace, warehouse)
         version = prepare_workspace(workspace, model)
-        has_other_versions = _read_scored_states(workspace, warehouse, version)
-        find_new_records(workspace)
+        has_other_versions = _has_other_versions(warehouse, version)
+        _compare_with_scored(workspace, warehouse, version, is_in_step and not has_other_versions)
         turned = find_turned_keys(workspace)
+        find_crowded_carriers(workspace)
+        _read_stored_pairs(workspace, warehouse)
         find_dropped_pairs(workspace)
         blocked = score_workspace(workspace, model)
         new_records = count(workspace, "new_records")
         if new_records or turned or count(workspace, "vanished_records") or has_other_versions:
+            if has_other_versions:
+                _forget_other_versions(warehouse, version)
             _store(workspace, warehouse, version, run_id)
+        workspace.execute("insert into kept.scoring select ? where ? is not null", [_scoring_id(warehouse)] * 2)
         return ScoreResult(
             model_version=version,
             records=count(workspace, "kept.match_inputs"),
@@ -294,7 +308,8 @@ def kept_file(home: Path, model: Model) -> Path:
     """
     folder = home / "matching"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
-    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {MATCH_INPUT_COLUMNS}"
+    columns = (*MATCH_INPUT_COLUMNS, *model.scored_columns)
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
         if not file.name.startswith(name):
@@ -302,20 +317,52 @@ def kept_file(home: Path, model: Model) -> Path:
     return folder / name
 
 
-def read_changes(workspace: duckdb.DuckDBPyConnection, warehouse: Any) -> None:
-    """Make `match_inputs` and `gone_records`: what differs from what is kept, in place of a copy of everything."""
+def read_changes(workspace: duckdb.DuckDBPyConnection, warehouse: Any) -> bool:
+    """Make `match_inputs` and `gone_records`: what differs from what is kept, in place of a copy of everything.
+
+    Returns:
+        Whether what is kept is of the last scoring: then the warehouse itself tells what has changed since.
+    """
     _require_match_inputs(warehouse)
+    kept_id = workspace.execute("select max(scoring_id) from kept.scoring").fetchall()[0][0]
+    if kept_id is not None and kept_id == _scoring_id(warehouse):
+        _read(workspace, warehouse, "differing_records", CHANGED_SINCE_SCORING)
+        for table, query in DIFFERENCES.items():
+            workspace.execute(f"create or replace table {table} as {query}")
+        return True
     present = "select source_record_id, match_hash from intermediate.int_match_inputs"
     _read(workspace, warehouse, "present_records", present)
     if not find_changed_records(workspace):
         read_match_inputs(workspace, warehouse)
-        return
+        return False
     _send(workspace, warehouse, "changed_records", "from changed_records")
     columns = ", ".join(MATCH_INPUT_COLUMNS)
     changed = f"select {columns} from intermediate.int_match_inputs join changed_records using (source_record_id)"
     _read(workspace, warehouse, "match_inputs", changed)
     with warehouse.cursor() as cursor:
         cursor.execute("drop table changed_records")
+    return False
+
+
+CHANGED_SINCE_SCORING = f"""
+    select {", ".join(f"inputs.{column}" for column in MATCH_INPUT_COLUMNS)},
+        scored.source_record_id as scored_record_id
+    from intermediate.int_match_inputs as inputs
+    full join intermediate.match_scored_records as scored on inputs.source_record_id = scored.source_record_id
+    where inputs.match_hash is distinct from split_part(scored.match_hash, ':', 1)
+"""
+DIFFERENCES = {
+    "match_inputs": "select * exclude (scored_record_id) from differing_records where source_record_id is not null",
+    "gone_records": "select scored_record_id as source_record_id from differing_records where source_record_id is null",
+}
+
+
+def _scoring_id(warehouse: Any) -> str | None:
+    """Give the name of the scoring that the scores are of; None before the first."""
+    with warehouse.cursor() as cursor:
+        cursor.execute("select max(scoring_id::text) from intermediate.match_scoring")
+        found: str | None = cursor.fetchone()[0]
+    return found
 
 
 def read_match_inputs(workspace: duckdb.DuckDBPyConnection, warehouse: Any, limit: int | None = None) -> None:
@@ -339,26 +386,46 @@ def _require_match_inputs(warehouse: Any) -> None:
             raise SevenfoldError("There are no customer records to match yet: run the pipeline first (sevenfold run).")
 
 
-def _read_scored_states(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str) -> bool:
-    """Make `scored_states`, what this version has scored, and `scored_crowded_keys`, the keys that then were crowded.
+def _has_other_versions(warehouse: Any, version: str) -> bool:
+    with warehouse.cursor() as cursor:
+        cursor.execute(
+            "select exists (select from intermediate.match_scored_records where model_version <> $1)", (version,)
+        )
+        return bool(cursor.fetchone()[0])
 
-    Returns:
-        Whether other versions have scored anything.
+
+def _compare_with_scored(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, is_in_step: bool) -> None:
+    """Find what is new and what vanished, and make `scored_crowded_keys`, the keys that were crowded when scored.
+
+    In step, the scored states of what did not change are those that are kept.
     """
-    _read(
-        workspace,
-        warehouse,
-        "stored_states",
-        "select model_version, source_record_id, match_hash as state from intermediate.match_scored_records",
-    )
-    workspace.execute(
-        "create or replace table scored_states as "
-        "select source_record_id, state from stored_states where model_version = ?",
-        [version],
-    )
+    if is_in_step:
+        workspace.execute("create or replace table scored_states as from outdated_states")
+        find_new_records(workspace, "(from kept.record_states semi join stale_records using (record_number))")
+    else:
+        stored = "select model_version, source_record_id, match_hash as state from intermediate.match_scored_records"
+        _read(workspace, warehouse, "stored_states", stored)
+        of_version = "select source_record_id, state from stored_states where model_version = ?"
+        workspace.execute(f"create or replace table scored_states as {of_version}", [version])
+        find_new_records(workspace)
     crowded = "select rule_number, key from intermediate.match_crowded_keys"
     _read(workspace, warehouse, "scored_crowded_keys", crowded)
-    return count(workspace, "stored_states") > count(workspace, "scored_states")
+
+
+def _read_stored_pairs(workspace: duckdb.DuckDBPyConnection, warehouse: Any) -> None:
+    """Make `stored_pairs`, the pairs with a score of which both records are among `crowded_carriers`."""
+    _send(workspace, warehouse, "crowded_carriers", "select distinct source_record_id from crowded_carriers")
+    with warehouse.cursor() as cursor:
+        cursor.execute("analyze crowded_carriers")
+    stored = """
+        select left_record_id, right_record_id
+        from intermediate.match_scores
+        join crowded_carriers as one on one.source_record_id = left_record_id
+        join crowded_carriers as other on other.source_record_id = right_record_id
+    """
+    _read(workspace, warehouse, "stored_pairs", stored)
+    with warehouse.cursor() as cursor:
+        cursor.execute("drop table crowded_carriers")
 
 
 def _read(workspace: duckdb.DuckDBPyConnection, warehouse: Any, table: str, query: str) -> None:
@@ -367,6 +434,12 @@ def _read(workspace: duckdb.DuckDBPyConnection, warehouse: Any, table: str, quer
         workspace.register("arriving", cursor.fetch_record_batch())
         workspace.execute(f"create or replace table {table} as from arriving")
         workspace.unregister("arriving")
+
+
+def _forget_other_versions(warehouse: Any, version: str) -> None:
+    with warehouse.cursor() as cursor:
+        for table in ("match_scores", "match_scored_records"):
+            cursor.execute(f"delete from intermediate.{table} where model_version <> $1", (version,))
 
 
 def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, run_id: str) -> None:
@@ -401,8 +474,7 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
     """SQL from the temporary tables into the warehouse's; ends with the temporary tables gone."""
     return [
         ("analyze touched_records", None),
-        ("delete from intermediate.match_scores where model_version <> $1", (version,)),
-        ("delete from intermediate.match_scored_records where model_version <> $1", (version,)),
+        ("analyze dropped_pairs", None),
         (
             "insert into intermediate.match_touched_records (source_record_id) "
             "select source_record_id from touched_records",
@@ -462,6 +534,8 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
             "select rule_number, key from turned_keys where is_crowded",
             None,
         ),
+        ("delete from intermediate.match_scoring", None),
+        ("insert into intermediate.match_scoring (scoring_id) values (gen_random_uuid())", None),
         ("drop table dropped_pairs", None),
         ("drop table turned_keys", None),
         ("drop table touched_records", None),

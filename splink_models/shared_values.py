@@ -31,8 +31,8 @@ GIVEN_NAME = "left(split_part(coalesce(given_name_canonical, first_name_key), ' 
 def carried_values(inputs: str) -> str:
     """What gives the identifying values that some inputs carry, with what tells their carriers apart."""
     values = " union all ".join(
-        f"select record_number, '{field}' as field, {GIVEN_NAME} as given_name, first_name_key, "
-        "first_last_name_key, birth_date, "
+        f"select record_number, '{field}' as field, given_name_canonical, first_name_key, first_last_name_key, "
+        "birth_date, "
         f"{f'unnest(list_distinct({field}))' if field in LIST_FIELDS else field} as value from {inputs}"
         for field in IDENTIFYING_FIELDS
     )
@@ -55,7 +55,10 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
             select field, value from {carried_values("outdated_inputs")}
         """)
         touched = "semi join touched_values using (field, value)"
-    connection.execute(f"create or replace table carriers as from {carried_values('kept.match_inputs')} {touched}")
+    connection.execute(f"""
+        create or replace table carriers as
+        select *, {GIVEN_NAME} as given_name from {carried_values("kept.match_inputs")} {touched}
+    """)
     _judge_values(connection)
     connection.execute(f"""
         create or replace table turned_values as

@@ -5,6 +5,8 @@ DuckDB's. Spark gets records, pairs and term frequencies as Parquet, compares by
 the weights. The engines agree but for Jaro-Winkler, which counts transpositions in another way in each.
 """
 
+# ruff: noqa: S608 - SQL is put together from names of columns of the model file, never from data
+
 import copy
 import tempfile
 from collections.abc import Iterator
@@ -27,8 +29,6 @@ ON_THIS_MACHINE = {
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "8",  # by default 200, for many machines
 }
-RECORDS = "select * replace ({days}) from records"
-PAIRS = "from blocked_pairs"
 
 
 class SparkError(SevenfoldError):
@@ -39,7 +39,7 @@ def predict_on_spark(connection: duckdb.DuckDBPyConnection, model: Model, prior:
     """Let Splink score `blocked_pairs` on Spark, keeping those of at least the threshold.
 
     Args:
-        connection: the workspace, with `records`, `blocked_pairs` and a lookup per term column.
+        connection: the workspace, with `blocked_pairs` and `records`, which have their terms and how frequent each is.
         model: its comparisons are translated.
         prior: probability that two random records match.
         threshold: least probability.
@@ -101,10 +101,17 @@ def spark_session(folder: Path) -> Iterator[Any]:
 
 def write_tables(connection: duckdb.DuckDBPyConnection, model: Model, folder: Path) -> None:
     """Write what Spark reads; a date goes as a number of days, so that two are subtracted as DuckDB does it."""
-    described = connection.execute("describe records").fetchall()
-    days = ", ".join(f"{name} - date '1970-01-01' as {name}" for name, kind, *_ in described if kind == "DATE")
-    tables = {"records": RECORDS.format(days=days), "pairs": PAIRS}
-    tables |= {f"tf_{term.column}": f"from tf_{term.column}" for term in model.term_columns}
+    frequencies = {f"tf_{term.column}": term.column for term in model.term_columns}
+    columns = ", ".join(
+        f"{name} - date '1970-01-01' as {name}" if kind == "DATE" else name
+        for name, kind, *_ in connection.execute("describe records").fetchall()
+        if name not in frequencies
+    )
+    tables = {"records": f"select {columns} from records", "pairs": "from blocked_pairs"}
+    tables |= {
+        name: f"select distinct {term}, {name} from records where {term} is not null"
+        for name, term in frequencies.items()
+    }
     for name, query in tables.items():
         connection.execute(f"copy ({query}) to '{folder}/{name}.parquet' (format parquet, compression zstd)")
 

@@ -27,6 +27,7 @@ from splink_models.model_card import Block, ModelCard, ParameterRow
 from splink_models.scoring import (
     MINIMUM_PAIR_LIMIT,
     WRITER_ROLE,
+    make_term_lookups,
     predict,
     read_match_inputs,
 )
@@ -472,6 +473,7 @@ def estimate_prior(connection: duckdb.DuckDBPyConnection, model: Model, blocked:
     prior = used_prior = model.prior_for(model.record_count)
     weights = np.zeros(0)
     if blocked:
+        make_term_lookups(connection, model)
         table = predict(connection, model, threshold=None)
         weights = connection.sql(f"select match_weight from {table} order by 1").fetchnumpy()["match_weight"]
     evidence = weights - math.log2(used_prior / (1 - used_prior))

@@ -32,6 +32,7 @@ KEPT_TABLES = """
     create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key bigint);
     create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
     create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
+    create table if not exists kept.scoring (scoring_id text);
 """
 
 
@@ -124,7 +125,7 @@ def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapp
     Returns:
         The number of all records, those that did not change included.
     """
-    connection.execute("drop table if exists kept.is_whole")
+    connection.execute("drop table if exists kept.is_whole; delete from kept.scoring")
     connection.execute("""
         create table if not exists kept.match_inputs as
         select 0::integer as record_number, * from match_inputs where false
@@ -132,6 +133,10 @@ def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapp
     is_first = count(connection, "kept.match_inputs") == 0
     _replace_inputs(connection)
     update_demoted_values(connection, is_first)
+    connection.execute("""
+        create or replace table replaced_records as
+        select record_number from stale_records union select record_number from outdated_inputs
+    """)
     connection.execute(
         f"create or replace table records as {_records_query(connection, 'stale_records', derived_columns)}"
     )
@@ -162,18 +167,28 @@ def _replace_inputs(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-def add_records(
-    connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str], columns: Sequence[str]
-) -> None:
-    """Add to `records` those that `blocked_pairs` names and that are missing; of these, some columns only."""
+def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], terms: Sequence[str]) -> None:
+    """Bring `kept.records` up to date with `records`: some columns, and how frequent their terms are.
+
+    A term's frequency is in the table `tf_<term>` (`make_term_lookups`).
+    """
+    frequencies = [f"tf_{term}.tf_{term}" for term in terms]
+    joins = " ".join(f"left join tf_{term} on records.{term} = tf_{term}.{term}" for term in terms)
+    chosen = ", ".join([*(f"records.{column}" for column in columns), *frequencies])
+    kept = f"select {chosen} from records {joins}"
+    connection.execute(f"create table if not exists kept.records as {kept} limit 0")
+    connection.execute("delete from kept.records where record_number in (select record_number from replaced_records)")
+    connection.execute(f"insert into kept.records {kept}")
+
+
+def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `records` a view of those that `blocked_pairs` names; Splink copies what it reads, so nothing else does."""
     connection.execute("""
-        create or replace table missing_records as
-        select distinct record_number
-        from (select unnest([join_key_l, join_key_r]) as record_number from blocked_pairs)
-        anti join records using (record_number)
+        create or replace table compared_records as
+        select distinct unnest([join_key_l, join_key_r]) as record_number from blocked_pairs
     """)
-    found = _records_query(connection, "missing_records", derived_columns)
-    connection.execute(f"insert into records by name select {', '.join(columns)} from ({found})")
+    connection.execute("drop table records")
+    connection.execute("create view records as from kept.records semi join compared_records using (record_number)")
 
 
 def _records_query(connection: duckdb.DuckDBPyConnection, wanted: str, derived_columns: Mapping[str, str]) -> str:
@@ -217,14 +232,10 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
         create or replace table arriving_keys as
         select record_number, rule_number, (hash(text) >> 1)::bigint as key from ({keys}) where text is not null
     """)
-    connection.execute("""
-        create or replace table replaced_records as
-        select record_number from stale_records union select record_number from outdated_inputs
-    """)
     if not is_first:
         connection.execute("""
             create or replace table touched_keys as
-            select rule_number, key from arriving_keys
+            select rule_number, key from arriving_keys anti join kept.crowded_keys using (rule_number, key)
             union
             select rule_number, key from kept.blocking_keys semi join replaced_records using (record_number)
         """)
@@ -240,7 +251,10 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
 def _update_crowded_keys(
     connection: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...], is_first: bool
 ) -> None:
-    """Count the touched keys again, and bring `kept.crowded_keys` up to date."""
+    """Count the touched keys again, and bring `kept.crowded_keys` up to date.
+
+    A key that was crowded and that nobody has left stays so: it is not touched.
+    """
     limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
     touched = "" if is_first else "semi join touched_keys using (rule_number, key)"
     connection.execute(f"""
@@ -258,9 +272,16 @@ def _update_crowded_keys(
 
 
 def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring `kept.record_states` up to date: hash of a record's inputs, and a digest of what of them is demoted."""
+    """Bring `kept.record_states` up to date: hash of a record's inputs, and a digest of what of them is demoted.
+
+    Makes `outdated_states`, those that the replaced records had.
+    """
     list_demoted_values(connection, "stale_records")
     crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
+    connection.execute("""
+        create or replace table outdated_states as
+        select source_record_id, state from kept.record_states semi join replaced_records using (record_number)
+    """)
     connection.execute("""
         delete from kept.record_states where record_number in (select record_number from replaced_records)
     """)
@@ -289,23 +310,37 @@ def find_turned_keys(connection: duckdb.DuckDBPyConnection) -> int:
     return count(connection, "turned_keys")
 
 
+def find_crowded_carriers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `crowded_carriers`: the old records that carry a key which is crowded now and was not, with these keys."""
+    connection.execute("""
+        create or replace table crowded_carriers as
+        select source_record_id, record_number, rule_number, key
+        from kept.blocking_keys
+        semi join (from turned_keys where is_crowded) as crowded using (rule_number, key)
+        anti join new_records using (record_number)
+        join kept.record_states using (record_number)
+    """)
+
+
 def find_dropped_pairs(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `dropped_pairs` (left_record_id, right_record_id): of old records that shared a key and now share none."""
+    """Make `dropped_pairs`: those of `stored_pairs` whose records share no key but a crowded one.
+
+    Both tables have the columns left_record_id and right_record_id.
+    """
     connection.execute("""
         create or replace table dropped_pairs as
-        with carriers as (
-            from kept.blocking_keys
-            semi join (from turned_keys where is_crowded) as crowded using (rule_number, key)
-            anti join new_records using (record_number)
+        with candidates as (
+            select distinct left_record_id, right_record_id, one.record_number as one, other.record_number as other
+            from stored_pairs
+            join crowded_carriers as one on one.source_record_id = left_record_id
+            join crowded_carriers as other
+                on other.source_record_id = right_record_id
+                and other.rule_number = one.rule_number and other.key = one.key
         ),
-        candidates as (
-            select distinct one.record_number as one, other.record_number as other
-            from carriers as one join carriers as other using (rule_number, key)
-            where one.record_number < other.record_number
-        ),
+        named as (select one as record_number from candidates union select other from candidates),
         keys as (
             from kept.blocking_keys
-            semi join carriers using (record_number) anti join kept.crowded_keys using (rule_number, key)
+            semi join named using (record_number) anti join kept.crowded_keys using (rule_number, key)
         ),
         kept_pairs as (
             select distinct candidates.one, candidates.other
@@ -315,12 +350,7 @@ def find_dropped_pairs(connection: duckdb.DuckDBPyConnection) -> None:
                 on other.record_number = candidates.other
                 and other.rule_number = one.rule_number and other.key = one.key
         )
-        select
-            least(one.source_record_id, other.source_record_id) as left_record_id,
-            greatest(one.source_record_id, other.source_record_id) as right_record_id
-        from candidates anti join kept_pairs using (one, other)
-        join kept.record_states as one on one.record_number = candidates.one
-        join kept.record_states as other on other.record_number = candidates.other
+        select left_record_id, right_record_id from candidates anti join kept_pairs using (one, other)
     """)
 
 

@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ import psutil
 from benchmarks.scale.linkage import describe_run
 from benchmarks.scale.match_inputs import make_match_inputs
 from sevenfold.settings import get_settings
-from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, Model, load_model
-from splink_models.scoring import make_term_lookups, predict, prepare_workspace
+from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, SPARK, Model, load_model
+from splink_models.scoring import predict, prepare_workspace
 from splink_models.settings import STORED_PROBABILITY
 from splink_models.spark import predict_on_spark
-from splink_models.workspace import add_records, block_pairs, count, open_workspace
+from splink_models.workspace import block_pairs, count, open_workspace, show_compared_records
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -49,7 +50,7 @@ def main() -> None:
 
 def measure(home: Path, file: Path) -> dict[str, Any]:
     """Block once, compare twice; per part what it took, and how many pairs the engines keep and weigh otherwise."""
-    model = load_model(SHIPPED_MODELS / DEFAULT_MODEL)
+    model = replace(load_model(SHIPPED_MODELS / DEFAULT_MODEL), engine=SPARK)  # its records serve both engines
     parts: dict[str, Any] = {"load_before": round(os.getloadavg()[0], 2)}
     with open_workspace(home) as workspace:
         workspace.execute(f"create table match_inputs as select * exclude (place) from read_parquet('{file}')")
@@ -57,7 +58,6 @@ def measure(home: Path, file: Path) -> dict[str, Any]:
         parts["pairs"] = count(workspace, "blocked_pairs")
         prior = model.prior_for(count(workspace, "kept.match_inputs"))
         parts["duckdb"] = taken(lambda: keep(workspace, "of_duckdb", predict(workspace, model, STORED_PROBABILITY)))
-        make_term_lookups(workspace, model)
         workspace.execute("create table all_pairs as from blocked_pairs")
         for name, pairs in (("spark_start", "from all_pairs limit 1"), ("spark", "from all_pairs")):
             workspace.execute(f"create or replace table blocked_pairs as {pairs}")
@@ -75,7 +75,7 @@ def block(workspace: duckdb.DuckDBPyConnection, model: Model) -> None:
         "create table new_records as select record_number, source_record_id, state from kept.record_states"
     )
     block_pairs(workspace, model.blocking_rules, float("inf"), 0)
-    add_records(workspace, model.derived_columns, model.scored_columns)
+    show_compared_records(workspace)
 
 
 def keep(workspace: duckdb.DuckDBPyConnection, table: str, predictions: str) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -74,6 +75,45 @@ def test_only_what_changed_is_scored(load_records: LoadRecords) -> None:
     )
     assert len(rescored) == second.pairs_scored
     assert all(rows[7]["source_record_id"] in pair for pair in rescored)
+
+
+def test_the_warehouse_says_what_changed_unless_another_machine_has_scored(
+    load_records: LoadRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, _ = people(60, seed=9)
+    load_records(rows)
+    score_records("first")
+    read: list[str] = []
+    monkeypatch.setattr(scoring, "_read", reading(read))
+    rows[3] = changed(random.Random(1), rows[3])
+    load_records(rows[1:])
+    assert score_records("second").new_records == 1
+    assert "differing_records" in read
+    assert "stored_states" not in read
+    read.clear()
+    elsewhere = get_settings().home / "elsewhere"
+    shutil.move(get_settings().home / "matching", elsewhere)
+    rows[4] = changed(random.Random(2), rows[4])
+    load_records(rows[2:])
+    assert score_records("on another machine").new_records == 1
+    shutil.rmtree(get_settings().home / "matching")
+    shutil.move(elsewhere, get_settings().home / "matching")
+    rows[5] = changed(random.Random(3), rows[5])
+    load_records(rows[3:])
+    assert score_records("on the first again").new_records == 1
+    assert "differing_records" not in read
+    assert_equal_to_a_full_scoring()
+
+
+def reading(read: list[str]) -> Callable[..., None]:
+    """Read as ever, and note the tables of the workspace that were read."""
+    read_as_ever = scoring._read
+
+    def noted(workspace: duckdb.DuckDBPyConnection, warehouse: Any, table: str, query: str) -> None:
+        read.append(table)
+        read_as_ever(workspace, warehouse, table, query)
+
+    return noted
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -12,6 +12,12 @@ match_judgement_codes as (
 
 inputs as (
     select * from {{ ref('int_match_inputs') }}
+    where
+        source_record_id in (
+            select left_record_id from match_judgements
+            union all
+            select right_record_id from match_judgements
+        )
 ),
 
 latest as (
