@@ -18,7 +18,7 @@ class SharedValueLimit:
     """One row of the seed `shared_value_limits`: past which a value of a kind says nothing of who carries it.
 
     Attributes:
-        value_kind_code: national_identifier, email, phone or address.
+        value_kind_code: national_identifier, email, phone, payment_token or address.
         maximum_records: records that may carry a value.
         maximum_given_names: given names that its records may have between them.
     """

@@ -10,7 +10,7 @@ from splink_models.model import Model
 
 @dataclass(frozen=True)
 class ParameterRow:
-    """m and u of one level, and where each came from: trained, authored, fixed, floored or pooled."""
+    """m and u of one level, and where each came from: trained, authored, fixed, floored, pooled or bounded."""
 
     comparison: str
     level: str
@@ -31,6 +31,10 @@ class ParameterRow:
     def pooled(self, m: float) -> "ParameterRow":
         """The same level with the weight of a pool of levels."""
         return replace(self, m=m, m_origin="pooled")
+
+    def bounded(self, u: float) -> "ParameterRow":
+        """The same level with the weight of the level that it may not outweigh."""
+        return replace(self, u=u, u_origin="bounded")
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class ModelCard:
             "Weight in bits, before the adjustment for how common the value is. Where m and u come from: *trained*,",
             "*authored* (not seen in the data: as written in `settings.py`, outside the sum of one of the others),",
             "*fixed* (sampling cannot find it), *floored* (a contradiction may not count more), *pooled* (a weaker",
-            "level came out above a stronger one: both weigh the same).",
+            "level came out above a stronger one: both weigh the same), *bounded* (it would outweigh what it may not).",
             "",
             "| comparison | level | m | u | weight | m from | u from |",
             "| --- | --- | --- | --- | --- | --- | --- |",

@@ -50,6 +50,7 @@ MATCH_INPUT_COLUMNS = (
     "phones",
     "email",
     "phone",
+    "payment_token",
     "street_address_key",
     "postal_code",
     "city",

@@ -90,6 +90,7 @@ class Level:
     is_u_fixed: bool = False
     m_floor: float = 1e-4
     is_rare: bool = False  # too rare for its weight to be held against its neighbours' order
+    never_above: str | None = None  # label of a level of the same comparison that it may not outweigh
     term_frequency: TermFrequency | None = None
 
 
@@ -136,9 +137,18 @@ def otherwise(m: float, u: float, m_floor: float) -> Level:
 
 # Both name comparisons see it. Columns of its own: a training block on a name must not silence the other comparison.
 SWAPPED_NAMES_SQL = """((written_given_l = written_surname_r and written_surname_l = written_given_r)
-    or (jaro_winkler_similarity(written_given_l, written_surname_r) >= 0.88
-        and jaro_winkler_similarity(written_surname_l, written_given_r) >= 0.88
+    or (jaro_winkler_similarity(written_given_l, written_surname_r) >= 0.9
+        and jaro_winkler_similarity(written_surname_l, written_given_r) >= 0.9
         and jaro_winkler_similarity(name_as_written_l, name_as_written_r) < 0.88))"""
+
+
+def swapped_names(m: float, u: float, never_above: str) -> Level:
+    """Both names in each other's field. Two comparisons see it, and together they say what the names in order would.
+
+    With a weight of its own in each, one swap would count twice: its m is the share of swaps in both.
+    """
+    label = "given name and surname swapped"
+    return Level(label, SWAPPED_NAMES_SQL, m, u, is_u_fixed=True, is_rare=True, never_above=never_above)
 
 
 # Names after the first: unknown on a side, or known as an initial that fits.
@@ -169,7 +179,7 @@ def given_name() -> Comparison:
                 term_frequency=TermFrequency("term_given_name", (("given_name", "given_name"),)),
             ),
             # u: two independent name agreements; a sample of pairs never sees it.
-            Level("given name and surname swapped", SWAPPED_NAMES_SQL, 0.004, 2e-5, is_u_fixed=True, is_rare=True),
+            swapped_names(0.004, 2e-5, never_above="same given names"),
             Level(
                 "same first of the given names, the others missing or an initial",
                 f"given_first_l = given_first_r and {_REST_UNKNOWN_SQL}",
@@ -249,7 +259,7 @@ def surnames() -> Comparison:
                 is_u_fixed=True,  # as rare among strangers as both surnames in order
                 is_rare=True,
             ),
-            Level("given name and surname swapped", SWAPPED_NAMES_SQL, 0.004, 2e-5, is_u_fixed=True, is_rare=True),
+            swapped_names(0.004, 2e-5, never_above="first surname, second missing"),
             Level(
                 "typing error, both surnames",
                 """second_surname_l is not null and second_surname_r is not null
@@ -394,6 +404,19 @@ def phone() -> Comparison:
     )
 
 
+def payment_token() -> Comparison:
+    """The card on file. u is fixed as the phone's: families share cards. Many people have several."""
+    return Comparison(
+        "payment_token",
+        ("payment_token",),
+        "payment_token_l is null or payment_token_r is null",
+        (
+            Level("same", "payment_token_l = payment_token_r", 0.5, 1e-6, is_u_fixed=True),
+            otherwise(0.5, 0.999, m_floor=0.3),
+        ),
+    )
+
+
 SAME_ADDRESS_SQL = "street_address_key_l = street_address_key_r"
 
 
@@ -499,6 +522,7 @@ def comparisons() -> tuple[Comparison, ...]:
         national_identifier(),
         email(),
         phone(),
+        payment_token(),
         household(),
         postal_code(),
         place(),
@@ -514,6 +538,7 @@ def blocking_rules() -> tuple[BlockingRule, ...]:
         BlockingRule("national_identifier", "[national_identifier]"),
         BlockingRule("email", "emails"),
         BlockingRule("phone", "phones"),
+        BlockingRule("payment_token", "[payment_token]"),
         BlockingRule("email_user", "email_users"),
         # The first ten characters of CURP and RFC are the same for one person.
         BlockingRule("national_identifier_start", "[left(national_identifier, 10)]"),

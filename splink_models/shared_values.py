@@ -1,4 +1,4 @@
-"""Shared values: which contact values, identifiers and addresses say nothing of who carries them, found in the data.
+"""Shared values: which contact values, identifiers, cards and addresses say nothing of who has them, found in the data.
 
 A value on more records, or with more given names, than the seed `shared_value_limits` allows its kind is *demoted*:
 blocking and comparison ignore it, so that it joins nobody, and it is listed with its reason. Which values are demoted
@@ -17,6 +17,7 @@ VALUE_KINDS = {
     "national_identifier": "national_identifier",
     "emails": "email",
     "phones": "phone",
+    "payment_token": "payment_token",
     "street_address_key": "address",
 }
 """Kind of value of each identifying field of a match input."""

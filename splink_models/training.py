@@ -400,7 +400,7 @@ def settle_parameters(used: tuple[Comparison, ...], learned: list[dict[str, Any]
     for comparison, trained in zip(used, learned, strict=True):
         found = [level for level in trained["comparison_levels"] if not level.get("is_null_level")]
         settled = [_settle(comparison, *levels) for levels in zip(comparison.levels, found, strict=True)]
-        rows += _require_sense(comparison, _in_order(comparison, _normalised(settled)))
+        rows += _require_sense(comparison, _bounded(comparison, _in_order(comparison, _normalised(settled))))
     return rows
 
 
@@ -445,6 +445,15 @@ def _in_order(comparison: Comparison, rows: list[ParameterRow]) -> list[Paramete
             for place in pool:
                 pooled[place] = rows[place].pooled(rows[place].u * ratio)
     return pooled
+
+
+def _bounded(comparison: Comparison, rows: list[ParameterRow]) -> list[ParameterRow]:
+    """Raise u where a level outweighs the one that it may not."""
+    weights = {row.level: row.weight for row in rows}
+    bounds = [weights[level.never_above] if level.never_above else math.inf for level in comparison.levels]
+    return [
+        row.bounded(row.m / 2**bound) if row.weight > bound else row for row, bound in zip(rows, bounds, strict=True)
+    ]
 
 
 def _weight(rows: list[ParameterRow], pool: list[int]) -> float:

@@ -106,7 +106,8 @@ inputs as (
         national_identifier, gender,
         nullif(list_filter([email, other_email], lambda e: e is not null), []) as emails,
         nullif(list_filter([phone], lambda p: p is not null), []) as phones,
-        coalesce(email, other_email) as email, phone, street_address_key, postal_code, city,
+        coalesce(email, other_email) as email, phone, null::varchar as payment_token, street_address_key,
+        postal_code, city,
         null::varchar as occupation, year(birth_date)::integer as birth_year, birth_date
     from gapped
 )

@@ -37,6 +37,7 @@ COLUMNS = {
     "phones": pa.list_(pa.string()),
     "email": pa.string(),
     "phone": pa.string(),
+    "payment_token": pa.string(),
     "street_address_key": pa.string(),
     "postal_code": pa.string(),
     "city": pa.string(),

@@ -53,3 +53,26 @@ def test_the_guard_of_one_edit_never_changes_the_result(text: str, edits: list[t
             [text, other],
         ).fetchall()
     assert rows[0][0] == rows[0][1]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "is_swapped"),
+    [
+        (("ANA", "GARCIA"), ("GARCIA", "ANA"), True),
+        (("GABRIELA", "GARCIA"), ("GARZIA", "GABRIELA"), True),
+        (("GEORGE", "DAVIDSON"), ("DAVIES", "GEORGE"), False),  # two people
+        (("ANA", "GARCIA"), ("ANA", "GARCIA"), False),
+    ],
+)
+def test_names_in_each_others_field_bear_a_typing_error_and_no_more(
+    left: tuple[str, str], right: tuple[str, str], is_swapped: bool
+) -> None:
+    names = ", ".join(
+        f"'{given}' as written_given_{side}, '{surname}' as written_surname_{side}, "
+        f"'{given}|{surname}' as name_as_written_{side}"
+        for side, (given, surname) in (("l", left), ("r", right))
+    )
+    with duckdb.connect() as connection:
+        assert connection.execute(f"select {settings.SWAPPED_NAMES_SQL} from (select {names})").fetchall() == [
+            (is_swapped,)
+        ]

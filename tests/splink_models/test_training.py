@@ -137,6 +137,15 @@ def test_levels_out_of_order_are_pooled(gender: Comparison) -> None:
     assert sum(row.m for row in rows) == pytest.approx(1)
 
 
+def test_a_level_never_outweighs_the_one_that_it_may_not(gender: Comparison) -> None:
+    strong = replace(gender.levels[0], label="strong")
+    swapped = replace(strong, label="swapped", u=1e-5, is_u_fixed=True, is_rare=True, never_above="strong")
+    comparison = replace(gender, levels=(strong, swapped, gender.levels[-1]))
+    rows = training.settle_parameters((comparison,), learned((0.8, 0.1), (0.1, 1e-5), (0.1, 0.9)))
+    assert rows[1].weight == pytest.approx(rows[0].weight) == pytest.approx(3)
+    assert [(row.m, row.u_origin) for row in rows] == [(0.8, "trained"), (0.1, "bounded"), (0.1, "trained")]
+
+
 def test_a_trained_model_can_be_made_the_active_one(load_records: LoadRecords, monkeypatch: pytest.MonkeyPatch) -> None:
     load_records(people(200, seed=16)[0])
     card = training.train_model("shop", run_id="run-7")

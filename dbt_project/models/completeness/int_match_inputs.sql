@@ -28,6 +28,7 @@ inputs as (
         string_to_array(phone, ';') as phones,
         split_part(email, ';', 1) as email,
         split_part(phone, ';', 1) as phone,
+        payment_token,
         street_address_key,
         postal_code,
         city,
