@@ -56,7 +56,9 @@ def verify() -> None:
                 ]
             )
         )
-    console.print(f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}")
+    console.print(
+        f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}", soft_wrap=True
+    )
     console.print(_reach(chain.entry_count, len(reports)))
     if unrecorded := audit.unrecorded_runs():
         console.print(
@@ -90,10 +92,9 @@ def sign_off(
     from expectations.report_folders import run_of
     from sevenfold import audit
 
-    signed = audit.sign_off(run_of(run), "refused" if refused else "accepted", by, comment)
-    console.print(
-        f"On record: {by} {'refused' if refused else 'accepted'} the report whose manifest has SHA-256 {signed}"
-    )
+    verdict: audit.Verdict = "refused" if refused else "accepted"
+    signed = audit.sign_off(run_of(run), verdict, by, comment)
+    console.print(f"On record: {by} {verdict} the report whose manifest has SHA-256 {signed}", soft_wrap=True)
 
 
 @app.command("list")
