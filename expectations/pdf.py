@@ -76,7 +76,7 @@ def _breakable(html: str) -> str:
 
 
 def _unfolded(html: str) -> str:
-    """What is folded on the page as plain blocks, each under the words that unfold it there; captions above their tables.
+    """What is folded on the page as plain blocks, each under the words that unfold it there; captions before tables.
 
     Of a table that begins between its caption and its head the renderer prints the head twice, one over the other.
     """
