@@ -74,7 +74,7 @@ def _generic(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> Definition
     arguments = node["test_metadata"]["kwargs"]
     kind_name, column = node["test_metadata"]["name"], str(node["column_name"] or "")
     expression = column or str(arguments.get("column_name", ""))
-    columns = tuple(re.findall(r"[a-z_]+", expression.removeprefix("concat")))
+    columns = tuple(re.findall(r"\b[a-z_][a-z0-9_]*\b(?!\()", expression))  # what is called is no column
     relation = _relation(manifest, node["attached_node"] or node["depends_on"]["nodes"][-1])
     kind = KINDS.get(kind_name, Kind("validity", f"{column} {kind_name.replace('_', ' ')}", node["raw_code"], ""))
     values = {
@@ -85,16 +85,21 @@ def _generic(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> Definition
     }
     return _definition(
         node,
-        control_id=f"DBT-{relation.rpartition('.')[2]}-{column}-{kind_name}",
+        control_id=f"DBT-{relation.rpartition('.')[2]}-{column or 'row'}-{kind_name}",
         table_name=relation,
         column_names=columns,
         kind=Kind(
             kind.dimension_code,
-            f"{relation.rpartition('.')[2]}: {_filled_in(kind.words, values | {'column': ', '.join(columns)})}.",
+            f"{relation.rpartition('.')[2]}: {_filled_in(kind.words, values | {'column': _together(columns)})}.",
             _filled_in(kind.rule_sql, values),
             kind.rationale,
         ),
     )
+
+
+def _together(columns: Sequence[str]) -> str:
+    """Columns as the subject of a sentence in the singular, as each kind's words have it."""
+    return "".join(columns) if len(columns) < 2 else f"each combination of {', '.join(columns[:-1])} and {columns[-1]}"
 
 
 def _singular(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> Definition:
@@ -114,7 +119,8 @@ def _singular(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> Definitio
 def _definition(
     node: Mapping[str, Any], *, control_id: str, table_name: str, column_names: tuple[str, ...], kind: Kind
 ) -> Definition:
-    element = column_names[0] if column_names else table_name.rpartition(".")[2]
+    table = table_name.rpartition(".")[2]
+    element = column_names[0] if len(column_names) == 1 else f"row of {table}" if column_names else table
     values = {
         "control_id": control_id.upper(),
         "engine_code": "dbt",

@@ -17,10 +17,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.runs import ONE_PROCESS
 from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 
-SHOWN_CONTROLS = 10
+SHOWN_DETAILS = 10
 SECONDS = 10
 UNKNOWN = "unknown: the warehouse does not answer"
 
@@ -32,8 +33,10 @@ class Notice:
     """What is said of a failed run.
 
     Attributes:
-        failed_since: When the first run in a row that failed began (ISO 8601), or why that is not known.
-        failed_run_count: How many runs in a row have failed, this one included; 0 where that is not known.
+        failed_since: When the first run in a row that failed in this task began (ISO 8601), or why that is not known.
+        failed_run_count: How many runs in a row have failed in it, this one included; 0 where that is not known.
+        owner: Of the DAG; each source and control has its own.
+        sources: What did not arrive, where an extract failed: source, entity, why, owner by its contract.
         controls: What stopped the run at a gate: ID, rule, what was found and expected, since when, owner, what to do.
         report: Where the run's report is.
     """
@@ -47,24 +50,26 @@ class Notice:
     failed_run_count: int
     owner: str
     what_to_do: str
+    sources: list[dict[str, Any]]
     controls: list[dict[str, Any]]
     report: str
 
     @property
     def text(self) -> str:
         """The notice as people read it."""
-        since = f"Failing since {self.failed_since}"
+        since = f"Failing there since {self.failed_since}"
         if self.failed_run_count:
             since += f" ({self.failed_run_count} run{'s' if self.failed_run_count > 1 else ''} in a row)"
+        details = [*map(_source_line, self.sources), *map(_control_line, self.controls)]
         lines = [
             f"{self.dag_id} failed in {self.failed_task}, run {self.run_id}, as of {self.as_of_date}.",
-            self.message,
-            f"{since}. Owner: {self.owner}.",
+            *([] if self.sources else [self.message.partition("\n- ")[0] if self.controls else self.message]),
+            f"{since}. Owner of the DAG: {self.owner}.",
             f"What to do: {self.what_to_do}",
-            *(f"- {_control_line(control)}" for control in self.controls[:SHOWN_CONTROLS]),
+            *(f"- {detail}" for detail in details[:SHOWN_DETAILS]),
         ]
-        if len(self.controls) > SHOWN_CONTROLS:
-            lines.append(f"- and {len(self.controls) - SHOWN_CONTROLS} more, in the report")
+        if len(details) > SHOWN_DETAILS:
+            lines.append(f"- and {len(details) - SHOWN_DETAILS} more, in the report")
         return "\n".join([*lines, f"Report: {self.report}"])
 
 
@@ -86,6 +91,13 @@ def what_to_do(page: str, failed_task: str) -> str:
     return "see the task's log"
 
 
+def _in_words(remedy: str, sources: list[dict[str, Any]], trigger_code: str) -> str:
+    """A remedy of the DAG's page for this run: owners stand in the notice; no task is cleared from a command line."""
+    if sources:
+        remedy = remedy.replace("its contract", "the list below")
+    return re.sub(r"clear (the task|this task|`\w+`)", "run again", remedy) if trigger_code in ONE_PROCESS else remedy
+
+
 def _notice(context: Mapping[str, Any]) -> Notice:
     task, run_id = context["ti"], str(context["run_id"])
     found: dict[str, Any] = {
@@ -94,18 +106,21 @@ def _notice(context: Mapping[str, Any]) -> Notice:
         "message": _words(context.get("exception")),
         "failed_since": UNKNOWN,
         "failed_run_count": 0,
+        "sources": [],
         "controls": [],
+        "trigger_code": "unknown",
     }
     try:
         found |= _known(run_id)
     except (psycopg.Error, SevenfoldError):
         logger.warning("The notice of run %s says less than it could: the warehouse does not answer.", run_id)
     dag = context["dag"]
+    remedy, trigger = what_to_do(dag.doc_md or "", found["failed_task"]), found.pop("trigger_code")
     return Notice(
         dag_id=dag.dag_id,
         run_id=run_id,
         owner=str(context["task"].owner),
-        what_to_do=what_to_do(dag.doc_md or "", found["failed_task"]),
+        what_to_do=_in_words(remedy, found["sources"], trigger),
         report=_report_address(run_id),
         **found,
     )
@@ -117,9 +132,13 @@ def _known(run_id: str) -> dict[str, Any]:
         run = cursor.execute(RUN, {"run_id": run_id}).fetchone()
         if run is None:
             return {"failed_since": "this run: it could not be opened"}
-        controls = cursor.execute(CONTROLS, {"run_id": run_id}).fetchall()
+        lists = {name: cursor.execute(query, {"run_id": run_id}).fetchall() for name, query in LISTS.items()}
     said = {name: value for name, value in run.items() if value is not None}
-    return said | {"controls": [{name: str(value) for name, value in row.items()} for row in controls]}
+    return said | {name: [_in_text(row) for row in rows] for name, rows in lists.items()}
+
+
+def _in_text(row: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in row.items()}
 
 
 RUN = """
@@ -127,29 +146,66 @@ with this_run as (
     select * from ops.pipeline_runs where run_id = %(run_id)s
 ),
 
-last_good as (
+-- The last run before that did not fail in this task; one whose process died says nothing.
+last_other as (
     select max(runs.started_at) as started_at
     from ops.pipeline_runs as runs
     inner join this_run on runs.started_at < this_run.started_at
-    where runs.status_code <> 'failed' and runs.failed_task is null
+    where (runs.status_code <> 'failed' and runs.failed_task is null) or runs.failed_task <> this_run.failed_task
 ),
 
 in_a_row as (
     select min(runs.first_started_at) as failed_since, count(*) as failed_run_count
     from ops.pipeline_runs as runs
-    inner join this_run on runs.started_at <= this_run.started_at
-    left join last_good on true
-    where last_good.started_at is null or runs.started_at > last_good.started_at
+    inner join this_run
+        on runs.started_at <= this_run.started_at and runs.failed_task is not distinct from this_run.failed_task
+    left join last_other on true
+    where last_other.started_at is null or runs.started_at > last_other.started_at
 )
 
 select
     this_run.as_of_date::text as as_of_date,
     this_run.failed_task,
     this_run.message,
+    this_run.trigger_code,
     to_char(in_a_row.failed_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as failed_since,
     in_a_row.failed_run_count
 from this_run
 inner join in_a_row on true
+"""
+# What did not arrive, if that is why the run failed: of what arrived the stage has ended.
+SOURCES = """
+select
+    contracts.source_code, contracts.entity_code, contracts.owner,
+    coalesce(
+        refused.message,
+        case when runs.failed_task = extracts.stage_code then runs.message end,
+        'the log of ' || extracts.stage_code || ' says why'
+    ) as message
+from ops.pipeline_runs as runs
+inner join ops.source_contracts as contracts on contracts.is_active
+cross join lateral (
+    select 'extract.' || contracts.source_code || '.' || contracts.entity_code as stage_code
+) as extracts
+left join lateral (
+    select batches.message
+    from ops.extract_batches as batches
+    where
+        batches.run_id = runs.run_id
+        and batches.source_code = contracts.source_code
+        and batches.entity_code = contracts.entity_code
+        and batches.status_code = 'refused'
+    order by batches.batch_id desc
+    limit 1
+) as refused on true
+where
+    runs.run_id = %(run_id)s
+    and runs.failed_task like 'extract.%%'
+    and not exists (
+        select from ops.run_stages as stages
+        where stages.run_id = runs.run_id and stages.stage_code = extracts.stage_code
+    )
+order by contracts.source_code collate "C", contracts.entity_code collate "C"
 """
 # What stops publication; the first run in a row in which each failed, as the report has it.
 CONTROLS = """
@@ -187,6 +243,14 @@ where
     )
 order by failed.control_id collate "C"
 """
+LISTS = {"sources": SOURCES, "controls": CONTROLS}
+
+
+def _source_line(source: Mapping[str, Any]) -> str:
+    return (
+        f"{source['source_code']}, {source['entity_code'].replace('_', ' ')}: {source['message'].rstrip('.')}. "
+        f"Owner: {source['owner']}."
+    )
 
 
 def _control_line(control: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from expectations import GateFailed, published, run_gate
 from expectations.catalogue import Definition, catalogue, keep, keep_catalogue, key_outcomes, uncovered
 from expectations.controls import GateCode
-from expectations.dbt_tests import data_test_outcomes
+from expectations.dbt_tests import data_test_definitions, data_test_outcomes
 from expectations.outcomes import keep_outcomes
 from sevenfold.cli import app
 from sevenfold.dbt import DataTest, read_manifest
@@ -67,6 +67,19 @@ def test_every_control_says_all_that_an_auditor_asks(filled: str, manifest: Mapp
         assert definition.description[0].isupper() or definition.description.split(":")[0].islower()
         assert "{" not in definition.description + definition.rationale
         assert not re.search(r"\{[{%#]", definition.rule_sql), definition.control_id
+
+
+def test_a_test_of_dbt_on_an_expression_names_the_columns_in_it_and_nothing_else(manifest: Mapping[str, Any]) -> None:
+    found = {one.control_id: one for one in data_test_definitions(manifest)}
+    assert [control_id for control_id in found if "--" in control_id] == []
+    rights = found["DBT-ACCESS_RIGHTS-ROW-UNIQUE"]
+    assert rights.column_names == ("role_name", "schema_name", "object_name", "privileges", "column_names")
+    assert rights.critical_data_element == "row of access rights"
+    assert rights.description == (
+        "access_rights: each combination of role_name, schema_name, object_name, privileges and column_names stands once."
+    )
+    resolutions = found["DBT-NAMESAKE_RESOLUTIONS-ROW-UNIQUE"]
+    assert resolutions.column_names == ("attribute_code", "is_known_of_namesake", "is_known_of_rival")
 
 
 def test_no_published_column_of_weight_is_without_a_control(filled: str, manifest: Mapping[str, Any]) -> None:

@@ -454,13 +454,19 @@ def test_an_unknown_run_is_said_so(warehouse: str) -> None:
         write_report("nosuch")
 
 
-def pages_of(pdf: bytes) -> int:
-    """Count the pages; the parts of a PDF are packed."""
-    count = 0
+def unpacked(pdf: bytes) -> bytes:
+    """The parts of a PDF, which are packed."""
+    parts = []
     for packed in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
         with contextlib.suppress(zlib.error):  # a font may hold anything
-            count += len(re.findall(rb"/Type /Page\b", zlib.decompress(packed)))
-    return count
+            parts.append(zlib.decompress(packed))
+    return b"\n".join(parts)
+
+
+def letter_sizes(parts: bytes) -> set[float]:
+    """The sizes, in points, in which something stands upright in a PDF."""
+    found = re.findall(rb"([\d.]+) 0 0 -[\d.]+ [\d.-]+ [\d.-]+ Tm", parts)
+    return {round(float(size), 2) for size in found}
 
 
 def words_of(pdf: Path) -> str | None:
@@ -480,7 +486,11 @@ def test_a_report_is_written_as_pdf_and_stays_as_it_was(
     assert answer.exit_code == 0, answer.output
     content = target.read_bytes()
     assert content.startswith(b"%PDF-")
-    assert pages_of(content) >= 5
+    parts = unpacked(content)
+    assert len(re.findall(rb"/Type /Page\b", parts)) >= 5
+    sizes = letter_sizes(parts)
+    assert {7, 8, 9.5} <= sizes  # footers, tables, sentences: nothing was shrunk to fit
+    assert min(sizes) > 6.4  # what stands in pictures
     page = (report_folder(RUN) / "index.html").read_text(encoding="utf-8")
     assert "<details" in page
     assert "<details" not in _unfolded(page)

@@ -21,7 +21,9 @@ def context(warehouse: str, airflow_ready: None) -> dict[str, Any]:
     for number in (1, 2, 3):
         request = runs.RunRequest(f"run_{number}", "customer_states", dt.date(2026, 7, number), runs.DEMO)
         runs.open_run(request)
-        runs.update_run(request.run_id, status_code="failed", failed_task="gate_raw", message="Two controls failed.")
+        runs.update_run(
+            request.run_id, status_code="failed", failed_task="gate_raw", message="Two failed.\n- OLD: as below"
+        )
         runs.close_run(request.run_id)
     with psycopg.connect(warehouse) as connection:
         connection.execute("""
@@ -65,7 +67,7 @@ def test_a_notice_says_what_failed_since_when_who_owns_it_and_what_to_do(
     text = said(context, caplog)
     for words in (
         "customer_states failed in gate_raw, run run_3, as of 2026-07-03.",
-        "Failing since 2026-07-02T03:00:00Z (2 runs in a row). Owner: data-engineering.",
+        "Failing there since 2026-07-02T03:00:00Z (2 runs in a row). Owner of the DAG: data-engineering.",
         "What to do: open the run's report",
         "- OLD: A rule. Found 1, expected at least 2; failing since 2026-07-02T03:00:00Z. Owner: shop.",
         "- NEW: A rule. Found 1, expected at least 2; failing since 2026-07-03T03:00:00Z.",
@@ -73,6 +75,41 @@ def test_a_notice_says_what_failed_since_when_who_owns_it_and_what_to_do(
     ):
         assert words in text
     assert "WARNS" not in text
+    assert text.count("OLD") == 1
+
+
+EXTRACTS = """
+    update ops.pipeline_runs
+    set failed_task = 'extract.loyalty.customer_records', message = 'line 130 ends early.' where run_id = 'run_3';
+    delete from quality.control_results where run_id = 'run_3';
+    insert into ops.source_contracts (source_code, entity_code, owner, is_active) values
+        ('loyalty', 'customer_records', 'loyalty@retailer.example', true),
+        ('shop', 'customer_records', 'shop@retailer.example', true),
+        ('shop', 'interactions', 'shop@retailer.example', true),
+        ('app', 'customer_records', 'app@retailer.example', true);
+    insert into ops.extract_batches (source_code, entity_code, run_id, status_code, message)
+    values ('shop', 'interactions', 'run_3', 'refused', 'column ''mail'' is missing.');
+    insert into ops.run_stages (run_id, stage_code) values ('run_3', 'extract.app.customer_records');
+"""
+
+
+def test_of_failed_extracts_every_source_is_named_with_its_owner_and_other_failures_are_not_counted(
+    context: dict[str, Any], caplog: pytest.LogCaptureFixture, warehouse: str
+) -> None:
+    with psycopg.connect(warehouse) as connection:
+        connection.execute(EXTRACTS)
+    text = said(context, caplog)
+    for words in (
+        "failed in extract.loyalty.customer_records",
+        "Failing there since 2026-07-03T03:00:00Z (1 run in a row).",
+        "What to do: tell the owner named in the list below; run again once it is mended",
+        "- loyalty, customer records: line 130 ends early. Owner: loyalty@retailer.example.",
+        "- shop, interactions: column 'mail' is missing. Owner: shop@retailer.example.",
+        "- shop, customer records: the log of extract.shop.customer_records says why. Owner: shop@retailer.example.",
+    ):
+        assert words in text
+    assert "app@retailer.example" not in text
+    assert text.count("line 130") == 1
 
 
 def test_without_a_warehouse_a_notice_says_what_airflow_knows_and_quotes_no_strange_error(
@@ -82,7 +119,7 @@ def test_without_a_warehouse_a_notice_says_what_airflow_knows_and_quotes_no_stra
     get_settings.cache_clear()
     text = said({**context, "exception": ValueError("Ana García")}, caplog)
     assert "failed in close_run, run run_3" in text
-    assert "Failing since unknown" in text
+    assert "Failing there since unknown" in text
     assert "ValueError; the task's log says where." in text
     assert "Ana" not in text
     assert "secret" not in text
