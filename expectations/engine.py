@@ -10,7 +10,7 @@ import itertools
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -133,23 +133,32 @@ def _expectation(control: Control) -> Any:
 def _result(control: Control, verdict: Any) -> ControlResult:
     if not verdict.result:  # the shape of exception_info varies; an empty result is what all errors share
         return could_not_run(control, error_name(verdict.exception_info))
-    tested, failed, observed = _counts(verdict.result, met=bool(verdict.success))
+    arguments = verdict.expectation_config.kwargs
+    words = _per_cent if _judges_a_share(arguments) else plain
+    tested, failed, observed = _counts(verdict.result, met=bool(verdict.success), words=words)
     return ControlResult(
         control=control,
         status_code="passed" if verdict.success else "failed",
         tested_count=tested,
         failed_count=failed,
         observed_value="; ".join(filter(None, [observed, control.note])),
-        expected_value=_expected(verdict.expectation_config.kwargs, judges_rows="element_count" in verdict.result),
+        expected_value=_expected(arguments, judges_rows="element_count" in verdict.result, words=words),
         checked_at=dt.datetime.now(dt.UTC),
     )
 
 
-def _counts(result: Mapping[str, Any], met: bool) -> tuple[int, int, str]:
+def _judges_a_share(arguments: Mapping[str, Any]) -> bool:
+    """Whether the one measure that a rule judges is a share of unusable rows, which reads as per cent."""
+    return str(arguments.get("column", "")).startswith("unusable_share")
+
+
+def _counts(result: Mapping[str, Any], met: bool, words: Callable[[Any], str]) -> tuple[int, int, str]:
     """Tested, failed and what was observed: of rows, or of the one measure that the rule judges."""
     if "element_count" not in result:
         observed = result.get("observed_value")
-        return (0, 0, "nothing to test") if observed is None and met else (1, int(not met), plain(observed))
+        if observed is None:
+            return (0, 0, "nothing to test") if met else (1, 1, plain(observed))
+        return 1, int(not met), words(observed)
     tested = int(result["element_count"]) - int(result.get("missing_count") or 0)
     failed = int(result["unexpected_count"] or 0)  # null over no rows
     if tested == 0:
@@ -172,16 +181,16 @@ def plain(value: Any) -> str:
     return f"{number:,.0f}" if number.is_integer() else f"{number:,.4g}"
 
 
-def _expected(arguments: Mapping[str, Any], judges_rows: bool) -> str:
+def _expected(arguments: Mapping[str, Any], judges_rows: bool, words: Callable[[Any], str]) -> str:
     """The threshold in words, from the expectation's own arguments."""
     if not judges_rows:
-        return _between(arguments.get("min_value"), arguments.get("max_value"))
+        return _between(arguments.get("min_value"), arguments.get("max_value"), words)
     share = arguments.get("mostly", 1)
     return "all met" if share == 1 else f"at least {_per_cent(share)} met"
 
 
-def _between(low: Any, high: Any) -> str:
-    limits = [f"{word} {plain(limit)}" for word, limit in (("at least", low), ("at most", high)) if limit is not None]
+def _between(low: Any, high: Any, words: Callable[[Any], str]) -> str:
+    limits = [f"{word} {words(limit)}" for word, limit in (("at least", low), ("at most", high)) if limit is not None]
     return " and ".join(limits)
 
 

@@ -147,9 +147,18 @@ where
         and exceptions.ends_on >= (runs.started_at at time zone coalesce(runs.parameters ->> 'time_zone', 'UTC'))::date
     )
 order by exceptions.exception_id""",
+    "earlier_controls": """
+select earlier.run_id, earlier.git_commit
+from ops.pipeline_runs as earlier
+inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
+where
+    earlier.started_at < this_run.started_at
+    and exists (select from quality.run_controls where run_controls.run_id = earlier.run_id)
+order by earlier.started_at desc
+limit 1""",
     "control_changes": """
 with before as (
-    select earlier.run_id, earlier.git_commit
+    select earlier.run_id
     from ops.pipeline_runs as earlier
     inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
     where
@@ -189,9 +198,7 @@ select
             earlier.control_id is not null
             and fields.key not in ('definition_hash', 'first_run_id', 'effective_date')
             and fields.value <> to_jsonb(earlier) -> fields.key
-    ) as changed_fields,
-    (select run_id from before) as earlier_run_id,
-    (select git_commit from before) as earlier_commit
+    ) as changed_fields
 from now
 full join earlier on now.control_id = earlier.control_id
 where
@@ -303,13 +310,17 @@ order by issues.closed_at desc nulls first, issues.opened_at, issues.control_id 
 limit 500""",
     "recent_runs": """
 select
-    runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.rows_published,
-    count(results.control_id) filter (where results.status_code = 'passed') as passed_count,
-    count(results.control_id) filter (where results.status_code = 'failed' and results.severity_code = 'critical')
-        as failed_critical_count,
-    count(results.control_id) filter (where results.status_code = 'failed' and results.severity_code <> 'critical')
-        as failed_warning_count,
-    count(results.control_id) filter (where results.status_code = 'error') as error_count,
+    runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.failed_task, runs.rows_published,
+    count(results.control_id) as control_count,
+    count(*) filter (where results.status_code = 'passed') as passed_count,
+    count(*) filter (
+        where results.status_code = 'failed' and results.severity_code = 'critical' and results.exception_id is null
+    ) as failed_critical_count,
+    count(*) filter (
+        where results.status_code = 'failed' and results.severity_code <> 'critical' and results.exception_id is null
+    ) as failed_warning_count,
+    count(*) filter (where results.status_code = 'failed' and results.exception_id is not null) as accepted_count,
+    count(*) filter (where results.status_code = 'error') as error_count,
     (
         select measured_value from quality.run_measures as measures
         where measures.run_id = runs.run_id and measures.measure_code = 'customer_count'
@@ -325,7 +336,7 @@ from (
     limit 10
 ) as runs
 left join quality.control_results as results on runs.run_id = results.run_id
-group by runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.rows_published
+group by runs.run_id, runs.as_of_date, runs.started_at, runs.status_code, runs.failed_task, runs.rows_published
 order by runs.started_at""",
     "reconciliation": """
 with recorded as (
@@ -546,6 +557,33 @@ from numbered
 inner join rules.match_metrics as metrics using (metric_code)
 group by metrics.metric_code, metrics.label, metrics.description
 order by metrics.metric_code collate "C\"""",
+    "match_judgements": """
+with this_run as (
+    select
+        coalesce(runs.ended_at, clock_timestamp()) as ended_at,
+        (
+            select max(earlier.ended_at) from ops.pipeline_runs as earlier
+            where earlier.status_code = 'published' and earlier.started_at < runs.started_at
+        ) as last_published_at
+    from ops.pipeline_runs as runs
+    where runs.run_id = %(run_id)s
+)
+
+select
+    judgements.judgement_code, judgements.decided_by, count(*) as judgement_count,
+    count(*) filter (where judgements.decided_at > coalesce(this_run.last_published_at, '-infinity')) as new_count
+from mdm.match_judgements as judgements
+inner join this_run on judgements.decided_at <= this_run.ended_at
+group by judgements.judgement_code, judgements.decided_by
+order by judgements.judgement_code collate "C", judgements.decided_by collate "C\"""",
+    "match_judgement_reasons": """
+select
+    judgements.judgement_id, judgements.judgement_code, judgements.decided_by, judgements.decided_at, judgements.reason,
+    judgements.undone_event_id
+from mdm.match_judgements as judgements
+inner join ops.pipeline_runs as runs on runs.run_id = %(run_id)s
+where judgements.decided_at <= coalesce(runs.ended_at, clock_timestamp())
+order by judgements.judgement_id""",
     "namesake_resolutions": """
 select attribute_code, resolution_code, count(*) as party_count
 from marts.fct_namesake_resolutions

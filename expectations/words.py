@@ -7,6 +7,14 @@ from typing import Any
 NOTHING = "\N{EN DASH}"
 SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
 
+# Of a run, where the name alone does not say what stands there.
+PARAMETERS = {
+    "rules_loaded": "SHA-256 of the rules (seeds) that were loaded",
+    "decided_under": "SHA-256 of the rules, code and model that pairs were decided by",
+    "connected_under": "SHA-256 of the rules, code and model that records were joined by",
+    "contracts": "folder of contracts",
+}
+
 
 def count(value: float | None) -> str:
     """A whole number, thousands apart."""
@@ -73,6 +81,11 @@ def stage(code: str) -> str:
     return f"{heading(name)}: {', '.join(map(words, parts))}" if parts else heading(name)
 
 
+def parameter(name: str) -> str:
+    """What a parameter of a run is."""
+    return PARAMETERS.get(name, words(name))
+
+
 def column_heading(column: str) -> str:
     """The heading of a mart's column: what is counted, rather than how the column is named."""
     for suffix in ("_count", "_code"):
@@ -93,5 +106,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "words": words,
     "heading": heading,
     "stage": stage,
+    "parameter": parameter,
     "column_heading": column_heading,
 }

@@ -115,10 +115,12 @@ class Scheduler:
         task = f"{run}/taskInstances/{QUESTION}"
         self.wait_until(lambda: self.api.call("GET", task)["state"] == "awaiting_input")
         for _ in range(2):  # the first may have begun before
-            heard = self.heartbeat()
-            self.wait_until(lambda heard=heard: self.heartbeat() > heard)
+            self.wait_until(self.heard_after(self.heartbeat()))
         (question,) = self.api.call("GET", f"{run}/hitlDetails")["hitl_details"]
         return dict(question)
+
+    def heard_after(self, earlier: str) -> Callable[[], bool]:
+        return lambda: self.heartbeat() > earlier
 
     def heartbeat(self) -> str:
         return str(self.api.call("GET", "/monitor/health")["scheduler"]["latest_scheduler_heartbeat"])

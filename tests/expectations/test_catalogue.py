@@ -76,7 +76,8 @@ def test_a_test_of_dbt_on_an_expression_names_the_columns_in_it_and_nothing_else
     assert rights.column_names == ("role_name", "schema_name", "object_name", "privileges", "column_names")
     assert rights.critical_data_element == "row of access rights"
     assert rights.description == (
-        "access_rights: each combination of role_name, schema_name, object_name, privileges and column_names stands once."
+        "access_rights: each combination of role_name, schema_name, object_name, privileges and column_names stands "
+        "once."
     )
     resolutions = found["DBT-NAMESAKE_RESOLUTIONS-ROW-UNIQUE"]
     assert resolutions.column_names == ("attribute_code", "is_known_of_namesake", "is_known_of_rival")

@@ -497,7 +497,7 @@ def test_a_small_broken_delivery_does_not_hide_behind_large_good_ones(filled: st
         """insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code)
         select 'point_of_sale', 'customer_records', 200 + n, 2, 'missing_key' from generate_series(1, 20) as n""",
     )
-    with pytest.raises(GateFailed, match=r"UNUSABLE-LIMIT: .* observed 1, expected at most 0\.05"):
+    with pytest.raises(GateFailed, match=r"UNUSABLE-LIMIT: .* observed 100 %, expected at most 5\.00 %"):
         run_gate("quality_levels", "again")
     execute(filled, "update ops.pipeline_runs set status_code = 'published' where run_id = 'again'")
     assert run_gate("quality_levels", RUN).failed_critical == 0

@@ -407,6 +407,50 @@ def test_a_failed_gate_is_explained_and_the_last_published_run_is_said_to_stay(p
     assert "See &lt;the gate&gt;." in source
 
 
+def test_the_trend_says_what_was_interrupted_what_was_accepted_and_where_no_control_ran(published: str) -> None:
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code, failed_task)
+        values ('killed', '2026-06-28', '2026-06-28 02:00+00', '2026-06-28 03:00+00', 'failed', null),
+            ('refused', '2026-06-29', '2026-06-29 02:00+00', '2026-06-29 03:00+00', 'failed', 'extract.app.consents'),
+            ('accepting', '2026-06-30', '2026-06-30 02:00+00', '2026-06-30 03:00+00', 'published', null)""",
+        """insert into ops.control_exceptions (control_id, reason, decided_by, ends_on, maximum_failed_count)
+        values ('B', 'Known.', 'Jane', '2026-12-31', 9)""",
+        """insert into quality.control_results
+            (run_id, gate_code, control_id, status_code, failed_count, severity_code, exception_id)
+        select 'accepting', 'raw', control_id, 'failed', 1, 'critical', accepted.exception_id
+        from (values ('A'), ('B')) as failed (control_id)
+        left join ops.control_exceptions as accepted using (control_id)""",
+    )
+    text = Page(html()).text
+    none_ran = " ".join(5 * "\N{EN DASH}")
+    assert f"killed 28 June 2026 Interrupted {none_ran}" in text
+    assert f"refused 29 June 2026 Failed {none_ran}" in text
+    assert "accepting 30 June 2026 Published 0 1 0 1 0" in text
+    assert "No run before this one had controls: there is nothing to compare with." in text
+
+
+def test_what_stewards_judged_is_counted_by_kind_and_person_with_the_reasons_beside(published: str) -> None:
+    assert "Nobody has judged a pair" in Page(html()).text
+    execute(
+        published,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values ('before', '2026-06-30', '2026-06-30 02:00+00', '2026-06-30 03:00+00', 'published')""",
+        """insert into mdm.match_judgements
+            (left_record_id, right_record_id, judgement_code, left_hash, right_hash, reason, decided_by, decided_at)
+        values ('a:1', 'b:1', 'same', '', '', 'One address.', 'Jane', '2026-06-29 12:00+00'),
+            ('a:2', 'b:2', 'same', '', '', 'One telephone.', 'Jane', '2026-06-30 12:00+00'),
+            ('a:3', 'b:3', 'not_same', '', '', 'Two brothers.', 'Eva', '2026-06-30 12:00+00'),
+            ('a:4', 'b:4', 'same', '', '', 'Too late for it.', 'Jane', '2099-01-01 00:00+00')""",
+    )
+    page = write_report(RUN)
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert "Not same Eva 1 1 Same Jane 1 2" in text
+    assert "sevenfold evaluate sample --out sample.csv" in text
+    with (page.parent / "csv" / "match_judgement_reasons.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["reason"] for row in csv.DictReader(file)] == ["One address.", "One telephone.", "Two brothers."]
+
+
 def test_a_run_that_got_nowhere_has_a_report_too(warehouse: str) -> None:
     execute(
         warehouse,

@@ -60,6 +60,9 @@ def test_the_dictionary_files_tables_where_readers_find_them(warehouse: str) -> 
     # Publication reads where dbt has built, and still does.
     assert dbt.read_manifest()["nodes"]["model.sevenfold.dim_customer_states"]["schema"] == "candidate"
     assert "INLINE DATA" not in page
+    overview = manifest["docs"]["doc.sevenfold.__overview__"]["block_contents"]
+    assert "Where to begin" in overview
+    assert "://" not in overview
 
 
 def embedded(page: str) -> list[dict[str, Any]]:
