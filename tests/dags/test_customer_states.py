@@ -92,7 +92,7 @@ def test_a_failed_gate_is_a_failed_run_and_readers_keep_what_they_had(published:
     assert notice["controls"][0]["failed_since"] == notice["failed_since"]
     assert notice["what_to_do"].startswith("open the run's report")
     assert Path(notice["report"]).is_file()
-    assert "Failing since 20" in notice["text"]
+    assert "Failing there since 20" in notice["text"]
 
 
 def test_a_quarter_in_the_past_is_computed_again_and_replaces_nothing(published: Deployment) -> None:
