@@ -177,9 +177,10 @@ inner join in_a_row on true
 SOURCES = """
 select
     contracts.source_code, contracts.entity_code, contracts.owner,
+    -- The run's message goes on with what was refused beside it.
     coalesce(
         refused.message,
-        case when runs.failed_task = extracts.stage_code then runs.message end,
+        case when runs.failed_task = extracts.stage_code then split_part(runs.message, e'\\n', 1) end,
         'the log of ' || extracts.stage_code || ' says why'
     ) as message
 from ops.pipeline_runs as runs
