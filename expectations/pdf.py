@@ -8,7 +8,8 @@ from sevenfold.errors import SevenfoldError
 
 MARGIN = 14 / 25.4 * 72  # of 14 mm, in points
 # Beside the page's own style for paper. The renderer knows no grid, and nothing of what is folded. It shrinks the whole
-# book to what sticks out of a page, so nothing may: long words break, and no cell keeps to one line.
+# book to what sticks out of a page, so nothing may: long words break, and no cell keeps to one line. It leaves a heading
+# alone at a page's foot, unless the room of what follows is the heading's own.
 STYLE = """
 @page {{
     size: A4; margin: 14mm 14mm 18mm;
@@ -16,7 +17,11 @@ STYLE = """
     @bottom-right {{ content: "Page " counter(page) " of " counter(pages); font: 7pt sans-serif; color: #555; }}
 }}
 table {{ font-size: 8pt; }}
-.caption {{ color: #5d6763; margin: 2mm 0 1mm; break-after: avoid; }}
+.caption {{ color: #5d6763; margin: 2mm 0 -21mm; }}
+h2, h3 {{ margin-bottom: -20mm; }}
+h2, h3, .caption {{ padding-bottom: 22mm; break-inside: avoid; }}
+.pair > div, table.sign {{ break-inside: avoid; }}
+#signature {{ break-before: page; }}
 .caption, thead th, .badge, td small, .rule, td.moment, code, table tr.said td {{ font-size: 7.5pt; }}
 .scroll table:has(thead th:nth-child(10)) :is(th, td, .rule, small, code) {{ font-size: 7pt; }}
 td small, td.moment, .badge, #access th code {{ white-space: normal; }}

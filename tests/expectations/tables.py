@@ -192,7 +192,9 @@ MARTS = f"""
         record_count - record_count / 2 - record_count / 4 - record_count / 8 as quality_level_4_count,
         record_count as party_count, record_count / 2 as identified_party_count,
         record_count / 4 as contactable_party_count, record_count / 8 as traceable_party_count,
-        0.25 as linked_interaction_share
+        record_count * 2 as interaction_count, record_count / 2 as linked_interaction_count,
+        0.25 as linked_interaction_share, record_count / 2 as customer_count, 0.5 as customer_share,
+        0 as namesake_count, 3 as quarantined_count, 5 as field_failure_count
     from (values ('point_of_sale', 'Point of sale', 41200), ('loyalty', 'Loyalty', 18350), ('app', 'App', 0))
         as sources(source_code, label, record_count);
     create table marts.fct_strategy_needs as
