@@ -23,7 +23,6 @@ from expectations import published
 from expectations.controls import ENGINEER, Control
 from expectations.gates import Connection, RunContext, doors
 from expectations.outcomes import Outcome
-from sevenfold import audit
 from sevenfold.errors import SevenfoldError
 from sevenfold.foreign_keys import ForeignKey
 from sevenfold.publication import WITH_SNAPSHOT, PublishedTable
@@ -122,12 +121,20 @@ def key_outcomes(tables: Sequence[PublishedTable]) -> list[Outcome]:
 
 
 def history_outcomes() -> list[Outcome]:
-    """Whether the tables of the snapshots are as they were published; before the first there is nothing to differ."""
-    changed = audit.changed_history()
-    return [
-        Outcome(watched, "failed" if watched.table_name in changed else "passed", int(watched.table_name in changed))
-        for watched in _history_definitions()
-    ]
+    """Whether the evidence holds, and the tables of the snapshots are as published; before the first none can differ."""
+    with connect() as connection:
+        return [_history_outcome(connection, watched) for watched in _history_definitions()]
+
+
+def _history_outcome(connection: psycopg.Connection[Any], watched: Definition) -> Outcome:
+    rule = sql.SQL(watched.rule_sql)
+    try:
+        with connection.transaction():
+            row = connection.execute(sql.SQL("select count(*) from ({}) as breaking").format(rule)).fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = (0,)  # nothing was published yet; of a table that is gone its own control tells
+    failed_count = row[0] if row else 0
+    return Outcome(watched, "failed" if failed_count else "passed", failed_count)
 
 
 def _values(definition: Definition) -> dict[str, Any]:
@@ -175,7 +182,7 @@ def _key_definitions() -> Iterator[Definition]:
 
 
 def _history_definitions() -> Iterator[Definition]:
-    """What was published of past quarters stays: each table of the snapshots has its hash in the chain of evidence."""
+    """What was published of past quarters stays, and so does the evidence: the chain has a hash of both."""
     for table in published.tables():
         if table.publish_with == WITH_SNAPSHOT:
             name = f"{table.schema}.{table.name}"
@@ -187,6 +194,29 @@ def _history_definitions() -> Iterator[Definition]:
                 description=f"{table.name}: its rows are those that the last snapshot published.",
                 rule_sql=f"select *\nfrom audit.history_check\nwhere table_name = '{name}' and problem is not null",
             )
+    yield Definition(
+        **HISTORY,
+        control_id="HISTORY-TOTALS",
+        table_name="marts.fct_customer_state_shares",
+        critical_data_element="customer state shares",
+        description="Of each published quarter the parties by state are those placed, and their shares sum to one.",
+        rule_sql=inspect.cleandoc(SHARES_BESIDE_TOTALS),
+    )
+    for name, description in EVIDENCE.items():
+        yield Definition(
+            **HISTORY
+            | {
+                "rationale": "What is signed rests on it: from the first entry that does not hold nothing is proved.",
+                "what_to_do": "Run `sevenfold audit verify`, ask who changed it, and compare with a backup.",
+            },
+            control_id=f"EVIDENCE-{name}".upper(),
+            table_name="audit.entries",
+            critical_data_element="evidence",
+            description=description,
+            # A run that died goes on record when the next has begun.
+            rule_sql=f"select *\nfrom audit.{name}_check\nwhere problem is not null"
+            + ("\n    and entry_number is not null" if name == "result" else ""),
+        )
 
 
 def _primary_key(table: PublishedTable) -> Definition:
@@ -228,6 +258,25 @@ def _foreign_key(table: PublishedTable, key: ForeignKey) -> Definition:
     )
 
 
+SHARES_BESIDE_TOTALS = """
+    select totals.snapshot_date, totals.placed_count, shares.party_count, shares.share_sum
+    from marts.fct_snapshot_totals as totals
+    left join (
+        select snapshot_date, sum(party_count) as party_count, sum(party_share) as share_sum
+        from marts.fct_customer_state_shares
+        where population_code = 'everyone'
+        group by snapshot_date
+    ) as shares on totals.snapshot_date = shares.snapshot_date
+    where
+        shares.party_count is distinct from totals.placed_count
+        or (totals.placed_count > 0 and abs(shares.share_sum - 1) > 0.00001)
+"""
+EVIDENCE = {
+    "chain": "Every entry of the evidence is as it was recorded, and follows the one before it.",
+    "entry": "No entry of the evidence contradicts an earlier one on the same end of a run, or on the same report.",
+    "result": "What the controls of past runs found is as the evidence has it.",
+    "exception": "Exceptions and their ends are as the evidence has them.",
+}
 HISTORY: dict[str, Any] = {
     "engine_code": "postgresql",
     "gate_code": PUBLICATION,

@@ -721,7 +721,7 @@ order by 1""",
     "evidence": """
 select entry_number, event_code, recorded_by, recorded_at, entry_hash
 from audit.entries
-where run_id = %(run_id)s and event_code <> 'report'
+where run_id = %(run_id)s and event_code not in ('report', 'sign_off')
 order by entry_number""",
     "sign_offs": """
 select

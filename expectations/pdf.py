@@ -8,8 +8,8 @@ from sevenfold.errors import SevenfoldError
 
 MARGIN = 14 / 25.4 * 72  # of 14 mm, in points
 # Beside the page's own style for paper. The renderer knows no grid, and nothing of what is folded. It shrinks the whole
-# book to what sticks out of a page, so nothing may: long words break, and no cell keeps to one line. It leaves a heading
-# alone at a page's foot, unless the room of what follows is the heading's own.
+# book to what sticks out of a page, so nothing may: long words break, and no cell keeps to one line. It leaves a
+# heading alone at a page's foot, unless the room of what follows is the heading's own.
 STYLE = """
 @page {{
     size: A4; margin: 14mm 14mm 18mm;

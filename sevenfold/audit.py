@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, LiteralString
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from sevenfold.errors import SevenfoldError
@@ -169,6 +170,16 @@ def changed_results() -> list[str]:
     return [f"The control results of run {run_id}: {problem}." for run_id, problem in _result_problems(True)]
 
 
+def contradictions() -> list[str]:
+    """Say which entries contradict an earlier one: of one end of a run, and of one report, one thing is on record."""
+    with connect() as connection:
+        rows = connection.execute(
+            "select entry_number, event_code, problem from audit.entry_check where problem is not null "
+            "order by entry_number"
+        ).fetchall()
+    return [f"Entry {entry_number} ({event_code}): {problem}." for entry_number, event_code, problem in rows]
+
+
 def changed_history() -> dict[str, str]:
     """Say of which tables of the snapshots the rows are not those that were published, by table: what is wrong."""
     with connect() as connection:
@@ -185,33 +196,44 @@ def sign_off(run_id: str, verdict: Verdict, decided_by: str, comment: str) -> st
         The SHA-256 of the manifest that was signed.
 
     Raises:
-        SevenfoldError: The run has no report on record, or the name or the comment is missing.
+        SevenfoldError: The run has no report on record; the name or the comment is missing, or holds an e-mail address.
     """
-    if not decided_by.strip() or not comment.strip():
-        raise SevenfoldError("A sign-off needs a name (--by) and words (--comment): auditors read both.")
     with connect("publisher") as connection:
-        row = connection.execute(
-            """
-            insert into audit.entries (run_id, event_code, content)
-            select
-                run_id, 'sign_off',
-                content || jsonb_build_object('verdict', %s::text, 'decided_by', %s::text, 'comment', %s::text)
-            from audit.entries
-            where run_id = %s and event_code = 'report'
-            order by entry_number desc
-            limit 1
-            returning content ->> 'manifest_sha256'
-            """,
-            (verdict, decided_by.strip(), comment.strip(), run_id),
-        ).fetchone()
-    if row is None:
-        raise SevenfoldError(f"No report of run {run_id} is on record: `sevenfold status` lists the runs.")
+        try:
+            row = connection.execute(
+                "select audit.sign_off(%s, %s, %s, %s)", (run_id, verdict, comment, decided_by)
+            ).fetchone()
+        except psycopg.errors.NoDataFound:
+            raise SevenfoldError(
+                f"No report of run {run_id} is on record: `sevenfold status` lists the runs."
+            ) from None
+        except psycopg.errors.InvalidParameterValue as error:
+            raise SevenfoldError(str(error.diag.message_primary)) from None
+    assert row is not None
     return str(row[0])
 
 
 def unrecorded_runs() -> list[str]:
     """Give the runs that ended and of whose control results the chain says nothing."""
     return [run_id for run_id, _ in _result_problems(False)]
+
+
+def reopened_runs() -> dict[str, int]:
+    """Give the runs that are on record as published and ended again since, and how often they ended."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select run_id, count(distinct content ->> 'ended_at') as ending_count
+            from audit.entries
+            where event_code = 'run'
+            group by run_id
+            having
+                min(entry_number) filter (where content ->> 'status_code' = 'published') < max(entry_number)
+                and count(distinct content ->> 'ended_at') > 1
+            order by run_id collate "C"
+            """
+        ).fetchall()
+    return {str(run_id): int(ending_count) for run_id, ending_count in rows}
 
 
 def _result_problems(is_recorded: bool) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The commands under `sevenfold audit`: the evidence of what runs did, and the proof that nobody changed it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -9,6 +9,9 @@ from sevenfold.errors import SevenfoldError
 from sevenfold.review_commands import DecidedBy
 from sevenfold.terminal import print_entry
 
+if TYPE_CHECKING:
+    from sevenfold.audit import Chain
+
 app = typer.Typer(no_args_is_help=True, help="The evidence of what each run did, and the proof that it is as recorded.")
 console = Console(highlight=False)
 
@@ -16,6 +19,30 @@ console = Console(highlight=False)
 @app.command("verify")
 def verify() -> None:
     """Prove the chain of evidence, and that exceptions, results, history and reports are as it has them."""
+    from sevenfold import audit
+
+    chain, report_count = _proved()
+    console.print(
+        f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}", soft_wrap=True
+    )
+    console.print(_reach(chain.entry_count, report_count))
+    for run_id, count in audit.reopened_runs().items():
+        console.print(
+            f"Run {run_id} published, was run again, and ended {count} times: what each end said is on record."
+        )
+    if unrecorded := audit.unrecorded_runs():
+        console.print(
+            f"{len(unrecorded)} ended and went not on record, as a run that died until the next begins: "
+            f"{', '.join(unrecorded)}. Otherwise entries were removed."
+        )
+
+
+def _proved() -> tuple["Chain", int]:
+    """Prove the evidence; give the chain, and how many reports on this machine vouch for it.
+
+    Raises:
+        SevenfoldError: Something is not as the chain has it, or the chain not as it was.
+    """
     from expectations.report_folders import all_folders, audit_hashes, manifest_hash
     from sevenfold import audit
 
@@ -34,6 +61,7 @@ def verify() -> None:
             "entries were removed at its end, or all of it was written anew. Compare with a backup."
         )
     problems = [
+        *audit.contradictions(),
         *audit.changed_exceptions(),
         *audit.changed_results(),
         *(f"The table {name}: {problem}." for name, problem in audit.changed_history().items()),
@@ -56,15 +84,7 @@ def verify() -> None:
                 ]
             )
         )
-    console.print(
-        f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}", soft_wrap=True
-    )
-    console.print(_reach(chain.entry_count, len(reports)))
-    if unrecorded := audit.unrecorded_runs():
-        console.print(
-            f"{len(unrecorded)} ended and went not on record, as a run that died until the next begins: "
-            f"{', '.join(unrecorded)}. Otherwise entries were removed."
-        )
+    return chain, len(reports)
 
 
 def _reach(entry_count: int, report_count: int) -> str:
@@ -88,12 +108,19 @@ def sign_off(
     comment: Annotated[str, typer.Option("--comment", help="What was looked at, and found. No personal data.")],
     refused: Annotated[bool, typer.Option("--refused", help="The report is not accepted.")] = False,
 ) -> None:
-    """Say that you have reviewed a run's report: name, login, time, words and the report's hash go on record."""
+    """Say that you have reviewed a run's report: name, login, time, words and the report's hash go on record.
+
+    What is accepted must be as it was written, and the evidence must hold; what is refused need not.
+    """
     from expectations.report_folders import run_of
     from sevenfold import audit
 
+    run_id = run_of(run)
     verdict: audit.Verdict = "refused" if refused else "accepted"
-    signed = audit.sign_off(run_of(run), verdict, by, comment)
+    if verdict == "accepted":
+        _proved()
+        verify_reports(run_id)
+    signed = audit.sign_off(run_id, verdict, by, comment)
     console.print(f"On record: {by} {verdict} the report whose manifest has SHA-256 {signed}", soft_wrap=True)
 
 

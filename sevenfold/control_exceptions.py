@@ -117,6 +117,11 @@ def list_exceptions(every: bool = False) -> list[ControlException]:
     return [row for row in found if every or (row.ended_at is None and today() <= row.ends_on)]
 
 
+def in_force(connection: Connection) -> list[int]:
+    """Give the exceptions that every run of today may use: what a gate lets pass hangs on them."""
+    return [row.exception_id for row in find(connection) if row.run_id is None and row.is_in_force(today(), "")]
+
+
 def failed_warnings(run_id: str) -> list[FailedWarning]:
     """List the warnings of a run that failed and were not accepted."""
     with connect() as connection, connection.cursor(row_factory=class_row(FailedWarning)) as cursor:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sevenfold import audit, corrections, fingerprint, publication, snapshot
+from sevenfold import audit, control_exceptions, corrections, fingerprint, publication, snapshot
 from sevenfold.dbt import SEEDS, DbtError, dbt, read_manifest, write_docs
 from sevenfold.errors import SevenfoldError
 from sevenfold.runs import (
@@ -92,8 +92,8 @@ def is_anything_new(run_id: str) -> bool:
     """Tell whether the run could change what is published; when it could not, the run ends here.
 
     Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts,
-    stewards' corrections, judgements, rules, code, engines and model. A later date is news only when a source's row
-    falls between the two dates, or a quarter.
+    stewards' corrections, judgements, exceptions, rules, code, engines and model. A later date is news only when a
+    source's row falls between the two dates, or a quarter.
     """
     with stage(run_id, "compare_inputs") as record:
         run = record.run
@@ -196,6 +196,7 @@ def input_fingerprint() -> str:
             """
         ).fetchall()
         corrected = corrections.in_force(connection)
+        accepted = control_exceptions.in_force(connection)
         judgements = connection.execute("select max(judgement_id) from mdm.match_judgements").fetchone()
     settings = get_settings()
     return fingerprint.fingerprint(
@@ -204,6 +205,7 @@ def input_fingerprint() -> str:
         batches=batches,
         contracts=contracts,
         corrections=corrected,
+        exceptions=accepted,
         judgements=judgements,
         model=_model().fingerprint,
         code=fingerprint.code_hash(),

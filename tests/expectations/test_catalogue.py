@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from expectations import GateFailed, published, run_gate
-from expectations.catalogue import Definition, catalogue, keep, keep_catalogue, key_outcomes, uncovered
+from expectations.catalogue import EVIDENCE, Definition, catalogue, keep, keep_catalogue, key_outcomes, uncovered
 from expectations.controls import GateCode
 from expectations.dbt_tests import data_test_definitions, data_test_outcomes
 from expectations.outcomes import keep_outcomes
@@ -60,7 +60,8 @@ def test_every_control_says_all_that_an_auditor_asks(filled: str, manifest: Mapp
     assert engines["dbt"] == len(tests) > 100
     assert engines["great_expectations"] > 100
     keys = sum(1 + len(table.foreign_keys) for table in published.tables())
-    assert engines["postgresql"] == keys + sum(table.publish_with == WITH_SNAPSHOT for table in published.tables())
+    histories = sum(table.publish_with == WITH_SNAPSHOT for table in published.tables())
+    assert engines["postgresql"] == keys + histories + len(EVIDENCE) + 1
     for definition in found:
         for name, value in dataclasses.asdict(definition).items():
             assert value or name == "column_names", (definition.control_id, name)

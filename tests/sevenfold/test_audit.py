@@ -224,7 +224,15 @@ def test_a_trigger_that_is_disabled_or_gone_is_said(recorded: str) -> None:
 
 @pytest.fixture
 def snapshot_published(warehouse: str) -> str:
-    """A run that published a table of the snapshots, on record."""
+    """A run at work that published a table of the snapshots, on record."""
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+            values (%s, '2026-07-01', '2026-07-01 02:00+00', 'running')
+            """,
+            (RUN,),
+        )
     with connect("publisher") as connection:
         connection.execute(
             """
@@ -261,10 +269,17 @@ def test_a_report_is_signed_off_by_name_with_its_hash(recorded: str) -> None:
         return str(answer.exception) if answer.exit_code else answer.output
 
     words = ("--by", "Eva", "--comment", "controls and totals looked at")
-    assert f"Eva accepted the report whose manifest has SHA-256 {'0' * 64}" in signed(RUN, *words)
-    assert "Eva refused" in signed(RUN, *words, "--refused")
-    assert "No report of run earlier is on record" in signed("earlier", *words)
-    assert "needs a name (--by) and words" in signed(RUN, "--by", "Eva", "--comment", " ")
+    assert "There is no report to verify" in signed("earlier", *words)
+    assert "No report of run earlier is on record" in signed("earlier", *words, "--refused")
+    folder, _ = report_folders.write("earlier", {"index.html": b"page"}, audit.last_hash_of("earlier"))
+    manifest = report_folders.manifest_hash(folder)
+    audit.record_report("earlier", {"folder": folder.name, "manifest_sha256": manifest})
+    assert f"Eva accepted the report whose manifest has SHA-256 {manifest}" in signed("earlier", *words)
+    assert "needs a name and a comment" in signed("earlier", "--by", "Eva", "--comment", " ")
+    assert "leave it out" in signed("earlier", "--by", "Eva", "--comment", "ask eva@shop.example")
+    (folder / "index.html").write_bytes(b"better")
+    assert "index.html was changed since it was written" in signed("earlier", *words)
+    assert "Eva refused" in signed("earlier", *words, "--refused")
     with psycopg.connect(recorded, row_factory=dict_row) as connection:
         rows = connection.execute(QUERIES["sign_offs"]).fetchall()
         who = connection.execute("select session_user as who").fetchone()
@@ -274,6 +289,58 @@ def test_a_report_is_signed_off_by_name_with_its_hash(recorded: str) -> None:
         ("accepted", "Eva", who["who"]),
     ]
     assert audit.verify().broken_entry is None
+
+
+def test_an_auditor_signs_with_a_login_of_his_own(recorded: str, warehouse_server: embedded.Server) -> None:
+    with superuser(warehouse_server, recorded) as connection:
+        connection.execute("set role sevenfold_auditor")
+        signed = connection.execute("select audit.sign_off(%s, 'accepted', 'all looked at')", (RUN,)).fetchone()
+        last = connection.execute(
+            "select content ->> 'decided_by' = session_user from audit.entries order by entry_number desc limit 1"
+        ).fetchone()
+        assert (signed, last) == (("0" * 64,), (True,))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("insert into audit.entries (run_id, event_code, content) values ('x', 'run', '{}')")
+
+
+def test_what_is_said_anew_of_one_end_of_a_run_is_found_whoever_may_write_it(recorded: str) -> None:
+    folder, _ = report_folders.write("later", {"index.html": b"page"}, audit.last_hash_of(RUN))
+    written = {"folder": folder.name, "manifest_sha256": report_folders.manifest_hash(folder)}
+    audit.record_report("later", written)
+    audit.record(RUN)  # the same once more, as a task that is tried again does
+    audit.record_report("later", written)
+    assert "The chain of evidence is whole" in verified()
+    with connect() as connection:
+        connection.execute("update quality.control_results set observed_value = 'better'")
+    with connect("publisher") as connection:
+        connection.execute(
+            """
+            insert into audit.entries (run_id, event_code, content)
+            select %(run)s, 'results', jsonb_build_object('row_count', 1, 'sha256', audit.results_hash(%(run)s))
+            """,
+            {"run": RUN},
+        )
+        connection.execute(
+            "insert into audit.entries (run_id, event_code, content) values (%s, 'history', '{}')", (RUN,)
+        )
+    audit.record_report("later", written | {"manifest_sha256": "1" * 64})
+    said = verified()
+    assert "(results): of the same end of its run something else was on record before, in entry 10." in said
+    assert "(history): its run did not end after it." in said
+    assert "(report): another manifest of this report was on record before" in said
+    failed = {one.definition.control_id: one.failed_count for one in history_outcomes() if one.status_code == "failed"}
+    assert failed == {"EVIDENCE-ENTRY": 3}
+
+
+def test_a_run_that_failed_and_goes_on_ends_again_and_contradicts_nothing(recorded: str) -> None:
+    end = "update ops.pipeline_runs set status_code = 'published', ended_at = clock_timestamp() where run_id = %s"
+    for _ in range(2):
+        with connect() as connection:
+            connection.execute(end, ("earlier",))
+        audit.record("earlier")
+    said = verified()
+    assert "The chain of evidence is whole" in said
+    assert "Run earlier published, was run again, and ended 2 times" in said
 
 
 def test_a_report_with_another_manifest_than_the_one_on_record_vouches_for_nothing(recorded: str) -> None:
