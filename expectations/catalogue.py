@@ -121,7 +121,7 @@ def key_outcomes(tables: Sequence[PublishedTable]) -> list[Outcome]:
 
 
 def history_outcomes() -> list[Outcome]:
-    """Whether the evidence holds, and the tables of the snapshots are as published; before the first none can differ."""
+    """Whether the evidence holds, and the snapshots are as published; before the first, none can differ."""
     with connect() as connection:
         return [_history_outcome(connection, watched) for watched in _history_definitions()]
 

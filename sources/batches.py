@@ -65,6 +65,8 @@ class OpenBatch:
             self.note(f"New columns in the source: {', '.join(self.landed.new_columns)}.")
         if self.landed.nul_count:
             self.note(f"{self.landed.nul_count} NUL bytes removed.")
+        if self.landed.is_open_ended:
+            self.note("The last line has no end: was the file cut there? A manifest would tell.")
         return replace(
             self.batch,
             content_sha256=self.batch.content_sha256 or self.landed.content_sha256,

@@ -44,6 +44,7 @@ class Landed:
         rows_landed: Rows that were new.
         new_columns: Columns that raw did not have.
         nul_count: NUL bytes removed.
+        is_open_ended: Whether its last line has no end, as when a file is cut inside its last value.
         content_sha256: Digest of its rows, whatever their order; None where nobody asked.
     """
 
@@ -51,6 +52,7 @@ class Landed:
     rows_landed: int = 0
     new_columns: tuple[str, ...] = ()
     nul_count: int = 0
+    is_open_ended: bool = False
     content_sha256: str | None = None
 
 
@@ -252,7 +254,7 @@ def fill(
         raise SourceError(
             f"the warehouse cannot hold a value of it ({error.sqlstate}); see line {_line(error)}."
         ) from None
-    return Landed(rows_read=cursor.rowcount, nul_count=cleaner.nul_count)
+    return Landed(rows_read=cursor.rowcount, nul_count=cleaner.nul_count, is_open_ended=cleaner.is_open_ended)
 
 
 def _content(names: Sequence[str]) -> sql.Composed:
@@ -290,6 +292,7 @@ class _Cleaner:
 
     has_end_marker: bool
     nul_count: int = 0
+    is_open_ended: bool = False
 
     def clean(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         tail = b"\n"
@@ -300,6 +303,8 @@ class _Cleaner:
             if self.has_end_marker:
                 self._refuse_end_marker(tail + chunk)
                 tail = (tail + chunk)[-3:]
+            if chunk:
+                self.is_open_ended = not chunk.endswith((b"\n", b"\r"))
             yield chunk
         if self.has_end_marker:
             self._refuse_end_marker(tail + b"\n")

@@ -114,6 +114,13 @@ def test_a_file_cut_between_two_lines_is_refused_by_its_manifest(
     assert not has_raw_table(warehouse)
 
 
+def test_a_file_whose_last_line_has_no_end_says_so(warehouse: str, tmp_path: Path) -> None:
+    for content in (b"id,name\n1,Ana\n2,Zarag", b"id,name\n1,Ana\n2,Zaragoza\n3,Eva\n"):
+        extract(write(tmp_path, content), "customer_records", "run_1")
+    said = "The last line has no end: was the file cut there? A manifest would tell."
+    assert [row[0] for row in batches(warehouse, "message")] == [said, None]
+
+
 def test_a_file_without_the_manifest_that_its_contract_asks_for_is_refused(warehouse: str, tmp_path: Path) -> None:
     source = write(tmp_path, WHOLE, manifest=MANIFEST)
     assert "its manifest shop.csv.manifest.json is not there" in refuse(warehouse, source)
