@@ -100,8 +100,10 @@ def test_csv_in_all_its_forms(
     (tmp_path / "shop.csv").write_bytes(content)
     assert run(contract(tmp_path, options=options)) == (1, 1, ["landed"])
     assert raw(warehouse, "id", "name") == [("1", expected)]
-    removed = "1 NUL bytes removed." if b"\0" in content and "encoding" not in options else None
-    assert batches(warehouse, "message") == [(removed,)]
+    said = "1 NUL bytes removed." if b"\0" in content and "encoding" not in options else None
+    if content.endswith(b"Ana"):
+        said = "The last line has no end: was the file cut there? A manifest would tell."
+    assert batches(warehouse, "message") == [(said,)]
 
 
 def test_compressed_and_remote_files_are_read(warehouse: str, tmp_path: Path) -> None:
