@@ -46,19 +46,25 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
     Brings `kept.demoted_values`, the values over a limit and why, up to date, and adds to `stale_records` the carriers
     of every value that is demoted now and was not, or the other way round.
     """
-    touched = ""
+    inputs, touched = "kept.match_inputs", ""
     if not is_first:
-        stale = "(from kept.match_inputs semi join stale_records using (record_number))"
         connection.execute(f"""
             create or replace table touched_values as
-            select field, value from {carried_values(stale)}
+            select field, value from {carried_values("stale_records")}
             union
             select field, value from {carried_values("outdated_inputs")}
         """)
         touched = "semi join touched_values using (field, value)"
+        # Values alone are read to find the carriers, and names of these alone.
+        connection.execute(f"""
+            create or replace table carrying_records as
+            with carrying as (select distinct record_number from {carried_values("kept.match_inputs")} {touched})
+            from kept.match_inputs semi join carrying using (record_number)
+        """)
+        inputs = "carrying_records"
     connection.execute(f"""
         create or replace table carriers as
-        select *, {GIVEN_NAME} as given_name from {carried_values("kept.match_inputs")} {touched}
+        select *, {GIVEN_NAME} as given_name from {carried_values(inputs)} {touched}
     """)
     _judge_values(connection)
     connection.execute(f"""
@@ -71,11 +77,12 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
     outdated = "" if is_first else "where (field, value) in (select (field, value) from touched_values)"
     connection.execute(f"delete from kept.demoted_values {outdated}")
     connection.execute("insert into kept.demoted_values by name from judged_values")
-    connection.execute("""
-        insert into stale_records
-        select distinct record_number from carriers semi join turned_values using (field, value)
-        anti join stale_records using (record_number)
-    """)
+    if not is_first:
+        connection.execute("""
+            insert into stale_records
+            with turned as (select distinct record_number from carriers semi join turned_values using (field, value))
+            from carrying_records semi join turned using (record_number) anti join stale_records using (record_number)
+        """)
     connection.execute("drop table carriers")
 
 
@@ -126,17 +133,16 @@ def judging_sql() -> str:
     """
 
 
-def list_demoted_values(connection: duckdb.DuckDBPyConnection, wanted: str) -> None:
-    """Make `crowded_values`: the demoted values that each of some records carries, per field."""
+def list_demoted_values(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `crowded_values`: the demoted values that each of `stale_records` carries, per field."""
     per_field = ", ".join(
         f"list(value order by value) filter (where field = '{field}') as crowded_{field}"
         for field in IDENTIFYING_FIELDS
     )
-    inputs = f"(from kept.match_inputs semi join {wanted} using (record_number))"
     connection.execute(f"""
         create or replace table crowded_values as
         select record_number, {per_field}
-        from {carried_values(inputs)} semi join kept.demoted_values using (field, value) group by all
+        from {carried_values("stale_records")} semi join kept.demoted_values using (field, value) group by all
     """)
 
 
