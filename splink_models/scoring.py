@@ -60,7 +60,9 @@ MATCH_INPUT_COLUMNS = (
 )
 RECORD_HASH = "hashtextextended(source_record_id || ' ' || match_hash, 0)"
 """What tells the state of a record from any other: 64 bits, which a million records share by chance once in 37 million."""
-MATCH_INPUTS = f"select {', '.join(MATCH_INPUT_COLUMNS)}, {RECORD_HASH} as record_hash from intermediate.int_match_inputs"
+MATCH_INPUTS = (
+    f"select {', '.join(MATCH_INPUT_COLUMNS)}, {RECORD_HASH} as record_hash from intermediate.int_match_inputs"
+)
 MINIMUM_PAIR_LIMIT = 1_000_000
 WRITER_ROLE = "transformer"
 
@@ -318,7 +320,8 @@ def kept_file(home: Path, model: Model) -> Path:
     folder = home / "matching"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
     columns = (*MATCH_INPUT_COLUMNS, *model.scored_columns)
-    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {RECORD_HASH}"
+    hashes = f"{RECORD_HASH} {shared_values.VALUE_HASH}"
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {hashes}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
         if not file.name.startswith(name):

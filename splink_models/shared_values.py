@@ -29,6 +29,10 @@ GIVEN_NAME = "left(split_part(coalesce(given_name_canonical, first_name_key), ' 
 """What counts as one given name: the first one, nicknames undone; three letters, so that a slip makes no other name."""
 
 
+VALUE_HASH = "(hash(field, value) >> 1)::bigint"
+"""A number for a value of a field; other values may have it too."""
+
+
 def carried_values(inputs: str) -> str:
     """What gives the identifying values that some inputs carry, with what tells their carriers apart."""
     values = " union all ".join(
@@ -46,6 +50,7 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
     Brings `kept.demoted_values`, the values over a limit and why, up to date, and adds to `stale_records` the carriers
     of every value that is demoted now and was not, or the other way round.
     """
+    _keep_values(connection)
     inputs, touched = "kept.match_inputs", ""
     if not is_first:
         connection.execute(f"""
@@ -55,10 +60,11 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
             select field, value from {carried_values("outdated_inputs")}
         """)
         touched = "semi join touched_values using (field, value)"
-        # Values alone are read to find the carriers, and names of these alone.
+        # Numbers find who may carry them, since texts take longer to read; the texts tell who does.
         connection.execute(f"""
             create or replace table carrying_records as
-            with carrying as (select distinct record_number from {carried_values("kept.match_inputs")} {touched})
+            with touched as (select {VALUE_HASH} as value_hash from touched_values),
+            carrying as (select distinct record_number from kept.carried_values semi join touched using (value_hash))
             from kept.match_inputs semi join carrying using (record_number)
         """)
         inputs = "carrying_records"
@@ -84,6 +90,17 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
             from carrying_records semi join turned using (record_number) anti join stale_records using (record_number)
         """)
     connection.execute("drop table carriers")
+
+
+def _keep_values(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring `kept.carried_values`, a number per record and value, up to date."""
+    connection.execute(
+        "delete from kept.carried_values where record_number in (select record_number from outdated_inputs)"
+    )
+    connection.execute(f"""
+        insert into kept.carried_values
+        select record_number, {VALUE_HASH} as value_hash from {carried_values("stale_records")}
+    """)
 
 
 def _judge_values(connection: duckdb.DuckDBPyConnection) -> None:

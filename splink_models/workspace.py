@@ -5,9 +5,9 @@ a pair exists if and only if its records share a key that is not crowded. What i
 state, so that a value that becomes shared by too many, or stops being so, makes its records count as changed. A key
 that becomes crowded drops the pairs that share no other; one that stops being so is revived, and brings pairs.
 
-What is known of all records is kept from run to run, in the schema `kept`: their inputs, keys and states, and what is
-demoted or crowded. A run takes in the records that changed, and looks again at the values and keys that these carry or
-carried. The first run is the same with everything changed.
+What is known of all records is kept from run to run, in the schema `kept`: their inputs, the values and keys that they
+carry, their states, and what is demoted or crowded. A run takes in the records that changed, and looks again at the
+values and keys that these carry or carried. The first run is the same with everything changed.
 """
 
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
@@ -29,6 +29,7 @@ MEMORY_SHARE = 0.5
 KEPT_TABLES = """
     create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
         given_name_count bigint, reason_code text);
+    create table if not exists kept.carried_values (record_number integer, value_hash bigint);
     create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key bigint);
     create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
     create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
@@ -191,13 +192,14 @@ def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], 
 
 
 def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `records` a view of those that `blocked_pairs` names; Splink copies what it reads, so nothing else does."""
+    """Make `records` those that `blocked_pairs` names: Splink reads them twice, and the file is read once."""
     connection.execute("""
         create or replace table compared_records as
         select distinct unnest([join_key_l, join_key_r]) as record_number from blocked_pairs
     """)
-    connection.execute("drop table records")
-    connection.execute("create view records as from kept.records semi join compared_records using (record_number)")
+    connection.execute("""
+        create or replace table records as from kept.records semi join compared_records using (record_number)
+    """)
 
 
 def _records_query(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> str:

@@ -6,7 +6,8 @@
     materialized='incremental',
     incremental_strategy='append',
     indexes=[{'columns': ['left_record_id']}, {'columns': ['right_record_id']}],
-    pre_hook=["{{ touch_judged_records() }}", "{{ touch_joined_records() }}", "{{ forget_touched_decisions() }}"]
+    pre_hook=["{{ touch_judged_records() }}", "{{ touch_joined_records() }}", "{{ forget_touched_decisions() }}"],
+    post_hook=["{{ let_the_database_refuse_null(['decision_code', 'decided_by_code', 'is_kept_apart']) }}"]
 ) }}
 
 -- Scoring keeps the pairs of one model version: the one that is active.
