@@ -59,7 +59,7 @@ MATCH_INPUT_COLUMNS = (
     "occupation",
 )
 RECORD_HASH = "hashtextextended(source_record_id || ' ' || match_hash, 0)"
-"""What tells the state of a record from any other: 64 bits, which a million records share by chance once in 37 million."""
+"""A number for what a record says; of a million records two share one by chance in one set of 37 million."""
 MATCH_INPUTS = (
     f"select {', '.join(MATCH_INPUT_COLUMNS)}, {RECORD_HASH} as record_hash from intermediate.int_match_inputs"
 )
