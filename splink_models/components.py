@@ -208,6 +208,7 @@ def resolve_components(everything: bool = False) -> ComponentResult:
 ALL_RECORDS = "select source_record_id from intermediate.int_match_inputs"
 
 # Where a joined pair is gone, both its records are touched, so that every part of what was one component is reached.
+# The records that are there are those that are scored, of one version: their table has an index, the inputs have none.
 TOUCHED_RECORDS = """
     with recursive reached as (
         select source_record_id from intermediate.match_touched_records
@@ -222,7 +223,8 @@ TOUCHED_RECORDS = """
             where right_record_id = reached.source_record_id and decision_code = 'join'
         ) as joined
     )
-    select source_record_id from reached inner join intermediate.int_match_inputs using (source_record_id)
+    select source_record_id from reached inner join intermediate.match_scored_records using (source_record_id)
+    where model_version = (select max(model_version) from intermediate.match_scored_records)
 """
 
 DECISIONS = """

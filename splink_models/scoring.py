@@ -27,7 +27,9 @@ from splink_models.workspace import (
     find_crowded_carriers,
     find_dropped_pairs,
     find_turned_keys,
+    has_kept_records,
     keep_records,
+    look_at_all_keys,
     open_workspace,
     prepare_records,
     show_compared_records,
@@ -55,6 +57,11 @@ MATCH_INPUT_COLUMNS = (
     "postal_code",
     "city",
     "occupation",
+)
+RECORD_HASH = "hashtextextended(source_record_id || ' ' || match_hash, 0)"
+"""A number for what a record says; of a million records two share one by chance in one set of 37 million."""
+MATCH_INPUTS = (
+    f"select {', '.join(MATCH_INPUT_COLUMNS)}, {RECORD_HASH} as record_hash from intermediate.int_match_inputs"
 )
 MINIMUM_PAIR_LIMIT = 1_000_000
 WRITER_ROLE = "transformer"
@@ -278,6 +285,9 @@ def score_records(run_id: str) -> ScoreResult:
     home = get_settings().home
     with open_workspace(home, kept=kept_file(home, model)) as workspace, arrow_connection(WRITER_ROLE) as warehouse:
         is_in_step = read_changes(workspace, warehouse)
+        if is_in_step and not (count(workspace, "match_inputs") or count(workspace, "gone_records")):
+            records = count(workspace, "kept.match_inputs")
+            return ScoreResult(model.version_for(records), records, 0, 0, 0, time.monotonic() - started)
         version = prepare_workspace(workspace, model)
         has_other_versions = _has_other_versions(warehouse, version)
         _compare_with_scored(workspace, warehouse, version, is_in_step and not has_other_versions)
@@ -310,7 +320,8 @@ def kept_file(home: Path, model: Model) -> Path:
     folder = home / "matching"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
     columns = (*MATCH_INPUT_COLUMNS, *model.scored_columns)
-    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns}"
+    hashes = f"{RECORD_HASH} {shared_values.VALUE_HASH}"
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {hashes}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
         if not file.name.startswith(name):
@@ -321,41 +332,25 @@ def kept_file(home: Path, model: Model) -> Path:
 def read_changes(workspace: duckdb.DuckDBPyConnection, warehouse: Any) -> bool:
     """Make `match_inputs` and `gone_records`: what differs from what is kept, in place of a copy of everything.
 
+    Of all records the warehouse hands out a number each, and of those whose number is not kept what matching reads.
+
     Returns:
-        Whether what is kept is of the last scoring: then the warehouse itself tells what has changed since.
+        Whether what is kept is of the last scoring: then all else is scored as it is kept.
     """
     _require_match_inputs(warehouse)
-    kept_id = workspace.execute("select max(scoring_id) from kept.scoring").fetchall()[0][0]
-    if kept_id is not None and kept_id == _scoring_id(warehouse):
-        _read(workspace, warehouse, "differing_records", CHANGED_SINCE_SCORING)
-        for table, query in DIFFERENCES.items():
-            workspace.execute(f"create or replace table {table} as {query}")
-        return True
-    present = "select source_record_id, match_hash from intermediate.int_match_inputs"
-    _read(workspace, warehouse, "present_records", present)
-    if not find_changed_records(workspace):
+    if not has_kept_records(workspace):
         read_match_inputs(workspace, warehouse)
         return False
+    present = f"select {RECORD_HASH} as record_hash from intermediate.int_match_inputs"
+    _read(workspace, warehouse, "present_records", present)
+    changed = find_changed_records(workspace)
     _send(workspace, warehouse, "changed_records", "from changed_records")
-    columns = ", ".join(MATCH_INPUT_COLUMNS)
-    changed = f"select {columns} from intermediate.int_match_inputs join changed_records using (source_record_id)"
-    _read(workspace, warehouse, "match_inputs", changed)
+    wanted = f"where {RECORD_HASH} in (select record_hash from changed_records)" if changed else "where false"
+    _read(workspace, warehouse, "match_inputs", f"{MATCH_INPUTS} {wanted}")
     with warehouse.cursor() as cursor:
         cursor.execute("drop table changed_records")
-    return False
-
-
-CHANGED_SINCE_SCORING = f"""
-    select {", ".join(f"inputs.{column}" for column in MATCH_INPUT_COLUMNS)},
-        scored.source_record_id as scored_record_id
-    from intermediate.int_match_inputs as inputs
-    full join intermediate.match_scored_records as scored on inputs.source_record_id = scored.source_record_id
-    where inputs.match_hash is distinct from split_part(scored.match_hash, ':', 1)
-"""
-DIFFERENCES = {
-    "match_inputs": "select * exclude (scored_record_id) from differing_records where source_record_id is not null",
-    "gone_records": "select scored_record_id as source_record_id from differing_records where source_record_id is null",
-}
+    kept_id = workspace.execute("select max(scoring_id) from kept.scoring").fetchall()[0][0]
+    return kept_id is not None and kept_id == _scoring_id(warehouse)
 
 
 def _scoring_id(warehouse: Any) -> str | None:
@@ -375,9 +370,8 @@ def read_match_inputs(workspace: duckdb.DuckDBPyConnection, warehouse: Any, limi
         limit: at most so many records, those with the smallest hash.
     """
     _require_match_inputs(warehouse)
-    columns = ", ".join(MATCH_INPUT_COLUMNS)
     sample = f' order by match_hash collate "C", source_record_id collate "C" limit {limit:d}' if limit else ""
-    _read(workspace, warehouse, "match_inputs", f"select {columns} from intermediate.int_match_inputs{sample}")
+    _read(workspace, warehouse, "match_inputs", MATCH_INPUTS + sample)
 
 
 def _require_match_inputs(warehouse: Any) -> None:
@@ -389,8 +383,10 @@ def _require_match_inputs(warehouse: Any) -> None:
 
 def _has_other_versions(warehouse: Any, version: str) -> bool:
     with warehouse.cursor() as cursor:
-        cursor.execute(
-            "select exists (select from intermediate.match_scored_records where model_version <> $1)", (version,)
+        cursor.execute(  # the least and the greatest are looked up, where all others would be read
+            "select coalesce(min(model_version) <> $1 or max(model_version) <> $1, false) "
+            "from intermediate.match_scored_records",
+            (version,),
         )
         return bool(cursor.fetchone()[0])
 
@@ -409,6 +405,7 @@ def _compare_with_scored(workspace: duckdb.DuckDBPyConnection, warehouse: Any, v
         of_version = "select source_record_id, state from stored_states where model_version = ?"
         workspace.execute(f"create or replace table scored_states as {of_version}", [version])
         find_new_records(workspace)
+        look_at_all_keys(workspace)
     crowded = "select rule_number, key from intermediate.match_crowded_keys"
     _read(workspace, warehouse, "scored_crowded_keys", crowded)
 

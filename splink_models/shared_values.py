@@ -29,6 +29,10 @@ GIVEN_NAME = "left(split_part(coalesce(given_name_canonical, first_name_key), ' 
 """What counts as one given name: the first one, nicknames undone; three letters, so that a slip makes no other name."""
 
 
+VALUE_HASH = "(hash(field, value) >> 1)::bigint"
+"""A number for a value of a field; other values may have it too."""
+
+
 def carried_values(inputs: str) -> str:
     """What gives the identifying values that some inputs carry, with what tells their carriers apart."""
     values = " union all ".join(
@@ -46,19 +50,27 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
     Brings `kept.demoted_values`, the values over a limit and why, up to date, and adds to `stale_records` the carriers
     of every value that is demoted now and was not, or the other way round.
     """
-    touched = ""
+    _keep_values(connection)
+    inputs, touched = "kept.match_inputs", ""
     if not is_first:
-        stale = "(from kept.match_inputs semi join stale_records using (record_number))"
         connection.execute(f"""
             create or replace table touched_values as
-            select field, value from {carried_values(stale)}
+            select field, value from {carried_values("stale_records")}
             union
             select field, value from {carried_values("outdated_inputs")}
         """)
         touched = "semi join touched_values using (field, value)"
+        # Numbers find who may carry them, since texts take longer to read; the texts tell who does.
+        connection.execute(f"""
+            create or replace table carrying_records as
+            with touched as (select {VALUE_HASH} as value_hash from touched_values),
+            carrying as (select distinct record_number from kept.carried_values semi join touched using (value_hash))
+            from kept.match_inputs semi join carrying using (record_number)
+        """)
+        inputs = "carrying_records"
     connection.execute(f"""
         create or replace table carriers as
-        select *, {GIVEN_NAME} as given_name from {carried_values("kept.match_inputs")} {touched}
+        select *, {GIVEN_NAME} as given_name from {carried_values(inputs)} {touched}
     """)
     _judge_values(connection)
     connection.execute(f"""
@@ -71,12 +83,24 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
     outdated = "" if is_first else "where (field, value) in (select (field, value) from touched_values)"
     connection.execute(f"delete from kept.demoted_values {outdated}")
     connection.execute("insert into kept.demoted_values by name from judged_values")
-    connection.execute("""
-        insert into stale_records
-        select distinct record_number from carriers semi join turned_values using (field, value)
-        anti join stale_records using (record_number)
-    """)
+    if not is_first:
+        connection.execute("""
+            insert into stale_records
+            with turned as (select distinct record_number from carriers semi join turned_values using (field, value))
+            from carrying_records semi join turned using (record_number) anti join stale_records using (record_number)
+        """)
     connection.execute("drop table carriers")
+
+
+def _keep_values(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring `kept.carried_values`, a number per record and value, up to date."""
+    connection.execute(
+        "delete from kept.carried_values where record_number in (select record_number from outdated_inputs)"
+    )
+    connection.execute(f"""
+        insert into kept.carried_values
+        select record_number, {VALUE_HASH} as value_hash from {carried_values("stale_records")}
+    """)
 
 
 def _judge_values(connection: duckdb.DuckDBPyConnection) -> None:
@@ -126,17 +150,16 @@ def judging_sql() -> str:
     """
 
 
-def list_demoted_values(connection: duckdb.DuckDBPyConnection, wanted: str) -> None:
-    """Make `crowded_values`: the demoted values that each of some records carries, per field."""
+def list_demoted_values(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `crowded_values`: the demoted values that each of `stale_records` carries, per field."""
     per_field = ", ".join(
         f"list(value order by value) filter (where field = '{field}') as crowded_{field}"
         for field in IDENTIFYING_FIELDS
     )
-    inputs = f"(from kept.match_inputs semi join {wanted} using (record_number))"
     connection.execute(f"""
         create or replace table crowded_values as
         select record_number, {per_field}
-        from {carried_values(inputs)} semi join kept.demoted_values using (field, value) group by all
+        from {carried_values("stale_records")} semi join kept.demoted_values using (field, value) group by all
     """)
 
 

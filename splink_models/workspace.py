@@ -5,9 +5,9 @@ a pair exists if and only if its records share a key that is not crowded. What i
 state, so that a value that becomes shared by too many, or stops being so, makes its records count as changed. A key
 that becomes crowded drops the pairs that share no other; one that stops being so is revived, and brings pairs.
 
-What is known of all records is kept from run to run, in the schema `kept`: their inputs, keys and states, and what is
-demoted or crowded. A run takes in the records that changed, and looks again at the values and keys that these carry or
-carried. The first run is the same with everything changed.
+What is known of all records is kept from run to run, in the schema `kept`: their inputs, the values and keys that they
+carry, their states, and what is demoted or crowded. A run takes in the records that changed, and looks again at the
+values and keys that these carry or carried. The first run is the same with everything changed.
 """
 
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
@@ -29,6 +29,7 @@ MEMORY_SHARE = 0.5
 KEPT_TABLES = """
     create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
         given_name_count bigint, reason_code text);
+    create table if not exists kept.carried_values (record_number integer, value_hash bigint);
     create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key bigint);
     create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
     create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
@@ -98,23 +99,28 @@ def _is_kept(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     return bool(connection.execute(query, [table]).fetchall())
 
 
-def find_changed_records(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Make `changed_records` and `gone_records`: how the table `present_records` differs from what is kept.
+def has_kept_records(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether anything is kept."""
+    return _is_kept(connection, "match_inputs") and count(connection, "kept.match_inputs") > 0
+
+
+def find_changed_records(connection: duckdb.DuckDBPyConnection) -> int:
+    """Make `changed_records`, the hashes in the table `present_records` that are not kept, and `gone_records`.
+
+    Gone are the records whose hash is kept and not present: those that are there no more, and what changed ones were.
 
     Returns:
-        Whether anything is kept.
+        The number of records that are new or changed.
     """
-    if not (_is_kept(connection, "match_inputs") and count(connection, "kept.match_inputs")):
-        return False
     connection.execute("""
         create or replace table changed_records as
-        select source_record_id from present_records anti join kept.match_inputs using (source_record_id, match_hash)
+        select record_hash from present_records anti join kept.match_inputs using (record_hash)
     """)
     connection.execute("""
         create or replace table gone_records as
-        select source_record_id from kept.match_inputs anti join present_records using (source_record_id)
+        select source_record_id from kept.match_inputs anti join present_records using (record_hash)
     """)
-    return True
+    return count(connection, "changed_records")
 
 
 def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
@@ -131,40 +137,44 @@ def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapp
         select 0::integer as record_number, * from match_inputs where false
     """)
     is_first = count(connection, "kept.match_inputs") == 0
-    _replace_inputs(connection)
+    _replace_inputs(connection, is_first)
     update_demoted_values(connection, is_first)
     connection.execute("""
         create or replace table replaced_records as
-        select record_number from stale_records union select record_number from outdated_inputs
+        select record_number from kept.record_states
+        semi join (
+            select record_number from stale_records union all select record_number from outdated_inputs
+        ) as named using (record_number)
     """)
-    connection.execute(
-        f"create or replace table records as {_records_query(connection, 'stale_records', derived_columns)}"
-    )
+    connection.execute(f"create or replace table records as {_records_query(connection, derived_columns)}")
     return count(connection, "kept.match_inputs")
 
 
-def _replace_inputs(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `outdated_inputs`, what was kept of the records, and `stale_records`, the numbers that they have now."""
+def _replace_inputs(connection: duckdb.DuckDBPyConnection, is_first: bool) -> None:
+    """Make `outdated_inputs`, what was kept of the records, and `stale_records`, what is kept of them now."""
     connection.execute("""
         create or replace table outdated_inputs as
-        from kept.match_inputs
-        semi join (select source_record_id from match_inputs union all from gone_records) using (source_record_id)
+        with named as (select source_record_id from match_inputs union all from gone_records),
+        outdated as (select record_number from kept.record_states semi join named using (source_record_id))
+        from kept.match_inputs semi join outdated using (record_number)
     """)
-    connection.execute("""
+    last_given = connection.sql("select coalesce(max(record_number), 0) from kept.match_inputs").fetchall()[0][0]
+    connection.execute(f"""
         insert into kept.match_inputs by name
-        with last_given as (select coalesce(max(record_number), 0) as record_number from kept.match_inputs)
-        select
-            *, ((select record_number from last_given)
-                + row_number() over (order by source_record_id))::integer as record_number
+        select *, ({last_given:d} + row_number() over (order by source_record_id))::integer as record_number
         from match_inputs
     """)
-    connection.execute(
-        "delete from kept.match_inputs where record_number in (select record_number from outdated_inputs)"
-    )
-    connection.execute("""
-        create or replace table stale_records as
-        select record_number from kept.match_inputs semi join match_inputs using (source_record_id)
+    _delete(connection, "kept.match_inputs", "outdated_inputs")
+    connection.execute(f"""
+        create or replace {"view" if is_first else "table"} stale_records as
+        from kept.match_inputs where record_number > {last_given:d}
     """)
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, table: str, named: str) -> None:
+    """Delete the records that another table names; when it names none, the table is not read."""
+    if count(connection, named):
+        connection.execute(f"delete from {table} where record_number in (select record_number from {named})")
 
 
 def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], terms: Sequence[str]) -> None:
@@ -177,23 +187,24 @@ def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], 
     chosen = ", ".join([*(f"records.{column}" for column in columns), *frequencies])
     kept = f"select {chosen} from records {joins}"
     connection.execute(f"create table if not exists kept.records as {kept} limit 0")
-    connection.execute("delete from kept.records where record_number in (select record_number from replaced_records)")
+    _delete(connection, "kept.records", "replaced_records")
     connection.execute(f"insert into kept.records {kept}")
 
 
 def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `records` a view of those that `blocked_pairs` names; Splink copies what it reads, so nothing else does."""
+    """Make `records` those that `blocked_pairs` names: Splink reads them twice, and the file is read once."""
     connection.execute("""
         create or replace table compared_records as
         select distinct unnest([join_key_l, join_key_r]) as record_number from blocked_pairs
     """)
-    connection.execute("drop table records")
-    connection.execute("create view records as from kept.records semi join compared_records using (record_number)")
+    connection.execute("""
+        create or replace table records as from kept.records semi join compared_records using (record_number)
+    """)
 
 
-def _records_query(connection: duckdb.DuckDBPyConnection, wanted: str, derived_columns: Mapping[str, str]) -> str:
-    """What gives some records of those that are kept, demoted values blanked and columns derived."""
-    list_demoted_values(connection, wanted)
+def _records_query(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> str:
+    """What gives `stale_records`, demoted values blanked and columns derived."""
+    list_demoted_values(connection)
     blanked = ", ".join(
         f"nullif(list_filter(list_distinct({field}), "
         f"lambda v: not list_contains(coalesce(crowded_{field}, []), v)), []) as {field}"
@@ -203,9 +214,8 @@ def _records_query(connection: duckdb.DuckDBPyConnection, wanted: str, derived_c
     )
     derived = ", ".join(f"{expression} as {name}" for name, expression in derived_columns.items())
     return f"""
-        with wanted as (from kept.match_inputs semi join {wanted} using (record_number)),
-        uncrowded as (
-            select wanted.* replace ({blanked}) from wanted left join crowded_values using (record_number)
+        with uncrowded as (
+            select stale_records.* replace ({blanked}) from stale_records left join crowded_values using (record_number)
         ),
         sorted as (
             select
@@ -239,13 +249,24 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
             union
             select rule_number, key from kept.blocking_keys semi join replaced_records using (record_number)
         """)
-        connection.execute(
-            "delete from kept.blocking_keys where record_number in (select record_number from replaced_records)"
-        )
+        _delete(connection, "kept.blocking_keys", "replaced_records")
     connection.execute("insert into kept.blocking_keys from arriving_keys; drop table arriving_keys")
+    if is_first:
+        look_at_all_keys(connection)
+    else:
+        connection.execute("""
+            create or replace table touched_carriers as
+            from kept.blocking_keys semi join touched_keys using (rule_number, key)
+        """)
+        connection.execute("create or replace view looked_at_keys as from touched_carriers")
     _update_crowded_keys(connection, rules, is_first)
     _update_states(connection)
     connection.execute("create table if not exists kept.is_whole as select true as is_whole")
+
+
+def look_at_all_keys(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `looked_at_keys` all that is kept; else they are the touched keys, found once and asked many times."""
+    connection.execute("create or replace view looked_at_keys as from kept.blocking_keys")
 
 
 def _update_crowded_keys(
@@ -256,12 +277,9 @@ def _update_crowded_keys(
     A key that was crowded and that nobody has left stays so: it is not touched.
     """
     limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
-    touched = "" if is_first else "semi join touched_keys using (rule_number, key)"
     connection.execute(f"""
         create or replace table judged_keys as
-        with counted as (
-            select rule_number, key, count(*) as carriers from kept.blocking_keys {touched} group by all
-        )
+        with counted as (select rule_number, key, count(*) as carriers from looked_at_keys group by all)
         select rule_number, key from counted
         join (values {limits}) as limits (rule_number, key_limit) using (rule_number)
         where carriers > key_limit
@@ -276,20 +294,17 @@ def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
 
     Makes `outdated_states`, those that the replaced records had.
     """
-    list_demoted_values(connection, "stale_records")
     crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
     connection.execute("""
         create or replace table outdated_states as
         select source_record_id, state from kept.record_states semi join replaced_records using (record_number)
     """)
-    connection.execute("""
-        delete from kept.record_states where record_number in (select record_number from replaced_records)
-    """)
+    _delete(connection, "kept.record_states", "replaced_records")
     connection.execute(f"""
         insert into kept.record_states
         with taken as (select record_number, md5({crowded_fields}) as digest from crowded_values)
         select record_number, source_record_id, concat_ws(':', match_hash, left(digest, 8)) as state
-        from kept.match_inputs semi join stale_records using (record_number) left join taken using (record_number)
+        from stale_records left join taken using (record_number)
     """)
 
 
@@ -315,7 +330,7 @@ def find_crowded_carriers(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("""
         create or replace table crowded_carriers as
         select source_record_id, record_number, rule_number, key
-        from kept.blocking_keys
+        from looked_at_keys
         semi join (from turned_keys where is_crowded) as crowded using (rule_number, key)
         anti join new_records using (record_number)
         join kept.record_states using (record_number)
@@ -374,12 +389,12 @@ def block_pairs(
         create or replace table shared_keys as
         with keys_of_new as (
             select distinct rule_number, key
-            from kept.blocking_keys semi join new_records using (record_number)
+            from looked_at_keys semi join new_records using (record_number)
             anti join kept.crowded_keys using (rule_number, key)
         ),
         revived as (select rule_number, key, true as is_revived from turned_keys where not is_crowded),
         wanted as (select rule_number, key from keys_of_new union select rule_number, key from revived),
-        shared as (from kept.blocking_keys semi join wanted using (rule_number, key))
+        shared as (from looked_at_keys semi join wanted using (rule_number, key))
         select shared.*, new_records.record_number is not null as is_new, coalesce(is_revived, false) as is_revived
         from shared left join new_records using (record_number) left join revived using (rule_number, key)
     """)

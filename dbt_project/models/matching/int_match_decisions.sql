@@ -1,12 +1,14 @@
 -- One row per pair of current customer records that was scored or judged: what thresholds and guards decide, and what a
 -- person's judgement makes of it (paper, stage 2). A run decides the pairs of touched records (macros/touched_records.sql);
--- all, when a rule, the code or the model version is another (stage `decide`).
+-- all, when a rule, the code or the model version is another (stage `decide`). Of columns that refuse null, PostgreSQL (17 and newer)
+-- answers the tests without reading what earlier runs decided.
 {{ config(
     tags=['matching_decisions'],
     materialized='incremental',
     incremental_strategy='append',
     indexes=[{'columns': ['left_record_id']}, {'columns': ['right_record_id']}],
-    pre_hook=["{{ touch_judged_records() }}", "{{ touch_joined_records() }}", "{{ forget_touched_decisions() }}"]
+    pre_hook=["{{ touch_judged_records() }}", "{{ touch_joined_records() }}", "{{ forget_touched_decisions() }}"],
+    post_hook="alter table {{ this }} alter column decision_code set not null, alter column decided_by_code set not null, alter column is_kept_apart set not null"
 ) }}
 
 -- Scoring keeps the pairs of one model version: the one that is active.
