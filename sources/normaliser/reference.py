@@ -219,7 +219,7 @@ class Placeholders:
         """Tell whether a value in the kind's comparison form is a placeholder."""
         if key in self.values:
             return True
-        for pattern in self.patterns:  # a generator would take longer than the search
+        for pattern in self.patterns:  # noqa: SIM110 - a generator takes longer than the search
             if pattern.search(key):
                 return True
         return False
