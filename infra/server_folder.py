@@ -91,7 +91,16 @@ class ServerFolder:
             process_id = abs(int((self.data / "postmaster.pid").read_text().split("\n", 1)[0]))
         except (FileNotFoundError, ValueError):
             return None
-        return process_id if process_id in self.processes() else None
+        return process_id if self._has(process_id) else None
+
+    def _has(self, process_id: int) -> bool:
+        """Say whether a process works in the data; asked at every connection, so that the shell is the last resort."""
+        try:
+            return Path(f"/proc/{process_id}/cwd").samefile(self.data)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            return process_id in self.processes()
 
     def processes(self) -> set[int]:
         """Return the processes whose working folder is the data: every process of a server.

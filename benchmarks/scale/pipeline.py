@@ -1,18 +1,20 @@
 """The whole pipeline, end to end: `make benchmark-scale`.
 
 A simulated retailer goes through the real DAG, from an empty warehouse to published marts and report; then bare Splink
-trains on, scores and clusters the very records that Sevenfold compared. Every size has a process, a home and an
-embedded server of its own, with the settings that a newcomer gets. Adds to `results/pipeline.json`, writes
-`pipeline.md`.
+trains on, scores and clusters the very records that Sevenfold compared. A run with nothing new follows, in a
+process of its own as at night. Every size has a process, a home and an embedded server of its own, with the settings
+that a newcomer gets. Adds to `results/pipeline.json`, writes `pipeline.md`.
 """
 
 import argparse
+import datetime as dt
 import json
 import math
 import multiprocessing
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +41,7 @@ SUMMARY = (
     *("source records", "interactions", "wall s", "processor s", "of it server", "times bare Splink", "peak MiB"),
     *("warehouse MB", "log MB", "simulator, rows per processor s", "load"),
 )
+NOTHING_NEW = ("source records", "wall s", "processor s", "of it server", "% of the full run", "load")
 
 
 def main() -> None:
@@ -47,12 +50,16 @@ def main() -> None:
     path = RESULTS / "pipeline.json"
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for records in asked.records:
-        # Spawned, so that no size pays for the imports or counts the memory of another.
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            content[str(records)] = pool.submit(measure, records, asked.seed).result()
+        content[str(records)] = _in_its_own_process(measure, records, asked.seed)
         ordered = {key: content[key] for key in sorted(content, key=int)}
         path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
         (RESULTS / "pipeline.md").write_text(table(ordered), encoding="utf-8")
+
+
+def _in_its_own_process(work: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
+    """Spawned, so that no step is spared the imports, or counts the memory, of another."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def _arguments() -> argparse.Namespace:
@@ -85,28 +92,43 @@ def _measure(home: Path, records: int, seed: int) -> dict[str, Any]:
     server = _server()
     with measured(server) as simulated:
         summary = generate(folder, round(records / RECORDS_PER_PERSON), seed, LAST_DAY.isoformat())
-    with Meter(server) as meter:
-        _run(LAST_DAY.isoformat())
+    run = _measured_run(LAST_DAY, "published")
+    counts, bare_splink = _counts(), _bare_splink(home)
+    nothing_new = _in_its_own_process(_measured_run, LAST_DAY, "nothing_new")
     return {
         **describe_run(seed),
         "command": f"python -m benchmarks.scale.pipeline --records {records} --seed {seed}",
-        "rows": {"input": summary.total_rows, **_counts()},
+        "rows": {"input": summary.total_rows, **counts},
         "simulator": asdict(simulated),
-        "run": asdict(meter.whole()) | {"peak_mebibytes": meter.peak_mebibytes},
-        "stages": {stage_code: asdict(usage) for stage_code, usage in meter.stages.items()},
-        "bare_splink": _bare_splink(home),
+        "run": run,
+        "stages": run.pop("stages"),
+        "bare_splink": bare_splink,
+        "nothing_new": nothing_new,
     }
 
 
-def _run(as_of: str) -> None:
+def _measured_run(as_of: dt.date, expected_status: str) -> dict[str, Any]:
+    """Run the pipeline in this process; what it took, whole and per stage."""
+    from sevenfold.demo import configure
+
+    configure()
+    with Meter(_server()) as meter:
+        _run(as_of.isoformat(), expected_status)
+    return asdict(meter.whole()) | {
+        "peak_mebibytes": meter.peak_mebibytes,
+        "stages": {stage_code: asdict(usage) for stage_code, usage in meter.stages.items()},
+    }
+
+
+def _run(as_of: str, expected_status: str) -> None:
     from sevenfold import runs
     from sevenfold.pipeline import run_pipeline
     from sevenfold.settings import REPOSITORY
 
     conf = {"as_of": as_of, "contracts": str(REPOSITORY / "sources" / "contracts")}
     run = run_pipeline(conf, Console(stderr=True), trigger=runs.DEMO).run
-    if run.status_code != "published":
-        raise RuntimeError(f"{run.failed_task}: {run.message}")
+    if run.status_code != expected_status:
+        raise RuntimeError(f"The run is {run.status_code} and not {expected_status}: {run.failed_task}: {run.message}")
 
 
 def _server() -> Any:
@@ -180,6 +202,10 @@ def table(content: dict[str, Any]) -> str:
         f"| stage | {heads} | exponent |",
         f"| --- |{' --- |' * len(sizes)} --- |",
         *(f"| {stage} | {_cells(stage, sizes)} |" for stage in stages),
+        "\nA run with nothing new, in a process of its own, whose imports count.\n",
+        f"| {' | '.join(NOTHING_NEW)} |",
+        f"|{' --- |' * len(NOTHING_NEW)}",
+        *(f"| {' | '.join(_nothing_new_row(size))} |" for size in sizes if "nothing_new" in size),
     ]
     return "\n".join(lines) + "\n"
 
@@ -199,6 +225,18 @@ def _summary_row(size: dict[str, Any]) -> list[str]:
         f"{run['log_bytes'] / 1e6:,.0f}",
         f"{rows['input'] / _processor(size['simulator']):,.0f}",
         f"{run['load_before']}",
+    ]
+
+
+def _nothing_new_row(size: dict[str, Any]) -> list[str]:
+    usage = size["nothing_new"]
+    return [
+        f"{size['rows']['source_records']:,}",
+        f"{usage['seconds']:.0f}",
+        f"{_processor(usage):.0f}",
+        f"{usage['server_seconds']:.0f}",
+        f"{100 * _processor(usage) / _processor(size['run']):.1f}",
+        f"{usage['load_before']}",
     ]
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import psutil
@@ -14,6 +14,7 @@ from sevenfold import runs
 from sevenfold.warehouse import connect
 
 SAMPLE_SECONDS = 0.5
+SAMPLE_SHARE = 0.05  # of a core at most: the pages of a large shared memory take a while to count
 
 
 @dataclass
@@ -56,8 +57,9 @@ class Meter:
         self.stages: dict[str, Usage] = {}
         self.peak_mebibytes = 0
         self._server = server
+        self._sampling_seconds = 0.0
         self._whole = Usage()
-        self._begun = {"": _Reading.now(server)}
+        self._begun = {"": self._now()}
         self._done = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
 
@@ -70,7 +72,7 @@ class Meter:
         runs.listeners.remove(self._hear)
         self._done.set()
         self._sampler.join()
-        _Reading.now(self._server).less(self._begun[""], self._whole)
+        self._now().less(self._begun[""], self._whole)
 
     def whole(self) -> Usage:
         """What it all took, between the stages too."""
@@ -79,16 +81,25 @@ class Meter:
     def _hear(self, _: str, stage_code: str, state: str, __: float) -> None:
         if state == "started":
             self.stages[stage_code] = Usage()
-            self._begun[stage_code] = _Reading.now(self._server)
+            self._begun[stage_code] = self._now()
         else:
-            _Reading.now(self._server).less(self._begun[stage_code], self.stages[stage_code])
+            self._now().less(self._begun[stage_code], self.stages[stage_code])
+
+    def _now(self) -> "_Reading":
+        """The clocks, without what the sampling of memory took: the pipeline does not do it."""
+        reading = _Reading.now(self._server)
+        return replace(reading, client=reading.client - self._sampling_seconds)
 
     def _sample(self) -> None:
         """Shared memory counts once: each process by its proportional share."""
-        while not self._done.wait(SAMPLE_SECONDS):
+        pause = SAMPLE_SECONDS
+        while not self._done.wait(pause):
+            began = self._sampling_seconds
             family = [psutil.Process(), self._server]
             family += [child for process in family for child in process.children(recursive=True)]
             self.peak_mebibytes = max(self.peak_mebibytes, sum(map(_proportional_bytes, family)) // 2**20)
+            self._sampling_seconds = time.thread_time()
+            pause = max(SAMPLE_SECONDS, (self._sampling_seconds - began) / SAMPLE_SHARE)
 
 
 @dataclass(frozen=True)

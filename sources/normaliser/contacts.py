@@ -15,6 +15,7 @@ from sources.normaliser.values import NormalisedValue, Parts
 _ADDRESS_IN_BRACKETS = re.compile(r"<([^<>]+)>")
 _PLAIN_LOCAL_PART = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
 _PHONE_SEPARATORS = re.compile(r"[/;,|]")
+_NOT_DIALLED = re.compile(r"[^\d+]")
 _EXTENSION = re.compile(r"[\s,.(#-]*(?:ext(?:ensi[oó]n)?|anexo|int|x)[\s.:]*\d{1,7}\)?$", re.IGNORECASE)
 
 
@@ -89,7 +90,7 @@ def normalise_phone(raw_value: str, country: Country, _value_format: str) -> Nor
 
 def _phone(text: str, country: Country) -> NormalisedValue:
     rules = placeholders("phone", country.country_code)
-    dialled = re.sub(r"[^\d+]", "", _EXTENSION.sub("", text))
+    dialled = _NOT_DIALLED.sub("", _EXTENSION.sub("", text))
     if rules.match(dialled.replace("+", "")):
         return NormalisedValue.failed("placeholder")
     try:
@@ -108,9 +109,10 @@ def _phone(text: str, country: Country) -> NormalisedValue:
 
 def _with_new_prefix(dialled: str, calling_region: str | None) -> str | None:
     """Rewrite a prefix that is dialled no more; the library has forgotten it and calls the number invalid."""
-    for rule in phone_prefix_rules():
-        applies = dialled.startswith("+") or rule.calling_region == calling_region
-        if applies and (match := rule.pattern.fullmatch(dialled)):
+    if calling_region is None and not dialled.startswith("+"):
+        return None
+    for rule in phone_prefix_rules(None if dialled.startswith("+") else calling_region):
+        if match := rule.pattern.fullmatch(dialled):
             return match.expand(rule.replacement)
     return None
 

@@ -201,11 +201,12 @@ class _Workers:
 def csv_lines(rows: list[RawValue]) -> bytes:
     """Normalise rows and write them as COPY reads them; an empty cell is null."""
     version = normaliser_version()
+    as_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder for each value
     text = io.StringIO()
     writer = csv.writer(text)
     for field_kind, country_code, value_format, raw_value in rows:
         result = normalise(cast("FieldKind", field_kind), raw_value, country_code, value_format)
-        parts = json.dumps(result.parts, ensure_ascii=False) if result.parts else None
+        parts = as_json(result.parts) if result.parts else None
         writer.writerow(
             (field_kind, country_code, value_format, raw_value, result.value, parts, result.failure_code, version)
         )

@@ -131,12 +131,16 @@ def identifier_checkers() -> dict[str, str]:
 
 
 @cache
-def phone_prefix_rules() -> tuple[PhonePrefixRule, ...]:
-    """Give the rules that rewrite old phone prefixes, in the order in which they are tried."""
-    return tuple(
+def phone_prefix_rules(calling_region: str | None) -> tuple[PhonePrefixRule, ...]:
+    """Give the rules that rewrite old phone prefixes as they are dialled in one region, in the order of trying.
+
+    Without a region all rules: a number in international form may be of any.
+    """
+    rules = (
         PhonePrefixRule(row["calling_region"], re.compile(row["pattern"]), row["replacement"])
         for row in read_seed("phone_prefix_rules")
     )
+    return tuple(rule for rule in rules if calling_region in {None, rule.calling_region})
 
 
 @cache
@@ -213,7 +217,12 @@ class Placeholders:
 
     def match(self, key: str) -> bool:
         """Tell whether a value in the kind's comparison form is a placeholder."""
-        return key in self.values or any(pattern.search(key) for pattern in self.patterns)
+        if key in self.values:
+            return True
+        for pattern in self.patterns:  # noqa: SIM110 - a generator takes longer than the search
+            if pattern.search(key):
+                return True
+        return False
 
 
 @cache

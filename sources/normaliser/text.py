@@ -27,7 +27,7 @@ def clean(raw_value: str) -> str:
         text = text.replace("`", "'")
     if not text.isprintable():
         text = "".join(character if character.isprintable() else " " for character in text)
-    return _SPACES.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def without_accents(text: str) -> str:
@@ -51,6 +51,8 @@ def comparison_key(text: str) -> str:
 
     An apostrophe joins (O'Hare is OHARE), everything else that is no letter or digit separates.
     """
+    if text.isascii():
+        return _ASCII_SEPARATORS.sub(" ", text.replace("`", "").replace("'", "").upper()).strip()
     plain = without_accents(text).translate(_APOSTROPHES).replace("'", "").upper()
     if plain.isascii():
         return _ASCII_SEPARATORS.sub(" ", plain).strip()

@@ -6,37 +6,54 @@ with versions as (
 ),
 
 contact_points as (
-    select * from {{ ref('int_record_contact_points_by_date') }}
+    select * from {{ ref('int_contact_points') }}
+),
+
+link_rules as (
+    select * from {{ ref('link_rules') }}
 ),
 
 contact_groups as (
     select * from {{ ref('int_contact_groups') }}
 ),
 
-unidentified_points as (
-    select * from contact_points
+unidentified_points as materialized (
+    select * from {{ ref('int_record_contact_points_by_date') }}
     where customer_id is null
 ),
 
--- Whom a point belongs to matters only where somebody unidentified has it.
-asked_points as (
+-- Whom a point belongs to matters only where somebody unidentified has it: on any date, since dates multiply points.
+asked_points as materialized (
     select
-        snapshot_date,
-        contact_kind_code,
-        contact_value
-    from unidentified_points
-    group by 1, 2, 3
+        contact_points.raw_id,
+        contact_points.source_code,
+        contact_points.contact_kind_code,
+        contact_points.contact_value
+    from contact_points
+    inner join link_rules on contact_points.contact_kind_code = link_rules.key_kind_code
+    where
+        link_rules.links_interactions
+        and (contact_points.contact_kind_code, contact_points.contact_value) in (
+            select
+                unidentified_points.contact_kind_code,
+                unidentified_points.contact_value
+            from unidentified_points
+        )
 ),
 
 customer_points as (
-    select contact_points.*
-    from contact_points
+    select
+        versions.snapshot_date,
+        versions.customer_id,
+        versions.given_name_canonical,
+        asked_points.contact_kind_code,
+        asked_points.contact_value
+    from versions
     inner join asked_points
         on
-            contact_points.snapshot_date = asked_points.snapshot_date
-            and contact_points.contact_kind_code = asked_points.contact_kind_code
-            and contact_points.contact_value = asked_points.contact_value
-    where contact_points.customer_id is not null and contact_points.links_interactions
+            versions.raw_id = asked_points.raw_id
+            and versions.source_code = asked_points.source_code
+    where versions.customer_id is not null
 ),
 
 holders as (

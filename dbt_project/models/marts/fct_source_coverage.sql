@@ -20,10 +20,22 @@ party_states as (
     where snapshot_date = {{ as_of_date() }}
 ),
 
+-- Once by party, so that nothing need be sorted to count parties once.
 parties_of_sources as (
     select
         source_code,
-        party_id
+        party_id,
+        count(*) filter (where member_kind_code = 'record') as record_count,
+        count(*) filter (where quality_level = 1) as quality_level_1_count,
+        count(*) filter (where quality_level = 2) as quality_level_2_count,
+        count(*) filter (where quality_level = 3) as quality_level_3_count,
+        count(*) filter (where quality_level = 4) as quality_level_4_count,
+        count(*) filter (where entity_level = 3) as namesake_count,
+        bool_or(member_kind_code = 'record' and party_type_code = 'customer') as has_customer_record,
+        count(*) filter (where member_kind_code = 'interaction') as interaction_count,
+        count(*) filter (
+            where member_kind_code = 'interaction' and party_type_code <> 'anonymous'
+        ) as linked_interaction_count
     from members
     group by source_code, party_id
 ),
@@ -63,20 +75,16 @@ customers as (
 counted as (
     select
         source_code,
-        count(*) filter (where member_kind_code = 'record') as record_count,
-        count(*) filter (where quality_level = 1) as quality_level_1_count,
-        count(*) filter (where quality_level = 2) as quality_level_2_count,
-        count(*) filter (where quality_level = 3) as quality_level_3_count,
-        count(*) filter (where quality_level = 4) as quality_level_4_count,
-        count(*) filter (where entity_level = 3) as namesake_count,
-        count(distinct party_id) filter (
-            where member_kind_code = 'record' and party_type_code = 'customer'
-        ) as customer_count,
-        count(*) filter (where member_kind_code = 'interaction') as interaction_count,
-        count(*) filter (
-            where member_kind_code = 'interaction' and party_type_code <> 'anonymous'
-        ) as linked_interaction_count
-    from members
+        sum(record_count)::bigint as record_count,
+        sum(quality_level_1_count)::bigint as quality_level_1_count,
+        sum(quality_level_2_count)::bigint as quality_level_2_count,
+        sum(quality_level_3_count)::bigint as quality_level_3_count,
+        sum(quality_level_4_count)::bigint as quality_level_4_count,
+        sum(namesake_count)::bigint as namesake_count,
+        count(*) filter (where has_customer_record) as customer_count,
+        sum(interaction_count)::bigint as interaction_count,
+        sum(linked_interaction_count)::bigint as linked_interaction_count
+    from parties_of_sources
     group by source_code
 )
 

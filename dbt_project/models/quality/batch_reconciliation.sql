@@ -20,7 +20,8 @@ with batches as (
         )
 ),
 
-raw_counts as (
+-- Counted once: else all rows would be counted again for each delivery.
+raw_counts as materialized (
     {% for entity in entities %}
         {% for contract in source_contracts(entity) %}
             select
@@ -37,7 +38,7 @@ raw_counts as (
     where false
 ),
 
-staging_counts as (
+staging_counts as materialized (
     {% for entity in entities %}
         select
             batch_id,
@@ -48,7 +49,7 @@ staging_counts as (
     {% endfor %}
 ),
 
-quarantined_counts as (
+quarantined_counts as materialized (
     select
         batch_id,
         count(*) as quarantined_count,
@@ -57,7 +58,7 @@ quarantined_counts as (
     group by batch_id
 ),
 
-version_counts as (
+version_counts as materialized (
     select
         records.batch_id,
         count(*) filter (where versions.is_current) as current_version_count,

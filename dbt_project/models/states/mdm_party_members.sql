@@ -7,11 +7,13 @@
     pre_hook="{{ forget_passed_dates() }}"
 ) }}
 
+-- The key of a group is one of its points.
 with contact_ids as (
-    select distinct
+    select
         group_key,
         contact_id
     from {{ ref('int_contact_ids') }}
+    where contact_key = group_key
 ),
 
 members as (

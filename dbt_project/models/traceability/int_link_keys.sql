@@ -49,7 +49,8 @@ record_keys as (
     from contact_points
 ),
 
-linking_keys as (
+-- Before keys are multiplied by dates.
+linking_keys as materialized (
     select record_keys.*
     from record_keys
     inner join link_rules on record_keys.key_kind_code = link_rules.key_kind_code
