@@ -49,7 +49,8 @@ def write_report(run_id: str, truth: Row | None = None) -> Path:
     """
     with connect() as connection:
         figures = _completed(connection, read_figures(connection, run_id))
-    folder, is_new = write(run_id, _files(figures, truth), audit.last_hash_of(run_id))
+    files = _files(figures, truth)
+    folder, is_new = write(run_id, files, audit.last_hash_of(run_id), on_record=audit.recorded_manifests())
     if is_new:
         audit.record_report(run_id, {"folder": folder.name, "manifest_sha256": manifest_hash(folder)})
     return folder / PAGE

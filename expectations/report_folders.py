@@ -4,13 +4,15 @@ Each has a manifest with the hash of every file and of the manifest before it, s
 change or go without being seen. A report that is written again and says something else gets a folder of its own.
 """
 
+import glob
 import hashlib
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +41,23 @@ def report_folder(run_id: str) -> Path:
 def versions(run_id: str) -> list[Path]:
     """The folders of a run's report, oldest first."""
     first = _first_folder(run_id)
-    found = [first] if first.is_dir() else []
-    while (later := first.with_name(f"{first.name}{VERSION}{len(found) + 1}")).is_dir():
-        found.append(later)
-    return found
+    later = _reports().glob(f"{glob.escape(first.name)}{VERSION}*")
+    return [
+        *([first] if first.is_dir() else []),
+        *sorted(later, key=lambda folder: int(folder.name.rpartition(VERSION)[2])),
+    ]
 
 
-def write(run_id: str, files: Mapping[str, bytes], audit_hash: str | None) -> tuple[Path, bool]:
+def write(
+    run_id: str, files: Mapping[str, bytes], audit_hash: str | None, on_record: Collection[str] = ()
+) -> tuple[Path, bool]:
     """Write a report as a whole or not at all; one that says the same is there already is left as it is.
 
     Args:
         run_id: The run.
         files: Content by name, relative to the folder.
         audit_hash: Hash of the last entry of evidence on what the run did.
+        on_record: Folders that are on record, here or not: what was written there is not written anew.
 
     Returns:
         The folder, and whether it is new.
@@ -70,7 +76,10 @@ def write(run_id: str, files: Mapping[str, bytes], audit_hash: str | None) -> tu
     }
     content = json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n"
     first = _first_folder(run_id)
-    folder = first if not there else first.with_name(f"{first.name}{VERSION}{len(there) + 1}")
+    names = chain([first.name], (f"{first.name}{VERSION}{number}" for number in count(2)))
+    folder = first.with_name(
+        next(name for name in names if name not in on_record and not first.with_name(name).exists())
+    )
     _write_at_once(folder, {**files, MANIFEST: content})
     return folder, True
 

@@ -1,5 +1,7 @@
 """The evidence: nobody of the pipeline can change it, and who can does not go unseen."""
 
+import shutil
+
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -341,6 +343,16 @@ def test_a_run_that_failed_and_goes_on_ends_again_and_contradicts_nothing(record
     said = verified()
     assert "The chain of evidence is whole" in said
     assert "Run earlier published, was run again, and ended 2 times" in said
+
+
+def test_a_report_that_is_on_record_and_gone_is_written_beside_it(recorded: str) -> None:
+    names = []
+    for _ in range(3):
+        folder, is_new = report_folders.write("later", {"index.html": b"page"}, None, on_record=names)
+        names.append(folder.name)
+        assert is_new
+        shutil.rmtree(folder)
+    assert names == ["later", "later~2", "later~3"]
 
 
 def test_a_report_with_another_manifest_than_the_one_on_record_vouches_for_nothing(recorded: str) -> None:
