@@ -346,7 +346,7 @@ def test_a_run_that_failed_and_goes_on_ends_again_and_contradicts_nothing(record
 
 
 def test_a_report_that_is_on_record_and_gone_is_written_beside_it(recorded: str) -> None:
-    names = []
+    names: list[str] = []
     for _ in range(3):
         folder, is_new = report_folders.write("later", {"index.html": b"page"}, None, on_record=names)
         names.append(folder.name)
