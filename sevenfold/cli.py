@@ -300,8 +300,10 @@ def source_check(
     contract: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The contract's YAML file.")],
 ) -> None:
     """Check a contract against its source: columns, rows, and how far each field is filled. Shows no value."""
+    from sevenfold.pipeline import prepare_warehouse
     from sources.extract import check_contract
 
+    prepare_warehouse()
     found = check_contract(contract)
     console.print(str(found), markup=False)
     if not found.is_good:
