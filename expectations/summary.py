@@ -60,6 +60,7 @@ def summary(figures: Figures) -> list[str]:
         _outcome,
         _input_words,
         _gate_words,
+        _evidence_words,
         _exception_words,
         _reconciliation_words,
         _namesake_words,
@@ -138,19 +139,39 @@ def why_not_run(figures: Figures, control: Row) -> str:
     return "what it judges was not made in this run"
 
 
+def _evidence_words(figures: Figures) -> list[str]:
+    """What is published of past quarters, and the evidence itself, where they are not as they were."""
+    changed = [
+        control["control_id"]
+        for control in figures["controls"]
+        if control["control_id"].startswith(("EVIDENCE-", "HISTORY-")) and control["status_code"] != "passed"
+    ]
+    return [f"The evidence, or what was published before, does not hold: {', '.join(changed)}."] if changed else []
+
+
 def acceptance(control: Row) -> str:
     """Who accepted a failure, by which login, how far and why."""
+    number = control["exception_id"]
+    return f"{_accepted_by(control)} (exception {number}): {control['exception_reason']}"
+
+
+def _accepted_by(control: Row) -> str:
     login = f" (login {control['exception_recorded_by']})" if control["exception_recorded_by"] else ""
     reach = "for this run alone" if control["exception_run_id"] else f"until {date(control['exception_ends_on'])}"
-    number, reason = control["exception_id"], control["exception_reason"]
-    return f"{control['exception_by']}{login} {reach} (exception {number}): {reason}"
+    return f"{control['exception_by']}{login} {reach}"
 
 
 def _exception_words(figures: Figures) -> list[str]:
+    """What somebody accepted; what one person accepted for one reason, as of many warnings at once, in one sentence."""
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for control in figures["controls"]:
+        if control["exception_id"] is not None:
+            alike.setdefault((_accepted_by(control), control["exception_reason"]), []).append(control)
     return [
-        f"{control['control_id']} failed and was accepted by {acceptance(control)}"
-        for control in figures["controls"]
-        if control["exception_id"] is not None
+        f"{controls[0]['control_id']} failed and was accepted by {acceptance(controls[0])}"
+        if len(controls) == 1
+        else f"{len(controls)} controls failed and were accepted by {by}: {reason}"
+        for (by, reason), controls in alike.items()
     ]
 
 

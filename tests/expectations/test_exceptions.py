@@ -12,6 +12,7 @@ from sevenfold import audit, control_exceptions
 from sevenfold.cli import app
 from sevenfold.control_exceptions import ControlExceptionError, ExceptionRequest
 from sevenfold.errors import SevenfoldError
+from sevenfold.stages import input_fingerprint
 from sevenfold.warehouse import connect
 from tests.expectations.tables import PIPELINE, RUN, execute, rows
 
@@ -70,6 +71,16 @@ def test_an_exception_that_is_over_fails_again_and_says_so(failing: str) -> None
     # A run that began while it was in force may be taken to its end.
     execute(failing, "update ops.pipeline_runs set started_at = started_at - interval '1 day'")
     assert run_gate("raw", RUN).accepted == 1
+
+
+def test_an_exception_that_begins_or_ends_is_news_for_the_next_run(failing: str) -> None:
+    before = input_fingerprint()
+    accept(run_id="another")
+    assert input_fingerprint() == before
+    number = accept()
+    assert input_fingerprint() != before
+    control_exceptions.end(number, "Eva")
+    assert input_fingerprint() == before
 
 
 def test_an_exception_reaches_as_far_as_was_said(failing: str) -> None:
