@@ -21,7 +21,7 @@ def sentences(*controls: dict[str, Any]) -> str:
 
 
 def test_what_was_accepted_at_once_is_one_sentence() -> None:
-    jane = {
+    jane: dict[str, Any] = {
         "exception_by": "Jane",
         "exception_run_id": "R",
         "exception_reason": "known since Monday",
