@@ -17,9 +17,9 @@ STYLE = """
     @bottom-right {{ content: "Page " counter(page) " of " counter(pages); font: 7pt sans-serif; color: #555; }}
 }}
 table {{ font-size: 8pt; }}
-.caption {{ color: #5d6763; margin: 2mm 0 -21mm; }}
-h2, h3 {{ margin-bottom: -20mm; }}
-h2, h3, .caption {{ padding-bottom: 22mm; break-inside: avoid; }}
+.caption {{ color: #5d6763; margin: 2mm 0 -31mm; }}
+h2, h3 {{ margin-bottom: -40mm; padding-bottom: 42mm; break-inside: avoid; }}
+.caption {{ padding-bottom: 32mm; break-inside: avoid; }}
 .pair > div, table.sign {{ break-inside: avoid; }}
 #signature {{ break-before: page; }}
 .caption, thead th, .badge, td small, .rule, td.moment, code, table tr.said td {{ font-size: 7.5pt; }}

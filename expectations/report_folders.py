@@ -89,6 +89,12 @@ def run_of(name: str) -> str:
     return str(_manifest(_reports() / Path(name).name).get("run_id", name))
 
 
+def named_folder(name: str) -> Path:
+    """The report's folder of that name or path; of a run, its latest."""
+    folder = _reports() / Path(name).name
+    return folder if (folder / MANIFEST).is_file() else report_folder(name)
+
+
 def great_expectations_folder(run_id: str) -> Path:
     """The folder of Great Expectations' own pages on a run: no evidence, so they lie apart."""
     return get_settings().home / "pages" / "great_expectations" / folder_name(run_id)

@@ -189,28 +189,20 @@ def changed_history() -> dict[str, str]:
     return {str(table_name): str(problem) for table_name, problem in rows}
 
 
-def sign_off(run_id: str, verdict: Verdict, decided_by: str, comment: str) -> str:
-    """Put on record what a person says of a run's report, the newest where it was written more than once.
-
-    Returns:
-        The SHA-256 of the manifest that was signed.
+def sign_off(run_id: str, manifest_sha256: str, verdict: Verdict, decided_by: str, comment: str) -> None:
+    """Put on record what a person says of the report of a run, named by the SHA-256 of its manifest.
 
     Raises:
-        SevenfoldError: The run has no report on record; the name or the comment is missing, or holds an e-mail address.
+        SevenfoldError: No such report of the run is on record; the name or the comment is missing, or holds an e-mail
+            address.
     """
     with connect("publisher") as connection:
         try:
-            row = connection.execute(
-                "select audit.sign_off(%s, %s, %s, %s)", (run_id, verdict, comment, decided_by)
-            ).fetchone()
-        except psycopg.errors.NoDataFound:
-            raise SevenfoldError(
-                f"No report of run {run_id} is on record: `sevenfold status` lists the runs."
-            ) from None
-        except psycopg.errors.InvalidParameterValue as error:
+            connection.execute(
+                "select audit.sign_off(%s, %s, %s, %s, %s)", (run_id, manifest_sha256, verdict, comment, decided_by)
+            )
+        except (psycopg.errors.NoDataFound, psycopg.errors.InvalidParameterValue) as error:
             raise SevenfoldError(str(error.diag.message_primary)) from None
-    assert row is not None
-    return str(row[0])
 
 
 def unrecorded_runs() -> list[str]:
@@ -219,7 +211,7 @@ def unrecorded_runs() -> list[str]:
 
 
 def reopened_runs() -> dict[str, int]:
-    """Give the runs that are on record as published and ended again since, and how often they ended."""
+    """Give the runs that ended more than once, and how often."""
     with connect() as connection:
         rows = connection.execute(
             """
@@ -227,9 +219,7 @@ def reopened_runs() -> dict[str, int]:
             from audit.entries
             where event_code = 'run'
             group by run_id
-            having
-                min(entry_number) filter (where content ->> 'status_code' = 'published') < max(entry_number)
-                and count(distinct content ->> 'ended_at') > 1
+            having count(distinct content ->> 'ended_at') > 1
             order by run_id collate "C"
             """
         ).fetchall()
@@ -270,6 +260,13 @@ def idle_triggers() -> list[str]:
     ]
 
 
+def open_run() -> str | None:
+    """Give the run that goes on, if any: what it does is not compared yet."""
+    with connect() as connection:
+        row = connection.execute("select run_id from audit.open_runs").fetchone()
+    return None if row is None else str(row[0])
+
+
 def last_hash_of(run_id: str) -> str | None:
     """Give the hash of the last entry on what a run did: what its report refers to."""
     with connect() as connection:
@@ -289,7 +286,8 @@ def recorded_manifests() -> dict[str, str]:
     """Give the hash of the manifest of every report on record, by folder."""
     with connect() as connection:
         rows = connection.execute(
-            "select content ->> 'folder', content ->> 'manifest_sha256' from audit.entries where event_code = 'report'"
+            "select content ->> 'folder', content ->> 'manifest_sha256' from audit.entries where event_code = 'report' "
+            "order by entry_number"
         ).fetchall()
     return {str(folder): str(manifest_sha256) for folder, manifest_sha256 in rows}
 

@@ -27,9 +27,9 @@ def verify() -> None:
     )
     console.print(_reach(chain.entry_count, report_count))
     for run_id, count in audit.reopened_runs().items():
-        console.print(
-            f"Run {run_id} published, was run again, and ended {count} times: what each end said is on record."
-        )
+        console.print(f"Run {run_id} went on after it had ended, and ended {count} times: each end is on record.")
+    if open_run := audit.open_run():
+        console.print(f"Run {open_run} goes on: what its controls find is not compared yet.")
     if unrecorded := audit.unrecorded_runs():
         console.print(
             f"{len(unrecorded)} ended and went not on record, as a run that died until the next begins: "
@@ -112,15 +112,18 @@ def sign_off(
 
     What is accepted must be as it was written, and the evidence must hold; what is refused need not.
     """
-    from expectations.report_folders import run_of
+    from expectations.report_folders import named_folder, run_of
     from sevenfold import audit
 
     run_id = run_of(run)
+    signed = audit.recorded_manifests().get(named_folder(run).name, "")
     verdict: audit.Verdict = "refused" if refused else "accepted"
     if verdict == "accepted":
+        if audit.open_run() == run_id:
+            raise SevenfoldError(f"Run {run_id} goes on: sign its report when it has ended.")
         _proved()
         verify_reports(run_id)
-    signed = audit.sign_off(run_id, verdict, by, comment)
+    audit.sign_off(run_id, signed, verdict, by, comment)
     console.print(f"On record: {by} {verdict} the report whose manifest has SHA-256 {signed}", soft_wrap=True)
 
 

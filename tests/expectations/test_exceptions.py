@@ -132,6 +132,7 @@ def test_the_commands_add_list_and_end(failing: str) -> None:
         ({"control_id": KEY.lower()}, "No run has checked a control"),
         ({"control_id": KEY[:-1]}, f"Near it: {KEY}"),
         ({"reason": " "}, "Say why"),
+        ({"reason": "ask ana@shop.example"}, "leave it out"),
         ({"decided_by": ""}, "Say why"),
         ({"ends_on": TODAY - dt.timedelta(days=1)}, "ends within a year"),
         ({"ends_on": TODAY + dt.timedelta(days=400)}, "ends within a year"),

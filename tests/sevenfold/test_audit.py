@@ -210,9 +210,21 @@ def test_results_of_a_past_run_that_somebody_changed_are_found(recorded: str) ->
 
 def test_a_run_that_goes_on_may_change_what_its_controls_found(recorded: str) -> None:
     with connect() as connection:
-        connection.execute("update ops.pipeline_runs set status_code = 'running'")
+        connection.execute("update ops.pipeline_runs set status_code = 'running' where run_id = %s", (RUN,))
         connection.execute("update quality.control_results set status_code = 'failed'")
-    assert "The chain of evidence is whole" in verified()
+    said = verified()
+    assert "The chain of evidence is whole" in said
+    assert f"Run {RUN} goes on" in said
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+            values ('later', '2026-07-02', '2026-07-02 02:00+00', 'running')
+            """
+        )
+    said = verified()
+    assert "(run): the run stands otherwise in ops.pipeline_runs." in said
+    assert f"The control results of run {RUN}: they are not what was recorded." in said
 
 
 def test_a_trigger_that_is_disabled_or_gone_is_said(recorded: str) -> None:
@@ -272,7 +284,7 @@ def test_a_report_is_signed_off_by_name_with_its_hash(recorded: str) -> None:
 
     words = ("--by", "Eva", "--comment", "controls and totals looked at")
     assert "There is no report to verify" in signed("earlier", *words)
-    assert "No report of run earlier is on record" in signed("earlier", *words, "--refused")
+    assert "No report of run earlier whose manifest" in signed("earlier", *words, "--refused")
     folder, _ = report_folders.write("earlier", {"index.html": b"page"}, audit.last_hash_of("earlier"))
     manifest = report_folders.manifest_hash(folder)
     audit.record_report("earlier", {"folder": folder.name, "manifest_sha256": manifest})
@@ -296,7 +308,10 @@ def test_a_report_is_signed_off_by_name_with_its_hash(recorded: str) -> None:
 def test_an_auditor_signs_with_a_login_of_his_own(recorded: str, warehouse_server: embedded.Server) -> None:
     with superuser(warehouse_server, recorded) as connection:
         connection.execute("set role sevenfold_auditor")
-        signed = connection.execute("select audit.sign_off(%s, 'accepted', 'all looked at')", (RUN,)).fetchone()
+        sign = "select audit.sign_off(%s, %s, 'accepted', 'all looked at')"
+        signed = connection.execute(sign, (RUN, "0" * 64)).fetchone()
+        with pytest.raises(psycopg.errors.NoDataFound, match="whose manifest has SHA-256 1"):
+            connection.execute(sign, (RUN, "1" * 64))
         last = connection.execute(
             "select content ->> 'decided_by' = session_user from audit.entries order by entry_number desc limit 1"
         ).fetchone()
@@ -342,7 +357,39 @@ def test_a_run_that_failed_and_goes_on_ends_again_and_contradicts_nothing(record
         audit.record("earlier")
     said = verified()
     assert "The chain of evidence is whole" in said
-    assert "Run earlier published, was run again, and ended 2 times" in said
+    assert "Run earlier went on after it had ended, and ended 2 times" in said
+
+
+@pytest.mark.parametrize(
+    ("event_code", "content"),
+    [
+        ("history", "[1]"),
+        ("history", '{"marts.fct_customer_state_shares": {}}'),
+        ("exception", '{"exception_id": "abc"}'),
+        ("results", "[]"),
+    ],
+)
+def test_what_the_checks_could_not_read_is_not_taken(recorded: str, event_code: str, content: str) -> None:
+    insert = "insert into audit.entries (run_id, event_code, content) values (%s, %s, %s)"
+    with connect("publisher") as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(insert, (RUN, event_code, content))
+
+
+def test_entries_on_a_run_that_never_was_and_a_sign_off_of_nothing_are_found(recorded: str) -> None:
+    insert = "insert into audit.entries (run_id, event_code, content) values (%s, %s, %s)"
+    with connect("publisher") as connection:
+        for event_code in ("history", "run"):
+            connection.execute(insert, ("ghost", event_code, "{}"))
+        connection.execute(insert, (RUN, "sign_off", '{"manifest_sha256": "dead"}'))
+        connection.execute(insert, ("other", "report", f'{{"folder": "{RUN}", "manifest_sha256": "feed"}}'))
+    said = verified()
+    for problem in (
+        "(history): there is no such run.",
+        "(run): there is no such run.",
+        "(sign_off): it signs no report that was on record.",
+        "(report): another manifest of this report was on record before, in entry 7.",
+    ):
+        assert problem in said
 
 
 def test_a_report_that_is_on_record_and_gone_is_written_beside_it(recorded: str) -> None:
