@@ -251,8 +251,12 @@ def snapshot_published(warehouse: str) -> str:
         connection.execute(
             """
             create table marts.fct_customer_state_shares as
-            select '2026-04-01'::date as snapshot_date, state_code, 10 as party_count
-            from unnest(array['A', 'B']) as state_code
+            select
+                '2026-04-01'::date as snapshot_date, 'everyone' as population_code, state_code, 10 as party_count,
+                0.5 as party_share
+            from unnest(array['A', 'B']) as state_code;
+            create table marts.fct_snapshot_totals as
+            select '2026-04-01'::date as snapshot_date, 20 as placed_count
             """
         )
     audit.record_history(RUN, ["marts.fct_customer_state_shares"])
@@ -271,10 +275,17 @@ def test_a_published_quarter_that_somebody_changed_is_found_by_verify_and_by_the
         connection.execute("update marts.fct_customer_state_shares set party_count = 11 where state_code = 'A'")
     assert "The table marts.fct_customer_state_shares: it is not what was published." in verified()
     failed = [one for one in history_outcomes() if one.status_code == "failed"]
-    assert [(one.definition.control_id, one.failed_count) for one in failed] == [(watched, 1)]
+    assert [(one.definition.control_id, one.failed_count) for one in failed] == [(watched, 1), ("HISTORY-TOTALS", 1)]
     with connect("publisher") as connection:
         connection.execute("drop table marts.fct_customer_state_shares")
     assert "The table marts.fct_customer_state_shares: it is gone." in verified()
+
+
+def test_a_control_whose_view_is_gone_could_not_run_and_has_not_passed(snapshot_published: str) -> None:
+    with connect() as connection:
+        connection.execute("drop view audit.entry_check")
+    errors = [one.definition.control_id for one in history_outcomes() if one.status_code == "error"]
+    assert errors == ["EVIDENCE-ENTRY"]
 
 
 def test_a_report_is_signed_off_by_name_with_its_hash(recorded: str) -> None:
