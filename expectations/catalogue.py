@@ -278,6 +278,8 @@ EVIDENCE = {
     "entry": "No entry of the evidence contradicts an earlier one on the same end of a run, or on the same report.",
     "result": "What the controls of past runs found is as the evidence has it.",
     "exception": "Exceptions and their ends are as the evidence has them.",
+    "batch": "Deliveries are as the evidence has them.",
+    "restatement": "No published quarter was restated but by a full run, or by one of the very day.",
 }
 HISTORY: dict[str, Any] = {
     "engine_code": "postgresql",

@@ -36,7 +36,15 @@ class Figures:
 
 
 RUN: LiteralString = """
-select runs.*, extract(epoch from coalesce(ended_at, clock_timestamp()) - started_at) as seconds
+select
+    runs.*,
+    extract(epoch from coalesce(ended_at, clock_timestamp()) - started_at) as seconds,
+    (
+        select entries.recorded_by from audit.entries
+        where entries.run_id = runs.run_id and entries.event_code = 'run'
+        order by entries.entry_number desc
+        limit 1
+    ) as login
 from ops.pipeline_runs as runs
 where run_id = %(run_id)s
 """
@@ -48,6 +56,13 @@ from ops.pipeline_runs as published
 inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
 where published.status_code = 'published' and published.ended_at <= coalesce(this_run.ended_at, clock_timestamp())
 order by published.as_of_date desc, published.ended_at desc
+limit 1""",
+    "next_run": """
+select later.run_id, later.started_at
+from ops.pipeline_runs as later
+inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
+where later.started_at > this_run.started_at
+order by later.started_at
 limit 1""",
     "batches": """
 select
@@ -723,9 +738,20 @@ select entry_number, event_code, recorded_by, recorded_at, entry_hash
 from audit.entries
 where run_id = %(run_id)s and event_code not in ('report', 'sign_off')
 order by entry_number""",
+    "restatements": """
+select
+    restated.quarter, restated.run_id, restated.recorded_at, restated.number_before, restated.entry_number,
+    string_agg(restated.table_name, ', ' order by restated.table_name collate "C") as table_names,
+    min(restated.problem) as problem
+from audit.restatement_check as restated
+inner join ops.pipeline_runs as runs on runs.run_id = %(run_id)s
+where restated.recorded_at <= coalesce(runs.ended_at, clock_timestamp())
+group by restated.quarter, restated.run_id, restated.recorded_at, restated.number_before, restated.entry_number
+order by restated.entry_number, restated.quarter""",
     "sign_offs": """
 select
-    entry_number, run_id, content ->> 'verdict' as verdict, content ->> 'decided_by' as decided_by, recorded_by,
+    entry_number, run_id, content ->> 'verdict' as verdict, content ->> 'decided_by' as decided_by,
+    coalesce(content ->> 'signed_as', 'reviewer') as signed_as, recorded_by,
     recorded_at, content ->> 'comment' as comment, content ->> 'manifest_sha256' as manifest_sha256
 from audit.entries
 where event_code = 'sign_off'

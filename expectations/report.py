@@ -14,7 +14,7 @@ from expectations.figures import QUERIES, RUN, Figures, Row, as_json, read_figur
 from expectations.gates import Connection
 from expectations.processing import record_of_processing
 from expectations.query_notes import figure_note, sample_note
-from expectations.report_folders import manifest_hash, write
+from expectations.report_folders import manifest_hash, same, write
 from expectations.samples import samples
 from expectations.summary import acceptance, gate_verdicts, summary, why_not_run
 from expectations.words import FILTERS
@@ -49,8 +49,12 @@ def write_report(run_id: str, truth: Row | None = None) -> Path:
     """
     with connect() as connection:
         figures = _completed(connection, read_figures(connection, run_id))
-    files = _files(figures, truth)
-    folder, is_new = write(run_id, files, audit.last_hash_of(run_id), on_record=audit.recorded_manifests())
+    in_time = replace(figures, tables={**figures.tables, "next_run": []})  # as it was written when its run ended
+    if folder := same(run_id, _files(in_time, truth)):
+        return folder / PAGE
+    folder, is_new = write(
+        run_id, _files(figures, truth), audit.last_hash_of(run_id), on_record=audit.recorded_manifests()
+    )
     if is_new:
         audit.record_report(run_id, {"folder": folder.name, "manifest_sha256": manifest_hash(folder)})
     return folder / PAGE

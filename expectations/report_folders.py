@@ -48,6 +48,12 @@ def versions(run_id: str) -> list[Path]:
     ]
 
 
+def same(run_id: str, files: Mapping[str, bytes]) -> Path | None:
+    """The folder of a run's latest report where it holds just these files; else None."""
+    there = versions(run_id)
+    return there[-1] if there and _manifest(there[-1]).get("files") == _hashes(files) else None
+
+
 def write(
     run_id: str, files: Mapping[str, bytes], audit_hash: str | None, on_record: Collection[str] = ()
 ) -> tuple[Path, bool]:
@@ -62,17 +68,15 @@ def write(
     Returns:
         The folder, and whether it is new.
     """
-    there = versions(run_id)
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
-    if there and _manifest(there[-1]).get("files") == hashes:
-        return there[-1], False
+    if there := same(run_id, files):
+        return there, False
     last = _last_manifest()
     manifest = {
         "run_id": run_id,
         "number": (_manifest(last)["number"] if last else 0) + 1,
         "previous": {"folder": last.name, "manifest_sha256": manifest_hash(last)} if last else None,
         "audit_hash": audit_hash,
-        "files": hashes,
+        "files": _hashes(files),
     }
     content = json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n"
     first = _first_folder(run_id)
@@ -174,6 +178,10 @@ def _write_at_once(folder: Path, files: Mapping[str, bytes]) -> None:
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+
+
+def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from expectations.figures import Figures, Row
-from expectations.words import count, date, share, words
+from expectations.words import count, date, moment, share, words
 
 GATES = ("raw", "quality_levels", "marts")
 ALL_CHECKS = (*GATES, "publication", "snapshot", "dbt")  # in the order in which a page shows them
@@ -58,6 +58,7 @@ def summary(figures: Figures) -> list[str]:
     """What happened, in sentences."""
     parts = (
         _outcome,
+        _late_words,
         _input_words,
         _gate_words,
         _evidence_words,
@@ -91,6 +92,15 @@ def _outcome(figures: Figures) -> list[str]:
     else:
         said.append("Nothing has been published yet.")
     return said
+
+
+def _late_words(figures: Figures) -> list[str]:
+    """What is not kept by run is, on a page that was written later, of then."""
+    return [
+        f"This page was written when a later run, {row['run_id']}, had begun on {moment(row['started_at'])}: contracts, "
+        "rules, rights and what waits in quarantine are as they were when it was written."
+        for row in figures["next_run"]
+    ]
 
 
 def _input_words(figures: Figures) -> list[str]:
@@ -146,7 +156,9 @@ def _evidence_words(figures: Figures) -> list[str]:
         for control in figures["controls"]
         if control["control_id"].startswith(("EVIDENCE-", "HISTORY-")) and control["status_code"] != "passed"
     ]
-    return [f"The evidence, or what was published before, does not hold: {', '.join(changed)}."] if changed else []
+    said = [f"The evidence, or what was published before, does not hold: {', '.join(changed)}."] if changed else []
+    restated = sorted({row["quarter"] for row in figures["restatements"] if row["run_id"] == figures.run["run_id"]})
+    return [*said, f"Published before, and restated by this run: the quarters to {', '.join(restated)}."] if restated else said
 
 
 def acceptance(control: Row) -> str:

@@ -17,6 +17,7 @@ from sevenfold.errors import SevenfoldError
 from sevenfold.warehouse import connect
 
 Verdict = Literal["accepted", "refused"]
+Role = Literal["preparer", "reviewer"]
 
 # What is on record of every run, by event: one JSON value each, or none where there is nothing to say.
 EVENTS: dict[str, LiteralString] = {
@@ -105,14 +106,20 @@ def record(run_id: str) -> None:
 
 
 def record_history(run_id: str, tables: Iterable[str]) -> None:
-    """Put on record a hash of each table of the snapshots, as its publication has left it."""
+    """Put on record a hash of each table of the snapshots, and of each quarter in it, as its publication has left it."""
     with connect("publisher") as connection:
         connection.execute(
             """
             insert into audit.entries (run_id, event_code, content)
             select
                 %s, 'history',
-                jsonb_object_agg(table_name, jsonb_build_object('sha256', audit.table_hash(table_name::regclass)))
+                jsonb_object_agg(
+                    table_name,
+                    jsonb_build_object(
+                        'sha256', audit.table_hash(table_name::regclass),
+                        'quarters', audit.quarter_hashes(table_name::regclass)
+                    )
+                )
             from unnest(%s::text[]) as table_name
             """,
             (run_id, list(tables)),
@@ -189,17 +196,53 @@ def changed_history() -> dict[str, str]:
     return {str(table_name): str(problem) for table_name, problem in rows}
 
 
-def sign_off(run_id: str, manifest_sha256: str, verdict: Verdict, decided_by: str, comment: str) -> None:
+def restatements(is_expected: bool) -> list[str]:
+    """Say which published quarters a later run restated, one line per run and quarter.
+
+    Args:
+        is_expected: Those of full runs and of runs of the very day; else those that no run should have restated.
+    """
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select quarter, run_id, entry_number, min(problem), string_agg(table_name, ', ' order by table_name)
+            from audit.restatement_check
+            where (problem is null) = %s
+            group by quarter, run_id, entry_number
+            order by entry_number, quarter
+            """,
+            (is_expected,),
+        ).fetchall()
+    return [
+        f"The quarter to {quarter} was restated by run {run_id}, entry {entry_number} ({tables})"
+        f"{f': {problem}' if problem else ''}."
+        for quarter, run_id, entry_number, problem, tables in rows
+    ]
+
+
+def changed_batches() -> list[str]:
+    """Say which deliveries are not in their table as the chain has them: changed, removed, or never put on record."""
+    with connect() as connection:
+        rows = connection.execute(
+            "select batch_id, problem from audit.batch_check where problem is not null order by length(batch_id), batch_id"
+        ).fetchall()
+    return [f"Batch {batch_id}: {problem}." for batch_id, problem in rows]
+
+
+def sign_off(
+    run_id: str, manifest_sha256: str, verdict: Verdict, decided_by: str, comment: str, signed_as: Role = "reviewer"
+) -> None:
     """Put on record what a person says of the report of a run, named by the SHA-256 of its manifest.
 
     Raises:
         SevenfoldError: No such report of the run is on record; the name or the comment is missing, or holds an e-mail
-            address.
+            address; or the person has signed it in the other role.
     """
     with connect("publisher") as connection:
         try:
             connection.execute(
-                "select audit.sign_off(%s, %s, %s, %s, %s)", (run_id, manifest_sha256, verdict, comment, decided_by)
+                "select audit.sign_off(%s, %s, %s, %s, %s, %s)",
+                (run_id, manifest_sha256, verdict, comment, decided_by, signed_as),
             )
         except (psycopg.errors.NoDataFound, psycopg.errors.InvalidParameterValue) as error:
             raise SevenfoldError(str(error.diag.message_primary)) from None

@@ -18,7 +18,7 @@ console = Console(highlight=False)
 
 @app.command("verify")
 def verify() -> None:
-    """Prove the chain of evidence, and that exceptions, results, history and reports are as it has them."""
+    """Prove the chain of evidence, and that exceptions, deliveries, results, history and reports are as it has them."""
     from sevenfold import audit
 
     chain, report_count = _proved()
@@ -28,8 +28,10 @@ def verify() -> None:
     console.print(_reach(chain.entry_count, report_count))
     for run_id, count in audit.reopened_runs().items():
         console.print(f"Run {run_id} went on after it had ended, and ended {count} times: each end is on record.")
+    for restatement in audit.restatements(is_expected=True):
+        console.print(restatement, soft_wrap=True)
     if open_run := audit.open_run():
-        console.print(f"Run {open_run} goes on: what its controls find is not compared yet.")
+        console.print(f"Run {open_run} goes on: what it reads and its controls find is not compared yet.")
     if unrecorded := audit.unrecorded_runs():
         console.print(
             f"{len(unrecorded)} ended and went not on record, as a run that died until the next begins: "
@@ -62,7 +64,9 @@ def _proved() -> tuple["Chain", int]:
         )
     problems = [
         *audit.contradictions(),
+        *audit.restatements(is_expected=False),
         *audit.changed_exceptions(),
+        *audit.changed_batches(),
         *audit.changed_results(),
         *(f"The table {name}: {problem}." for name, problem in audit.changed_history().items()),
         *(
@@ -78,8 +82,8 @@ def _proved() -> tuple["Chain", int]:
                 [
                     "The chain of evidence is whole, but not all is as the chain has it, or kept so:",
                     *(f"- {problem}" for problem in problems),
-                    "What was decided stands in audit.entries, under the events exception and exception_end; what "
-                    "controls found, under controls. `sevenfold run --full` publishes the tables of the snapshots as "
+                    "What was decided stands in audit.entries, under the events exception and exception_end; what was "
+                    "delivered, under inputs; what controls found, under controls. `sevenfold run --full` publishes the tables of the snapshots as "
                     "they are computed. A trigger is enabled again by the owner of its table.",
                 ]
             )
@@ -107,6 +111,7 @@ def sign_off(
     by: DecidedBy,
     comment: Annotated[str, typer.Option("--comment", help="What was looked at, and found. No personal data.")],
     refused: Annotated[bool, typer.Option("--refused", help="The report is not accepted.")] = False,
+    as_preparer: Annotated[bool, typer.Option("--as-preparer", help="Default: as the one who reviews it.")] = False,
 ) -> None:
     """Say that you have reviewed a run's report: name, login, time, words and the report's hash go on record.
 
@@ -123,8 +128,11 @@ def sign_off(
             raise SevenfoldError(f"Run {run_id} goes on: sign its report when it has ended.")
         _proved()
         verify_reports(run_id)
-    audit.sign_off(run_id, signed, verdict, by, comment)
-    console.print(f"On record: {by} {verdict} the report whose manifest has SHA-256 {signed}", soft_wrap=True)
+    signed_as: audit.Role = "preparer" if as_preparer else "reviewer"
+    audit.sign_off(run_id, signed, verdict, by, comment, signed_as)
+    console.print(
+        f"On record: {by}, {signed_as}, {verdict} the report whose manifest has SHA-256 {signed}", soft_wrap=True
+    )
 
 
 @app.command("list")

@@ -273,12 +273,89 @@ def test_a_published_quarter_that_somebody_changed_is_found_by_verify_and_by_the
     assert "The chain of evidence is whole" in verified()
     with connect("publisher") as connection:
         connection.execute("update marts.fct_customer_state_shares set party_count = 11 where state_code = 'A'")
-    assert "The table marts.fct_customer_state_shares: it is not what was published." in verified()
+    assert "The table marts.fct_customer_state_shares: it is not what was published of 2026-04-01." in verified()
     failed = [one for one in history_outcomes() if one.status_code == "failed"]
     assert [(one.definition.control_id, one.failed_count) for one in failed] == [(watched, 1), ("HISTORY-TOTALS", 1)]
     with connect("publisher") as connection:
         connection.execute("drop table marts.fct_customer_state_shares")
     assert "The table marts.fct_customer_state_shares: it is gone." in verified()
+
+
+def test_a_quarter_that_was_restated_stays_named_whatever_is_published_later(snapshot_published: str) -> None:
+    change = "update marts.fct_customer_state_shares set party_count = party_count + %s where state_code = 'A'"
+    end = "update ops.pipeline_runs set status_code = 'published', ended_at = clock_timestamp() where run_id = %s"
+    for difference, is_full_refresh in ((1, False), (-1, False), (2, True)):
+        with connect("publisher") as connection:
+            connection.execute(change, (difference,))
+            connection.execute(
+                "update ops.pipeline_runs set parameters = jsonb_build_object('full_refresh', %s)", (is_full_refresh,)
+            )
+        audit.record_history(RUN, ["marts.fct_customer_state_shares"])
+    with connect() as connection:
+        connection.execute(end, (RUN,))
+    audit.record(RUN)
+    said = verified()
+    assert "The chain of evidence is whole" in said
+    for number in (2, 3, 4):  # 3 brought back what entry 1 has
+        assert (
+            f"The quarter to 2026-04-01 was restated by run {RUN}, entry {number} (marts.fct_customer_state_shares)."
+            in said
+        )
+    with connect() as connection:
+        connection.execute("update ops.pipeline_runs set parameters = '{}'")
+    audit.record(RUN)
+    said = verified()
+    assert "entry 4 (marts.fct_customer_state_shares): its run was neither a full run nor that of the quarter." in said
+    failed = {one.definition.control_id: one.failed_count for one in history_outcomes() if one.status_code == "failed"}
+    assert failed["EVIDENCE-RESTATEMENT"] == 3
+    with psycopg.connect(snapshot_published, row_factory=dict_row) as connection:
+        rows = connection.execute(QUERIES["restatements"], {"run_id": RUN}).fetchall()
+    assert [(row["quarter"], row["number_before"]) for row in rows] == [("2026-04-01", number) for number in (1, 2, 3)]
+
+
+def test_a_run_of_which_something_else_is_said_later_is_found(recorded: str) -> None:
+    with connect() as connection:
+        connection.execute(
+            "update ops.pipeline_runs set parameters = '{\"full_refresh\": true}' where run_id = %s", (RUN,)
+        )
+    assert "Entry 3 (run): the run stands otherwise in ops.pipeline_runs." in verified()
+
+
+def test_a_quarter_that_is_gone_or_no_longer_spoken_of_is_named(snapshot_published: str) -> None:
+    with connect("publisher") as connection:
+        connection.execute("delete from marts.fct_customer_state_shares")
+    audit.record_history(RUN, ["marts.fct_customer_state_shares"])
+    assert "(marts.fct_customer_state_shares): the quarter is gone." in verified()
+
+
+def test_a_delivery_that_is_not_as_the_evidence_has_it_is_found(recorded: str) -> None:
+    change = "update ops.extract_batches set {}"
+    for tampering, undoing in (
+        ("rows_read = 5", "rows_read = null"),
+        ("content_sha256 = 'abd'", "content_sha256 = 'abc'"),
+        ("status_code = 'refused'", "status_code = 'landed'"),
+    ):
+        assert "The chain of evidence is whole" in verified()
+        with connect() as connection:
+            connection.execute(change.format(tampering))
+        assert "Batch 1: it is not what was recorded." in verified()
+        with connect() as connection:
+            connection.execute(change.format(undoing))
+    with connect() as connection:  # the database puts it on record by itself
+        connection.execute(change.format("status_code = 'superseded', message = 'replaced'"))
+    assert "The chain of evidence is whole" in verified()
+    with connect() as connection:
+        connection.execute(
+            """
+            update ops.extract_batches set batch_id = 7;
+            insert into ops.extract_batches (batch_id, run_id, source_code, entity_code, status_code)
+            values (8, 'open', 'app', 'customer_records', 'landed')
+            """
+        )
+    said = verified()
+    assert "Batch 1: it is on record, and not in ops.extract_batches any more." in said
+    assert "Batch 7: it is in ops.extract_batches, and not on record." in said
+    assert "Batch 8" not in said
 
 
 def test_a_control_whose_view_is_gone_could_not_run_and_has_not_passed(snapshot_published: str) -> None:
@@ -299,19 +376,22 @@ def test_a_report_is_signed_off_by_name_with_its_hash(recorded: str) -> None:
     folder, _ = report_folders.write("earlier", {"index.html": b"page"}, audit.last_hash_of("earlier"))
     manifest = report_folders.manifest_hash(folder)
     audit.record_report("earlier", {"folder": folder.name, "manifest_sha256": manifest})
-    assert f"Eva accepted the report whose manifest has SHA-256 {manifest}" in signed("earlier", *words)
+    assert f"Eva, reviewer, accepted the report whose manifest has SHA-256 {manifest}" in signed("earlier", *words)
+    assert "Eva has signed this report in the other role" in signed("earlier", *words, "--as-preparer")
+    assert "Ana, preparer, accepted" in signed("earlier", "--by", "Ana", "--comment", "made it", "--as-preparer")
     assert "needs a name and a comment" in signed("earlier", "--by", "Eva", "--comment", " ")
     assert "leave it out" in signed("earlier", "--by", "Eva", "--comment", "ask eva@shop.example")
     (folder / "index.html").write_bytes(b"better")
     assert "index.html was changed since it was written" in signed("earlier", *words)
-    assert "Eva refused" in signed("earlier", *words, "--refused")
+    assert "Eva, reviewer, refused" in signed("earlier", *words, "--refused")
     with psycopg.connect(recorded, row_factory=dict_row) as connection:
         rows = connection.execute(QUERIES["sign_offs"]).fetchall()
         who = connection.execute("select session_user as who").fetchone()
     assert who is not None
-    assert [(row["verdict"], row["decided_by"], row["recorded_by"]) for row in rows] == [
-        ("refused", "Eva", who["who"]),
-        ("accepted", "Eva", who["who"]),
+    assert [(row["verdict"], row["decided_by"], row["signed_as"], row["recorded_by"]) for row in rows] == [
+        ("refused", "Eva", "reviewer", who["who"]),
+        ("accepted", "Ana", "preparer", who["who"]),
+        ("accepted", "Eva", "reviewer", who["who"]),
     ]
     assert audit.verify().broken_entry is None
 
@@ -376,7 +456,10 @@ def test_a_run_that_failed_and_goes_on_ends_again_and_contradicts_nothing(record
     [
         ("history", "[1]"),
         ("history", '{"marts.fct_customer_state_shares": {}}'),
+        ("history", '{"pg_catalog.pg_authid": {"sha256": "' + "0" * 64 + '"}}'),
+        ("history", '{"marts.fct_x": {"sha256": "' + "0" * 64 + '", "quarters": 7}}'),
         ("exception", '{"exception_id": "abc"}'),
+        ("exception", '{"exception_id": "99999999999999999999"}'),
         ("results", "[]"),
     ],
 )
