@@ -30,6 +30,7 @@ PERSONAL_FIELDS = (
     "street_address",
     "postal_code",
     "city",
+    "payment_token",
 )
 # What a spreadsheet program would take for a formula; a telephone number in E.164 is none.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -289,6 +289,7 @@ def test_every_query_names_the_run_or_says_how_long_it_gives_the_figure_and_who_
 def test_the_figures_of_a_run_stay_when_later_ones_publish(published: str) -> None:
     with psycopg.connect(published, row_factory=dict_row) as connection:
         before = read_figures(connection, RUN)
+    page = write_report(RUN)
     execute(
         published,
         """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
@@ -306,8 +307,18 @@ def test_the_figures_of_a_run_stay_when_later_ones_publish(published: str) -> No
         "update quality.reconciliation set left_count = 0",
     )
     with psycopg.connect(published, row_factory=dict_row) as connection:
-        assert read_figures(connection, RUN) == before
+        after = read_figures(connection, RUN)
+        assert [row["run_id"] for row in after["next_run"]] == ["later"]
+        assert {**after.tables, "next_run": []} == before.tables
+        assert (after.run, after.unread) == (before.run, before.unread)
         assert len(read_figures(connection, "later")["state_shares"]) == 85
+    assert write_report(RUN) == page
+    execute(published, "update ops.source_contracts set owner = 'else'")
+    late = write_report(RUN)
+    assert late.parent.name.endswith("~2")
+    assert write_report(RUN) == late
+    said = "This page was written when a later run, later, had begun on 2026-10-01 02:00:00 UTC"
+    assert [said in path.read_text(encoding="utf-8") for path in (page, late)] == [False, True]
 
 
 def test_the_same_run_gives_the_same_bytes(published: str) -> None:

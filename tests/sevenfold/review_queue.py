@@ -22,7 +22,8 @@ QUEUE = """
         'ana@example.com' as left_email, null::text as right_email, '+525512345678' as left_phone,
         null::text as right_phone, null::text as left_street_address, null::text as right_street_address,
         null::text as left_postal_code, null::text as right_postal_code, null::text as left_city,
-        null::text as right_city, '{"given_name": -8.0, "email": 12.5}'::jsonb as evidence, 4.5 as match_weight,
+        null::text as right_city, 'T-1' as left_payment_token, null::text as right_payment_token,
+        '{"given_name": -8.0, "email": 12.5}'::jsonb as evidence, 4.5 as match_weight,
         0.97 as match_probability, 0.03 as expected_share, 1 as left_record_count, 3 as right_record_count,
         priority_score, false as is_one_customer
     from (values ('crm:1', 'pos:3', 'h3', 1.0), ('crm:1', 'pos:2', 'h2', 2.0))

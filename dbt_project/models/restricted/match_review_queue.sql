@@ -97,6 +97,8 @@ select
     right_sides.city as right_city,
     left_sides.birth_date as left_birth_date,
     right_sides.birth_date as right_birth_date,
+    left_sides.payment_token as left_payment_token,
+    right_sides.payment_token as right_payment_token,
     scores.evidence,
     pairs.match_weight,
     pairs.match_probability,
