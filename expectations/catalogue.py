@@ -279,6 +279,8 @@ EVIDENCE = {
     "result": "What the controls of past runs found is as the evidence has it.",
     "exception": "Exceptions and their ends are as the evidence has them.",
     "batch": "Deliveries are as the evidence has them.",
+    "control": "Definitions of controls, and which were in force in a run, are as the evidence has them.",
+    "run": "Every run that ended before a later one began is on record.",
     "restatement": "No published quarter was restated but by a full run, or by one of the very day.",
 }
 HISTORY: dict[str, Any] = {

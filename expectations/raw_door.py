@@ -25,14 +25,15 @@ from expectations.thresholds import threshold
 ISO_DAY = "YYYY-MM-DD"
 REPLACED = "then `sevenfold quarantine supersede` the bad batch"
 # The batches of a run that no other published run has used: neither the run that landed them, nor one that began later.
-# What came after the run's end is left out, so that the query gives the same when the run is published as before.
+# What came after the run's end is left out, so that the query gives the same when the run is published as before. One that brought
+# nothing new is judged by how much was read.
 JUDGED_BATCHES: LiteralString = """
         select batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed
         from ops.extract_batches as batches
         inner join ops.pipeline_runs as this_run on this_run.run_id = {run_id}
         left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
         where
-            batches.status_code = 'landed'
+            batches.status_code in ('landed', 'unchanged')
             and coalesce(batches.extracted_at, '-infinity') <= coalesce(this_run.ended_at, 'infinity')
             and not exists (
                 select from ops.pipeline_runs as users
@@ -257,7 +258,10 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
                 sum(batches.rows_read)::double precision as rows_read
             from batches
             left join judged on batches.batch_id = judged.judged_batch_id
-            where batches.status_code = 'landed'
+            -- A source that holds less than before brings nothing new; a file whose content is known is not read.
+            where
+                batches.status_code = 'landed'
+                or (batches.status_code = 'unchanged' and batches.cursor_from is null and batches.rows_read > 0)
             group by batches.run_id
         ),
         this_read as (

@@ -27,24 +27,31 @@ EVENTS: dict[str, LiteralString] = {
             jsonb_build_object(
                 'batch_id', batch_id, 'source_code', source_code, 'entity_code', entity_code,
                 'status_code', status_code, 'content_sha256', content_sha256, 'size_bytes', size_bytes,
-                'rows_read', rows_read, 'rows_landed', rows_landed
+                'rows_read', rows_read, 'rows_landed', rows_landed, 'location', location,
+                'extracted_at', audit.content(batches) -> 'extracted_at'
             ) order by batch_id
         )
-        from ops.extract_batches
+        from ops.extract_batches as batches
         where run_id = %(run_id)s
     """,
     "controls": """
         select jsonb_agg(
             jsonb_build_object(
-                'control_id', control_id, 'definition_hash', definition_hash, 'status_code', status_code,
+                'control_id', control_id, 'definition_hash', definition_hash,
+                'definition_sha256', audit.definition_hash(controls), 'status_code', status_code,
                 'tested_count', tested_count, 'failed_count', failed_count, 'exception_id', exception_id
             ) order by control_id collate "C"
         )
         from quality.control_outcomes
+        inner join quality.controls using (control_id, definition_hash)
         where run_id = %(run_id)s
     """,
     "results": """
-        select jsonb_build_object('row_count', count(*), 'sha256', audit.results_hash(%(run_id)s))
+        select jsonb_build_object(
+            'row_count', count(*),
+            'sha256', audit.results_hash(%(run_id)s),
+            'measures_sha256', audit.measures_hash(%(run_id)s)
+        )
         from quality.control_results
         where run_id = %(run_id)s
         having count(*) > 0
@@ -229,6 +236,34 @@ def changed_batches() -> list[str]:
     return [f"Batch {batch_id}: {problem}." for batch_id, problem in rows]
 
 
+def changed_controls() -> list[str]:
+    """Say which definitions of controls are not as the chain has them, and of which runs the controls in force."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select control_id, run_id, problem
+            from audit.control_check
+            where problem is not null
+            order by control_id collate "C", run_id collate "C"
+            """
+        ).fetchall()
+    return [
+        f"The control {control_id}: {problem}." if control_id else f"Run {run_id}: {problem}."
+        for control_id, run_id, problem in rows
+    ]
+
+
+def unknown_runs() -> list[str]:
+    """Say which runs ended before a later one began and are not on record."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select run_id, problem from audit.run_check where problem is not null order by run_id collate "C"
+            """
+        ).fetchall()
+    return [f"Run {run_id}: {problem}." for run_id, problem in rows]
+
+
 def sign_off(
     run_id: str, manifest_sha256: str, verdict: Verdict, decided_by: str, comment: str, signed_as: Role = "reviewer"
 ) -> None:
@@ -303,11 +338,18 @@ def idle_triggers() -> list[str]:
     ]
 
 
-def open_run() -> str | None:
-    """Give the run that goes on, if any: what it does is not compared yet."""
+def open_run() -> tuple[str, int | None] | None:
+    """Give the run that goes on, if any, and the entry by which it had ended before: what it does is not compared yet."""
     with connect() as connection:
-        row = connection.execute("select run_id from audit.open_runs").fetchone()
-    return None if row is None else str(row[0])
+        row = connection.execute(
+            """
+            select open_runs.run_id, max(entries.entry_number)
+            from audit.open_runs
+            left join audit.entries on open_runs.run_id = entries.run_id and entries.event_code = 'run'
+            group by open_runs.run_id
+            """
+        ).fetchone()
+    return None if row is None else (str(row[0]), row[1])
 
 
 def last_hash_of(run_id: str) -> str | None:
@@ -333,6 +375,26 @@ def recorded_manifests() -> dict[str, str]:
             "order by entry_number"
         ).fetchall()
     return {str(folder): str(manifest_sha256) for folder, manifest_sha256 in rows}
+
+
+def report_versions() -> dict[str, list[str]]:
+    """Give the folders of the runs of which more than one report is on record, oldest first."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select run_id, array_agg(folder order by entry_number)
+            from (
+                select run_id, content ->> 'folder' as folder, min(entry_number) as entry_number
+                from audit.entries
+                where event_code = 'report'
+                group by run_id, folder
+            ) as reports
+            group by run_id
+            having count(*) > 1
+            order by run_id collate "C"
+            """
+        ).fetchall()
+    return {str(run_id): list(folders) for run_id, folders in rows}
 
 
 def last_report_entry() -> int:

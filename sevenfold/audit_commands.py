@@ -1,5 +1,6 @@
 """The commands under `sevenfold audit`: the evidence of what runs did, and the proof that nobody changed it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,25 +19,41 @@ console = Console(highlight=False)
 
 @app.command("verify")
 def verify() -> None:
-    """Prove the chain of evidence, and that exceptions, deliveries, results, history and reports are as it has them."""
+    """Prove the chain of evidence, and that what was read, judged, decided and published is as it has it."""
     from sevenfold import audit
 
+    for note in _notes():
+        console.print(note, soft_wrap=True)
     chain, report_count = _proved()
     console.print(
         f"The chain of evidence is whole: {chain.entry_count:,} entries, the last {chain.last_hash}", soft_wrap=True
     )
     console.print(_reach(chain.entry_count, report_count))
-    for run_id, count in audit.reopened_runs().items():
-        console.print(f"Run {run_id} went on after it had ended, and ended {count} times: each end is on record.")
-    for restatement in audit.restatements(is_expected=True):
-        console.print(restatement, soft_wrap=True)
+
+
+def _notes() -> list[str]:
+    """What is no fault by itself, and an auditor wants to know."""
+    from sevenfold import audit
+
+    notes = [
+        f"Run {run_id} went on after it had ended, and ended {count} times: each end is on record."
+        for run_id, count in audit.reopened_runs().items()
+    ]
+    notes += audit.restatements(is_expected=True)
+    notes += [
+        f"Of run {run_id} {len(folders)} reports are on record: {', '.join(folders)}."
+        for run_id, folders in audit.report_versions().items()
+    ]
     if open_run := audit.open_run():
-        console.print(f"Run {open_run} goes on: what it reads and its controls find is not compared yet.")
+        run_id, ended_in = open_run
+        before = f" It had ended before, in entry {ended_in}." if ended_in else ""
+        notes.append(f"Run {run_id} goes on: what it reads and its controls find is not compared yet.{before}")
     if unrecorded := audit.unrecorded_runs():
-        console.print(
+        notes.append(
             f"{len(unrecorded)} ended and went not on record, as a run that died until the next begins: "
             f"{', '.join(unrecorded)}. Otherwise entries were removed."
         )
+    return notes
 
 
 def _proved() -> tuple["Chain", int]:
@@ -67,6 +84,8 @@ def _proved() -> tuple["Chain", int]:
         *audit.restatements(is_expected=False),
         *audit.changed_exceptions(),
         *audit.changed_batches(),
+        *audit.unknown_runs(),
+        *audit.changed_controls(),
         *audit.changed_results(),
         *(f"The table {name}: {problem}." for name, problem in audit.changed_history().items()),
         *(
@@ -121,10 +140,13 @@ def sign_off(
     from sevenfold import audit
 
     run_id = run_of(run)
+    versions = audit.report_versions().get(run_id, [])
+    if versions and Path(run).name not in versions:
+        raise SevenfoldError(f"Of run {run_id} {len(versions)} reports are on record: name one, {' or '.join(versions)}.")
     signed = audit.recorded_manifests().get(named_folder(run).name, "")
     verdict: audit.Verdict = "refused" if refused else "accepted"
     if verdict == "accepted":
-        if audit.open_run() == run_id:
+        if (open_run := audit.open_run()) and open_run[0] == run_id:
             raise SevenfoldError(f"Run {run_id} goes on: sign its report when it has ended.")
         _proved()
         verify_reports(run_id)

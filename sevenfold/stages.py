@@ -187,6 +187,14 @@ def input_fingerprint() -> str:
             order by source_code collate "C", entity_code collate "C", batch_id
             """
         ).fetchall()
+        held = connection.execute(
+            """
+            select distinct on (source_code, entity_code) source_code, entity_code, rows_read
+            from ops.extract_batches
+            where status_code in ('landed', 'unchanged') and cursor_from is null and rows_read > 0
+            order by source_code, entity_code, batch_id desc
+            """
+        ).fetchall()  # one that holds less than before brings nothing new, and is to be judged all the same
         contracts = connection.execute(
             """
             select source_code, entity_code, contract_hash
@@ -203,6 +211,7 @@ def input_fingerprint() -> str:
         time_zone=settings.time_zone,
         cohort_date=settings.cohort_date,
         batches=batches,
+        held=sorted(held),
         contracts=contracts,
         corrections=corrected,
         exceptions=accepted,

@@ -95,18 +95,19 @@ def _extract_file(log: BatchLog, file: SourceFile, full: bool) -> None:
         before = state_of(path)
         size_bytes, digest = before[0], sha256(path)
         batch = replace(batch, content_sha256=digest, size_bytes=size_bytes)
-        manifest = read_manifest(file, log.entity.manifest)
-        manifest.check_bytes(size_bytes, digest)
-        known = None if full else log.known_content(batch)
-        if known:
-            log.record(replace(batch, status_code=known[0], message=known[1]))
-            return
-        with log.open(batch) as opened:
-            opened.land(read_file(path, log.entity.format, log.entity.options))
-            _require_rows(log, opened, "the file holds no row")
-            manifest.check_rows(opened.landed.rows_read)
-            if state_of(path) != before:
-                raise SourceError("the file changed while it was read. Run again when it is complete.")
+        with log.refusing(batch):  # by now it is known which content is refused
+            manifest = read_manifest(file, log.entity.manifest)
+            manifest.check_bytes(size_bytes, digest)
+            known = None if full else log.known_content(batch)
+            if known:
+                log.record(replace(batch, status_code=known[0], message=known[1]))
+                return
+            with log.open(batch) as opened:
+                opened.land(read_file(path, log.entity.format, log.entity.options))
+                _require_rows(log, opened, "the file holds no row")
+                manifest.check_rows(opened.landed.rows_read)
+                if state_of(path) != before:
+                    raise SourceError("the file changed while it was read. Run again when it is complete.")
 
 
 def _require_rows(log: BatchLog, batch: OpenBatch, problem: str) -> None:

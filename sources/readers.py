@@ -166,11 +166,21 @@ def _codec(encoding: str) -> str:
 
 
 def _in_utf8(path: Path, encoding: str) -> Iterator[bytes]:
+    """Re-code a file.
+
+    An encoding of one byte per letter takes every byte, so that a file in UTF-8 would land as other letters unseen.
+    """
     decoder = codecs.getincrementaldecoder(_codec(encoding))()
+    utf8 = _Utf8Watch() if len(bytes(range(128, 256)).decode(encoding, "replace")) == 128 else None
     line = 1
     with _open(path) as file:
         while True:
             chunk = file.read(CHUNK_BYTES)
+            if utf8 and utf8.is_all_of_it(chunk):
+                raise SourceError(
+                    f"its letters beyond ASCII are UTF-8, and its contract says {encoding}: they would land as others. "
+                    f"Set options.encoding to utf-8, or have it written as {encoding}."
+                )
             try:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
@@ -181,6 +191,24 @@ def _in_utf8(path: Path, encoding: str) -> Iterator[bytes]:
                 yield text.encode()
             if not chunk:
                 return
+
+
+class _Utf8Watch:
+    """Whether the letters beyond ASCII of what is read chunk by chunk are all UTF-8, and there are any."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._is_possible, self._has_letters = True, False
+
+    def is_all_of_it(self, chunk: bytes) -> bool:
+        """Take the next chunk; tell at the last, which is empty."""
+        if self._is_possible:
+            try:
+                self._decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError:
+                self._is_possible = False
+            self._has_letters |= not chunk.isascii()
+        return not chunk and self._is_possible and self._has_letters
 
 
 # --- JSON lines

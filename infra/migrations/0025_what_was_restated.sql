@@ -1,5 +1,5 @@
--- Which published quarters a later run restated, from the chain; deliveries beside what the chain has of them; and in which
--- role somebody signs.
+-- Which published quarters a later run restated, from the chain; deliveries, the catalogue of controls, measures and runs beside what
+-- the chain has of them; and in which role somebody signs.
 
 alter table audit.entries drop constraint entries_content_check;
 alter table audit.entries add constraint entries_content_check check (
@@ -14,6 +14,11 @@ alter table audit.entries add constraint entries_content_check check (
         )
     )
 );
+
+-- Of earlier entries nobody asks: what was taken then stays.
+alter table audit.entries add constraint entries_comment_check check (
+    event_code <> 'sign_off' or coalesce(content ->> 'comment', '') !~ '\S@\S'
+) not valid;
 
 create function audit.quarter_hashes(wanted_table regclass) returns jsonb
 language plpgsql stable
@@ -115,7 +120,9 @@ select
     case
         when followed.event_code = 'report' and followed.content <> followed.content_before
             then 'another manifest of this report was on record before, in entry ' || followed.number_before
-        when followed.event_code in ('run', 'history') and runs.run_id is null
+        when
+            followed.event_code in ('run', 'inputs', 'controls', 'results', 'totals', 'publication', 'history')
+            and runs.run_id is null
             then 'there is no such run'
         when
             followed.event_code = 'history'
@@ -142,6 +149,19 @@ select
                     and reports.content ->> 'manifest_sha256' = followed.content ->> 'manifest_sha256'
             )
             then 'it signs no report that was on record'
+        when
+            followed.event_code = 'sign_off'
+            and exists (
+                select from audit.entries as others
+                where
+                    others.event_code = 'sign_off'
+                    and others.entry_number < followed.entry_number
+                    and others.content ->> 'manifest_sha256' = followed.content ->> 'manifest_sha256'
+                    and lower(others.content ->> 'decided_by') = lower(followed.content ->> 'decided_by')
+                    and coalesce(others.content ->> 'signed_as', 'reviewer')
+                    <> coalesce(followed.content ->> 'signed_as', 'reviewer')
+            )
+            then 'one name signs as preparer and as reviewer'
         when
             followed.event_code in ('run', 'inputs', 'controls', 'results', 'totals', 'publication')
             and followed.content <> followed.content_before
@@ -204,26 +224,35 @@ comment on column audit.restatement_check.is_gone is 'Whether the table has noth
 comment on column audit.restatement_check.problem is
     'Why nobody could expect it; null where a full run restated it, or one of the very day.';
 
+-- What a run said first of its deliveries counts; what a person decides later changes their status alone.
 create view audit.batch_check as
 with said as (
-    select entries.entry_number, entries.run_id, batches.content
+    select
+        batches.content ->> 'batch_id' as batch_id,
+        entries.entry_number,
+        entries.run_id,
+        batches.content
     from audit.entries
     cross join lateral jsonb_array_elements(entries.content) as batches (content)
     where entries.event_code = 'inputs'
-    union all
-    select entries.entry_number, entries.run_id, entries.content
-    from audit.entries
-    where entries.event_code = 'batch'
 ),
 
 recorded as (
-    select distinct on (said.content ->> 'batch_id')
-        said.content ->> 'batch_id' as batch_id,
-        said.entry_number,
-        said.run_id,
-        said.content
+    select distinct on (said.batch_id)
+        said.*,
+        min(said.run_id) over same_batch <> max(said.run_id) over same_batch as is_of_several_runs
     from said
-    order by said.content ->> 'batch_id', said.entry_number desc
+    window same_batch as (partition by said.batch_id)
+    order by said.batch_id, said.entry_number
+),
+
+decided as (
+    select distinct on (entries.content ->> 'batch_id')
+        entries.content ->> 'batch_id' as batch_id,
+        entries.content
+    from audit.entries
+    where entries.event_code = 'batch'
+    order by entries.content ->> 'batch_id', entries.entry_number desc
 ),
 
 ended as (
@@ -240,10 +269,18 @@ select
         when open_runs.run_id is not null then null
         when batches.batch_id is null then 'it is on record, and not in ops.extract_batches any more'
         when recorded.batch_id is null and ended.run_id is not null then 'it is in ops.extract_batches, and not on record'
-        when not audit.content(batches) @> recorded.content then 'it is not what was recorded'
+        when recorded.is_of_several_runs or recorded.run_id <> batches.run_id then 'several runs say that they read it'
+        when
+            not audit.content(batches) @> (recorded.content - 'status_code')
+            or not coalesce(decided.content, recorded.content) @> (recorded.content - 'status_code')
+            or batches.status_code <> coalesce(decided.content ->> 'status_code', recorded.content ->> 'status_code')
+            then 'it is not what was recorded'
+        when decided.content ->> 'status_code' not in ('superseded', recorded.content ->> 'status_code')
+            then 'it was neither superseded nor put back'
     end as problem
 from recorded
 full join ops.extract_batches as batches on recorded.batch_id = batches.batch_id::text
+left join decided on recorded.batch_id = decided.batch_id
 left join ended on batches.run_id = ended.run_id
 left join audit.open_runs as open_runs on coalesce(recorded.run_id, batches.run_id) = open_runs.run_id;
 
@@ -254,6 +291,189 @@ comment on column audit.batch_check.run_id is 'Run that read it.';
 comment on column audit.batch_check.entry_number is 'The entry that has it; null: there is none.';
 comment on column audit.batch_check.problem is 'What is wrong with it; null when nothing is.';
 
+create function audit.definition_hash(kept quality.controls) returns text
+language sql stable
+return encode(
+    sha256(
+        convert_to(
+            jsonb_build_array(
+                kept.control_id,
+                kept.definition_hash,
+                kept.engine_code,
+                kept.gate_code,
+                kept.table_name,
+                to_jsonb(kept.column_names),
+                kept.dimension_code,
+                kept.severity_code,
+                kept.critical_data_element,
+                kept.description,
+                kept.rule_sql,
+                kept.minimum_met_share,
+                kept.owner,
+                kept.rationale,
+                kept.what_to_do,
+                kept.first_run_id,
+                kept.effective_date
+            )::text,
+            'UTF8'
+        )
+    ),
+    'hex'
+);
+comment on function audit.definition_hash is 'SHA-256 over a definition of a control as it is kept.';
+
+create view audit.control_check as
+with said as (
+    select
+        entries.entry_number,
+        entries.run_id,
+        controls.content ->> 'control_id' as control_id,
+        controls.content ->> 'definition_hash' as definition_hash,
+        controls.content ->> 'definition_sha256' as recorded_hash
+    from audit.entries
+    cross join lateral jsonb_array_elements(entries.content) as controls (content)
+    where entries.event_code = 'controls'
+),
+
+definitions as (
+    select distinct on (said.control_id, said.definition_hash) said.*
+    from said
+    where said.recorded_hash is not null
+    order by said.control_id, said.definition_hash, said.entry_number
+),
+
+in_force as (
+    select
+        said.run_id,
+        said.entry_number,
+        array_agg(said.control_id || ' ' || said.definition_hash order by said.control_id collate "C") as controls
+    from said
+    where
+        (said.run_id, said.entry_number) in (
+            select latest.run_id, max(latest.entry_number) from said as latest group by latest.run_id
+        )
+    group by said.run_id, said.entry_number
+),
+
+kept as (
+    select
+        run_controls.run_id,
+        array_agg(
+            run_controls.control_id || ' ' || run_controls.definition_hash order by run_controls.control_id collate "C"
+        ) as controls
+    from quality.run_controls
+    group by run_controls.run_id
+)
+
+select
+    definitions.control_id,
+    definitions.run_id,
+    definitions.entry_number,
+    case
+        when controls.control_id is null then 'its definition is on record, and not in quality.controls any more'
+        when audit.definition_hash(controls) <> definitions.recorded_hash then 'its definition is not what was recorded'
+    end as problem
+from definitions
+left join quality.controls as controls
+    on definitions.control_id = controls.control_id and definitions.definition_hash = controls.definition_hash
+union all
+select
+    null as control_id,
+    in_force.run_id,
+    in_force.entry_number,
+    case
+        when open_runs.run_id is null and in_force.controls is distinct from kept.controls
+            then 'the controls in force are not those that were recorded'
+    end as problem
+from in_force
+left join kept on in_force.run_id = kept.run_id
+left join audit.open_runs as open_runs on in_force.run_id = open_runs.run_id;
+
+comment on view audit.control_check is
+    'One row per definition of a control, and one per run (control_id null): whether the catalogue, and which of it was in force, are as the chain has them. Of definitions that no run since migration 25 had, it has no hash.';
+comment on column audit.control_check.control_id is 'Control; null: all of a run.';
+comment on column audit.control_check.run_id is 'The run that put it on record first; of all controls of a run, that run.';
+comment on column audit.control_check.entry_number is 'The entry that has it.';
+comment on column audit.control_check.problem is 'What is wrong with it; null when nothing is.';
+
+create view audit.run_check as
+select
+    runs.run_id,
+    case
+        when
+            runs.ended_at > migrations.applied_at
+            and exists (select from ops.pipeline_runs as later where later.started_at > runs.started_at)
+            and not exists (
+                select from audit.entries where entries.run_id = runs.run_id and entries.event_code = 'run'
+            )
+            then 'it ended and is not on record'
+    end as problem
+from ops.pipeline_runs as runs
+inner join ops.schema_migrations as migrations on migrations.migration_number = 25;
+
+comment on view audit.run_check is
+    'One row per run: whether one that ended is on record. The last may have died; it goes on record when the next begins.';
+comment on column audit.run_check.run_id is 'Run.';
+comment on column audit.run_check.problem is 'What is wrong with it; null when nothing is.';
+
+-- What is compared with later runs is evidence too.
+create function audit.measures_hash(wanted_run_id text) returns text
+language sql stable
+begin atomic
+    select
+        encode(
+            sha256(
+                convert_to(
+                    coalesce(
+                        string_agg(
+                            jsonb_build_array(measures.measure_code, measures.subject_code, measures.measured_value)::text,
+                            e'\n' order by measures.measure_code collate "C", measures.subject_code collate "C"
+                        ),
+                        ''
+                    ),
+                    'UTF8'
+                )
+            ),
+            'hex'
+        )
+    from quality.run_measures as measures
+    where measures.run_id = wanted_run_id;
+end;
+comment on function audit.measures_hash is 'SHA-256 over all that was measured in a run (quality.run_measures).';
+
+create or replace view audit.result_check as
+with recorded as (
+    select distinct on (entries.run_id)
+        entries.run_id,
+        entries.entry_number,
+        entries.content ->> 'sha256' as recorded_hash,
+        entries.content ->> 'measures_sha256' as recorded_measures
+    from audit.entries
+    where entries.event_code = 'results'
+    order by entries.run_id, entries.entry_number desc
+),
+
+found as (
+    select distinct results.run_id
+    from quality.control_results as results
+)
+
+select
+    coalesce(recorded.run_id, found.run_id) as run_id,
+    recorded.entry_number,
+    case
+        when open_runs.run_id is not null then null
+        when recorded.recorded_hash is distinct from audit.results_hash(recorded.run_id) and recorded.entry_number is not null
+            then 'they are not what was recorded'
+        when recorded.recorded_measures <> audit.measures_hash(recorded.run_id)
+            then 'what was measured with them is not what was recorded'
+        when recorded.entry_number is null and runs.ended_at > migrations.applied_at then 'they are not on record'
+    end as problem
+from recorded
+full join found on recorded.run_id = found.run_id
+left join audit.open_runs as open_runs on coalesce(recorded.run_id, found.run_id) = open_runs.run_id
+left join ops.pipeline_runs as runs on coalesce(recorded.run_id, found.run_id) = runs.run_id
+left join ops.schema_migrations as migrations on migrations.migration_number = 20;
 -- Who may read the chain cannot make its writers wait: a table on which nobody has a right, in place of an advisory lock.
 create table audit.writers_turn ();
 comment on table audit.writers_turn is 'Without rows: who adds an entry locks it, so that the chain does not fork.';
@@ -347,6 +567,8 @@ $$;
 comment on function audit.sign_off is
     'Puts on record what a person says, as preparer or reviewer, of the report of a run whose manifest has a SHA-256, with the login; gives that hash.';
 
-revoke all on function audit.quarter_hashes, audit.sign_off from public;
-grant execute on function audit.quarter_hashes, audit.sign_off to sevenfold_publisher, sevenfold_auditor;
-grant select on audit.restatement_check, audit.batch_check to sevenfold_publisher, sevenfold_auditor;
+revoke all on function audit.quarter_hashes, audit.definition_hash, audit.measures_hash, audit.sign_off from public;
+grant execute on function audit.quarter_hashes, audit.definition_hash, audit.measures_hash, audit.sign_off
+    to sevenfold_publisher, sevenfold_auditor;
+grant select on audit.restatement_check, audit.batch_check, audit.control_check, audit.run_check
+    to sevenfold_publisher, sevenfold_auditor;

@@ -358,6 +358,134 @@ def test_a_delivery_that_is_not_as_the_evidence_has_it_is_found(recorded: str) -
     assert "Batch 8" not in said
 
 
+@pytest.mark.parametrize(
+    ("run_id", "event_code", "said"),
+    [
+        (None, "batch", "Batch 1: it is not what was recorded."),
+        ("earlier", "inputs", "Batch 1: it is not what was recorded."),
+        (RUN, "inputs", "Batch 1: several runs say that they read it."),
+        (None, "inputs", "(inputs): there is no such run."),
+    ],
+)
+def test_a_delivery_is_what_its_run_said_first_whatever_is_said_later(
+    recorded: str, run_id: str | None, event_code: str, said: str
+) -> None:
+    with connect() as connection:
+        connection.execute("update ops.extract_batches set content_sha256 = 'abd', rows_read = 7")
+        connection.execute(
+            """
+            insert into audit.entries (run_id, event_code, content)
+            select %s, %s, case when %s then jsonb_agg(audit.content(batches)) else audit.content(batches) end
+            from ops.extract_batches as batches
+            group by batches.*
+            """,
+            (run_id, event_code, event_code == "inputs"),
+        )
+    assert said in verified()
+
+
+def test_a_delivery_that_is_said_to_be_refused_was_not_superseded(recorded: str) -> None:
+    with connect() as connection:
+        connection.execute("update ops.extract_batches set status_code = 'superseded'")
+        connection.execute("update ops.extract_batches set status_code = 'refused'")
+    assert "Batch 1: it was neither superseded nor put back." in verified()
+
+
+@pytest.fixture
+def catalogued(warehouse: str) -> str:
+    """A run on record with one control in force and one measure."""
+    with connect() as connection:
+        connection.execute(
+            f"""
+            insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+            values ('{RUN}', '2026-07-01', '2026-07-01 02:00+00', '2026-07-01 03:00+00', 'failed');
+            insert into quality.controls
+            values (
+                'MARTS-X', 'abc', 'dbt', 'marts', 'marts.x', array['y'], 'validity', 'critical', 'y', 'y is there',
+                'select 1', 1, 'Ana', 'why', 'what', '{RUN}', '2026-07-01'
+            );
+            insert into quality.run_controls (run_id, control_id, definition_hash) values ('{RUN}', 'MARTS-X', 'abc');
+            insert into quality.control_results (run_id, gate_code, control_id, status_code)
+            values ('{RUN}', 'marts', 'MARTS-X', 'passed');
+            insert into quality.run_measures values ('{RUN}', 'state_share', 'A', 0.5)
+            """
+        )
+    audit.record(RUN)
+    return warehouse
+
+
+@pytest.mark.parametrize(
+    ("tampering", "said"),
+    [
+        (
+            "update quality.controls set severity_code = 'warning'",
+            "The control MARTS-X: its definition is not what was recorded.",
+        ),
+        ("update quality.controls set rule_sql = 'select 2'", "The control MARTS-X: its definition is not"),
+        (
+            "update quality.controls set definition_hash = 'abd'",
+            "The control MARTS-X: its definition is on record, and not in quality.controls any more.",
+        ),
+        ("delete from quality.run_controls", f"Run {RUN}: the controls in force are not those that were recorded."),
+        (
+            "update quality.run_measures set measured_value = 0.6",
+            f"The control results of run {RUN}: what was measured with them is not what was recorded.",
+        ),
+    ],
+)
+def test_the_catalogue_and_what_was_measured_are_evidence_too(catalogued: str, tampering: str, said: str) -> None:
+    assert "The chain of evidence is whole" in verified()
+    assert {one.status_code for one in history_outcomes()} == {"passed"}
+    with connect() as connection:
+        connection.execute("alter table quality.run_controls drop constraint run_controls_control_id_definition_hash_fkey")
+        connection.execute(tampering)
+    assert said in verified()
+    assert [one for one in history_outcomes() if one.status_code == "failed"]
+
+
+def test_a_run_that_ended_unseen_is_named_once_another_began(recorded: str) -> None:
+    insert = """
+        insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values (%s, '2026-07-01', now(), now() + interval '1 hour', 'published')
+    """
+    with connect() as connection:
+        connection.execute(insert, ("unseen",))
+    assert "Run unseen: it ended and is not on record." not in verified()
+    with connect() as connection:
+        connection.execute(insert, ("next",))
+    assert "Run unseen: it ended and is not on record." in verified()
+
+
+def test_one_name_in_both_roles_is_found_whoever_writes_it(recorded: str) -> None:
+    insert = "insert into audit.entries (run_id, event_code, content) values (%s, 'sign_off', %s)"
+    signed = '{"manifest_sha256": "' + "0" * 64 + '", "decided_by": "Ana", "signed_as": "%s", "comment": "%s"}'
+    with connect("publisher") as connection:
+        for role in ("preparer", "reviewer"):
+            connection.execute(insert, (RUN, signed % (role, "seen")))
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(insert, (RUN, signed % ("reviewer", "ask ana@shop.example")))
+    with connect("publisher") as connection:
+        for role in ("preparer", "reviewer"):
+            connection.execute(insert, (RUN, signed % (role, "seen")))
+    assert "(sign_off): one name signs as preparer and as reviewer." in verified()
+
+
+def test_of_several_reports_one_is_named_to_be_signed(recorded: str) -> None:
+    run_id = "manual__2026-06-01T02:00:00+00:00"
+    for content in (b"page", b"page, later"):
+        folder, _ = report_folders.write(run_id, {"index.html": content}, audit.last_hash_of(run_id))
+        manifest = report_folders.manifest_hash(folder)
+        audit.record_report(run_id, {"folder": folder.name, "manifest_sha256": manifest})
+    assert f"Of run {run_id} 2 reports are on record: {folder.name[:-2]}, {folder.name}." in verified()
+
+    def signed(name: str) -> str:
+        answer = CliRunner().invoke(app, ["audit", "sign-off", name, "--by", "Eva", "--comment", "looked at"])
+        return str(answer.exception) if answer.exit_code else answer.output
+
+    assert f"2 reports are on record: name one, {folder.name[:-2]} or {folder.name}." in signed(run_id)
+    assert "Eva, reviewer, accepted" in signed(folder.name)
+
+
 def test_a_control_whose_view_is_gone_could_not_run_and_has_not_passed(snapshot_published: str) -> None:
     with connect() as connection:
         connection.execute("drop view audit.entry_check")

@@ -77,6 +77,19 @@ def test_a_bad_csv_is_refused(warehouse: str, tmp_path: Path, content: bytes, sa
     assert not has_raw_table(warehouse)
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_file_in_utf_8_whose_contract_says_one_byte_per_letter_is_refused(
+    warehouse: str, tmp_path: Path, encoding: str
+) -> None:
+    content = b"id,name\n" + LONG + "2,María\n".encode()
+    text = refuse(warehouse, write(tmp_path, content, options={"encoding": encoding}))
+    assert f"its letters beyond ASCII are UTF-8, and its contract says {encoding}" in text
+    assert batches(warehouse, "content_sha256", "size_bytes") == [(hashlib.sha256(content).hexdigest(), len(content))]
+    extract(write(tmp_path, b"id,name\n1,Mar\xeda\n", options={"encoding": encoding}), "customer_records", "run_2")
+    extract(write(tmp_path, b"id,name\n1,Ana\n", options={"encoding": encoding}), "customer_records", "run_3")
+    assert raw(warehouse, "name") == [("María",), ("Ana",)]
+
+
 MANIFEST = ".manifest.json"
 WHOLE = b"id,name\n1,Ana\n2,Zaragoza\n"
 
