@@ -14,7 +14,7 @@ import vl_convert
 from altair.utils import schemapi
 
 from expectations.figures import Row
-from sevenfold.saturation import SaturationFit, saturation_curve
+from sevenfold.saturation import SaturationFit, fit_saturation, saturation_curve
 
 # Altair would hold each part of a picture against its schema while it is made. A test does that, and no run.
 schemapi.disable_debug_mode()
@@ -94,6 +94,20 @@ def state_flows(rows: Iterable[Row], population: str, states: list[str]) -> str:
     chart = (tiles + shares + counts).properties(width=54 * len(shown), height=44 * len(shown))
     description = "Share of the parties of each state (row) that are in each state (column) one quarter later."
     return _svg(chart, f"Flows between states, {_words(population)}", description)
+
+
+def saturation_of_shares(shares: Iterable[Row], published: Row | None, population: str) -> str:
+    """The picture `saturation` of a population's shares.
+
+    The marts hold the parameters' intervals; the curve's band needs their covariance: fit once more.
+    """
+    points = [
+        (float(row["months_since_month_zero"]), float(row["party_share"]))
+        for row in shares
+        if row["state_code"] == "A" and row["party_share"] is not None
+    ]
+    fit = fit_saturation([month for month, _ in points], [share for _, share in points])
+    return saturation(points, fit, published, population)
 
 
 def saturation(points: list[tuple[float, float]], fit: SaturationFit, published: Row | None, population: str) -> str:

@@ -12,6 +12,7 @@ from expectations.access import as_declared, deviations, judge
 from expectations.coverage import coverage
 from expectations.figures import QUERIES, RUN, Figures, Row, as_json, read_figures
 from expectations.gates import Connection
+from expectations.picture_store import Picture, draw
 from expectations.processing import record_of_processing
 from expectations.query_notes import figure_note, sample_note
 from expectations.report_folders import manifest_hash, same, write
@@ -19,7 +20,6 @@ from expectations.samples import samples
 from expectations.summary import acceptance, gate_verdicts, summary, why_not_run
 from expectations.words import FILTERS
 from sevenfold import audit
-from sevenfold.saturation import SaturationFit, fit_saturation
 from sevenfold.warehouse import connect
 
 PAGE = "index.html"
@@ -145,35 +145,21 @@ def render(figures: Figures, truth: Row | None = None) -> str:
 
 def _pictures(figures: Figures) -> dict[str, str]:
     """Every picture by name; empty where there is nothing to draw."""
-    from expectations import pictures
-
-    drawn = {
-        "quality_levels": pictures.quality_levels(figures["source_coverage"]),
-        "flags": pictures.flags_by_source(figures["source_coverage"]),
-        "dimensions": pictures.outcomes_by_dimension(figures["control_dimensions"]),
-        "survivorship": pictures.survivorship(figures["survivorship"]),
-        "strategies": pictures.strategies(figures["strategy_needs"]),
-        "match_weights": pictures.match_weights(figures["match_weights"]),
+    asked = {
+        "quality_levels": Picture("quality_levels", (figures["source_coverage"],)),
+        "flags": Picture("flags_by_source", (figures["source_coverage"],)),
+        "dimensions": Picture("outcomes_by_dimension", (figures["control_dimensions"],)),
+        "survivorship": Picture("survivorship", (figures["survivorship"],)),
+        "strategies": Picture("strategies", (figures["strategy_needs"],)),
+        "match_weights": Picture("match_weights", (figures["match_weights"],)),
     }
     states = [*STATES, "unplaced"]
     for population in POPULATIONS:
-        shares = figures.shares_of(population)
-        drawn[f"shares_{population}"] = pictures.state_shares(shares, population)
-        drawn[f"flows_{population}"] = pictures.state_flows(figures["state_flows"], population, states)
-        points, fit = _fit_again(shares)
-        published = _published_fit(figures, population)
-        drawn[f"saturation_{population}"] = pictures.saturation(points, fit, published, population)
-    return drawn
-
-
-def _fit_again(shares: list[Row]) -> tuple[list[tuple[float, float]], SaturationFit]:
-    """The marts hold the parameters' intervals; the curve's band needs their covariance: fit once more."""
-    points = [
-        (float(row["months_since_month_zero"]), float(row["party_share"]))
-        for row in shares
-        if row["state_code"] == "A" and row["party_share"] is not None
-    ]
-    return points, fit_saturation([month for month, _ in points], [share for _, share in points])
+        shares, published = figures.shares_of(population), _published_fit(figures, population)
+        asked[f"shares_{population}"] = Picture("state_shares", (shares, population))
+        asked[f"flows_{population}"] = Picture("state_flows", (figures["state_flows"], population, states))
+        asked[f"saturation_{population}"] = Picture("saturation_of_shares", (shares, published, population))
+    return draw(asked)
 
 
 def _published_fit(figures: Figures, population: str) -> Row | None:

@@ -13,7 +13,7 @@ import os
 import re
 import zoneinfo
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
@@ -370,14 +370,21 @@ def load_contract(path: Path) -> Contract:
         ContractError: naming the file and every place in it that is wrong, with what is allowed there.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        return _contract_of(path, path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ContractError(f"{path}: cannot be read ({error.strerror}).") from None
-    except (yaml.MarkedYAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", "the file is not UTF-8")
-        raise ContractError(f"{path}:{place} cannot be read as YAML: {problem}.") from None
+    except UnicodeDecodeError:
+        raise ContractError(f"{path}: cannot be read as YAML: the file is not UTF-8.") from None
+
+
+@lru_cache(maxsize=64)
+def _contract_of(path: Path, text: str) -> Contract:
+    """A text is read once by a process: every extract of a run asks for all contracts."""
+    try:
+        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        place = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ContractError(f"{path}:{place} cannot be read as YAML: {error.problem}.") from None
     if not isinstance(document, dict):
         what = "is empty" if document is None else "holds no keys"
         raise ContractError(f"{path} {what}. A contract begins with source, label, ... (docs/how_to/add_a_source.md).")

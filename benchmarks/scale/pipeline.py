@@ -1,9 +1,10 @@
 """The whole pipeline, end to end: `make benchmark-scale`.
 
 A simulated retailer goes through the real DAG, from an empty warehouse to published marts and report; then bare Splink
-trains on, scores and clusters the very records that Sevenfold compared. A run with nothing new follows, in a
-process of its own as at night. Every size has a process, a home and an embedded server of its own, with the settings
-that a newcomer gets. Adds to `results/pipeline.json`, writes `pipeline.md`.
+trains on, scores and clusters the very records that Sevenfold compared. A run with nothing new follows, then one of a
+day on which one in a hundred records changed or is new, each in a process of its own as at night. Every size has a
+process, a home and an embedded server of its own, with the settings that a newcomer gets. Adds to
+`results/pipeline.json`, writes `pipeline.md`.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from benchmarks.scale.usage import Meter, Usage, measured, server_process
 
 RECORDS_PER_PERSON = 1.088
 """Source records that a person of the simulated retailer leaves; with each come 2.8 interactions."""
+CHANGED_SHARE = 0.01
+"""Of the source records, changed and new ones in halves; new people's interactions of the day come along."""
 FIELDS = {
     **{"first_name_key": "name", "first_last_name_key": "name", "second_last_name_key": "name"},
     **{"birth_date": "birth_date", "national_identifier": "identifier", "email": "email", "phone": "phone"},
@@ -41,7 +44,11 @@ SUMMARY = (
     *("source records", "interactions", "wall s", "processor s", "of it server", "times bare Splink", "peak MiB"),
     *("warehouse MB", "log MB", "simulator, rows per processor s", "load"),
 )
-NOTHING_NEW = ("source records", "wall s", "processor s", "of it server", "% of the full run", "load")
+LATER_RUNS = {
+    "nothing_new": "A run with nothing new",
+    "one_in_a_hundred_changed": "A day on which one in a hundred source records changed or is new",
+}
+LATER_RUN = ("source records", "rows landed", "wall s", "processor s", "of it server", "% of the full run", "load")
 
 
 def main() -> None:
@@ -86,6 +93,7 @@ def _measure(home: Path, records: int, seed: int) -> dict[str, Any]:
     from sevenfold.demo import LAST_DAY, configure
     from sevenfold.pipeline import prepare_warehouse
     from sources.retailer.generation import generate
+    from sources.retailer.increments import more
 
     folder = configure()
     prepare_warehouse()
@@ -95,6 +103,8 @@ def _measure(home: Path, records: int, seed: int) -> dict[str, Any]:
     run = _measured_run(LAST_DAY, "published")
     counts, bare_splink = _counts(), _bare_splink(home)
     nothing_new = _in_its_own_process(_measured_run, LAST_DAY, "nothing_new")
+    more(folder, CHANGED_SHARE, seed + 1)
+    changed = _in_its_own_process(_measured_run, LAST_DAY + dt.timedelta(days=1), "published")
     return {
         **describe_run(seed),
         "command": f"python -m benchmarks.scale.pipeline --records {records} --seed {seed}",
@@ -104,6 +114,7 @@ def _measure(home: Path, records: int, seed: int) -> dict[str, Any]:
         "stages": run.pop("stages"),
         "bare_splink": bare_splink,
         "nothing_new": nothing_new,
+        "one_in_a_hundred_changed": changed,
     }
 
 
@@ -113,22 +124,28 @@ def _measured_run(as_of: dt.date, expected_status: str) -> dict[str, Any]:
 
     configure()
     with Meter(_server()) as meter:
-        _run(as_of.isoformat(), expected_status)
+        rows_landed = _run(as_of.isoformat(), expected_status)
     return asdict(meter.whole()) | {
+        "rows_landed": rows_landed,
         "peak_mebibytes": meter.peak_mebibytes,
         "stages": {stage_code: asdict(usage) for stage_code, usage in meter.stages.items()},
     }
 
 
-def _run(as_of: str, expected_status: str) -> None:
+def _run(as_of: str, expected_status: str) -> int:
+    """Run the pipeline; give the rows that were new to it."""
     from sevenfold import runs
     from sevenfold.pipeline import run_pipeline
     from sevenfold.settings import REPOSITORY
+    from sevenfold.warehouse import connect
 
     conf = {"as_of": as_of, "contracts": str(REPOSITORY / "sources" / "contracts")}
     run = run_pipeline(conf, Console(stderr=True), trigger=runs.DEMO).run
     if run.status_code != expected_status:
         raise RuntimeError(f"The run is {run.status_code} and not {expected_status}: {run.failed_task}: {run.message}")
+    with connect() as connection:
+        query = "select sum(rows_landed) from ops.extract_batches where run_id = %s"
+        return int((connection.execute(query, [run.run_id]).fetchone() or (0,))[0])
 
 
 def _server() -> Any:
@@ -188,7 +205,7 @@ def table(content: dict[str, Any]) -> str:
     """All figures as Markdown."""
     sizes = list(content.values())
     rows = [_summary_row(size) for size in sizes]
-    stages = list(dict.fromkeys(stage for size in sizes for stage in grouped(size)))
+    stages = list(dict.fromkeys(stage for size in sizes for stage in grouped(_full(size))))
     heads = " | ".join(f"{size['rows']['source_records']:,}" for size in sizes)
     lines = [
         "# The whole pipeline, measured\n",
@@ -202,10 +219,7 @@ def table(content: dict[str, Any]) -> str:
         f"| stage | {heads} | exponent |",
         f"| --- |{' --- |' * len(sizes)} --- |",
         *(f"| {stage} | {_cells(stage, sizes)} |" for stage in stages),
-        "\nA run with nothing new, in a process of its own, whose imports count.\n",
-        f"| {' | '.join(NOTHING_NEW)} |",
-        f"|{' --- |' * len(NOTHING_NEW)}",
-        *(f"| {' | '.join(_nothing_new_row(size))} |" for size in sizes if "nothing_new" in size),
+        *(line for name, title in LATER_RUNS.items() for line in _later_runs(name, title, sizes)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -228,32 +242,59 @@ def _summary_row(size: dict[str, Any]) -> list[str]:
     ]
 
 
-def _nothing_new_row(size: dict[str, Any]) -> list[str]:
-    usage = size["nothing_new"]
+def _later_runs(name: str, title: str, sizes: list[dict[str, Any]]) -> list[str]:
+    """A table of what later runs took, one line a size, and of their stages where they got beyond the extracts."""
+    measured_sizes = [size for size in sizes if name in size]
+    if not measured_sizes:
+        return []
+    lines = [
+        f"\n{title}, in a process of its own, whose imports count.\n",
+        f"| {' | '.join(LATER_RUN)} |",
+        f"|{' --- |' * len(LATER_RUN)}",
+        *(f"| {' | '.join(_later_row(size['rows'], size[name], size['run']))} |" for size in measured_sizes),
+    ]
+    stages = list(dict.fromkeys(stage for size in measured_sizes for stage in grouped(size[name])))
+    heads = " | ".join(f"{size['rows']['source_records']:,}" for size in measured_sizes)
+    lines += [
+        "\nIts processor seconds per stage.\n",
+        f"| stage | {heads} |",
+        f"| --- |{' --- |' * len(measured_sizes)}",
+    ]
+    taken = [grouped(size[name]) for size in measured_sizes]
+    return lines + [f"| {stage} | {' | '.join(f'{one.get(stage, 0.0):.1f}' for one in taken)} |" for stage in stages]
+
+
+def _later_row(rows: dict[str, int], usage: dict[str, Any], full: dict[str, Any]) -> list[str]:
     return [
-        f"{size['rows']['source_records']:,}",
+        f"{rows['source_records']:,}",
+        f"{usage.get('rows_landed', 0):,}",
         f"{usage['seconds']:.0f}",
         f"{_processor(usage):.0f}",
         f"{usage['server_seconds']:.0f}",
-        f"{100 * _processor(usage) / _processor(size['run']):.1f}",
+        f"{100 * _processor(usage) / _processor(full):.1f}",
         f"{usage['load_before']}",
     ]
 
 
 def _cells(stage: str, sizes: list[dict[str, Any]]) -> str:
-    taken = [grouped(size).get(stage, 0.0) for size in sizes]
+    taken = [grouped(_full(size)).get(stage, 0.0) for size in sizes]
     growth = sizes[-1]["rows"]["source_records"] / sizes[0]["rows"]["source_records"]
     exponent = math.log(taken[-1] / taken[0]) / math.log(growth) if growth > 1 and min(taken) > 0 else None
     return " | ".join([*(f"{seconds:.1f}" for seconds in taken), "" if exponent is None else f"{exponent:.2f}"])
 
 
-def grouped(size: dict[str, Any]) -> dict[str, float]:
-    """Processor seconds per stage; the extracts as one, and what no stage took: Airflow, and the report."""
+def _full(size: dict[str, Any]) -> dict[str, Any]:
+    """The first run of a size, with its stages."""
+    return {**size["run"], "stages": size["stages"]}
+
+
+def grouped(run: dict[str, Any]) -> dict[str, float]:
+    """Processor seconds of a run per stage; the extracts as one, and what no stage took: Airflow, and the report."""
     taken: dict[str, float] = {}
-    for stage_code, usage in size["stages"].items():
+    for stage_code, usage in run["stages"].items():
         name = stage_code.split(".")[0]
         taken[name] = taken.get(name, 0.0) + _processor(usage)
-    return taken | {"between the stages": _processor(size["run"]) - sum(taken.values())}
+    return taken | {"between the stages": _processor(run) - sum(taken.values())}
 
 
 def _processor(usage: dict[str, Any]) -> float:

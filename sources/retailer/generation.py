@@ -62,7 +62,8 @@ def generate(
     """Make the retailer's source systems in a folder, and their truth in `folder/truth`.
 
     Same arguments, same bytes. What is in the folder of an earlier call is replaced. A shorter period is the beginning
-    of the same story, so calls with ever later dates are what a pipeline meets that runs from time to time.
+    of the same story, so calls with ever later dates, up to 2026-07-01, are what a pipeline meets that runs from time
+    to time. A date after that is another story, since it spreads the same people over a longer time: `more` goes on.
 
     Args:
         folder: Where the tables and files go; made when missing.

@@ -112,10 +112,10 @@ def simulate(
         )
         for source, (_, errors) in written.items()
     }
-    lengths = {"people": people_count}
-    lengths |= {source: int((registered.at < timeline.until).sum()) for source, registered in registrations.items()}
+    # All that is drawn takes a number, whether it is known already or not: the next population's keys never move.
+    lengths = {"people": people_count} | {source: len(registered.at) for source, registered in registrations.items()}
     for entity in ("interactions", "consents"):
-        lengths |= {f"{source} {entity}": table.num_rows for source, table in known[entity].items()}
+        lengths |= {f"{source} {entity}": table.num_rows for source, table in entities[entity].items()}
     next_numbers = {name: scene.numbers.get(name, 0) + length for name, length in lengths.items()}
     return Simulation(scene.people, **known, errors=errors, deliveries=deliveries, numbers=next_numbers)
 

@@ -21,7 +21,7 @@ from altair.utils import schemapi
 from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
-from expectations import GateFailed, run_gate, write_report
+from expectations import GateFailed, picture_store, run_gate, write_report
 from expectations.catalogue import catalogue, keep
 from expectations.figures import QUERIES, _plain_row, as_json, read_figures
 from expectations.pdf import _unfolded, write_pdf
@@ -321,8 +321,15 @@ def test_the_figures_of_a_run_stay_when_later_ones_publish(published: str) -> No
     assert [said in path.read_text(encoding="utf-8") for path in (page, late)] == [False, True]
 
 
-def test_the_same_run_gives_the_same_bytes(published: str) -> None:
-    assert html() == html()
+def test_the_same_run_gives_the_same_bytes_whether_its_pictures_are_drawn_or_kept(
+    published: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, kept = html(), get_settings().home / "pictures.json"
+    kept.write_text("{", encoding="utf-8")  # as a machine that lost power leaves it: all are drawn again
+    assert html() == first
+    assert len(json.loads(kept.read_text(encoding="utf-8"))) == PICTURES
+    monkeypatch.setattr(picture_store, "_drawn", lambda picture: pytest.fail(f"{picture.function} was drawn again"))
+    assert html() == first
 
 
 def test_a_demo_s_truth_is_shown_in_a_report_of_its_own(published: str) -> None:

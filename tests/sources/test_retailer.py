@@ -469,6 +469,12 @@ def test_the_same_bytes_whatever_is_written_at_a_time(tmp_path: Path, monkeypatc
     assert people.num_rows == len(set(people["person_id"].to_pylist())) == 1_000
     generate(tmp_path / "first", people=400, story=REPLAY)
     assert truth(tmp_path / "first", "people").equals(people.slice(0, 400))
+    generate(tmp_path / "sooner", people=1_000, until="2026-06-01", story=REPLAY)
+    for dataset in DATASETS:
+        sooner, whole = (
+            {tuple(row.values()) for row in read(dataset, tmp_path / name).to_pylist()} for name in ("sooner", "one")
+        )
+        assert not dataset.keeps_history or sooner <= whole, dataset.name
 
 
 def test_deliveries_over_time_are_beginnings_of_one_another_and_some_rows_come_late_or_twice(tmp_path: Path) -> None:
