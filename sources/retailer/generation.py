@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import partial
+from datetime import UTC, date, datetime
+from functools import partial, reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sevenfold.errors import SevenfoldError
@@ -20,7 +22,7 @@ from sources.retailer.parameters import DEMO, MEXICO, MONTH_ZERO, Story
 from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, shape
 from sources.retailer.text import Random
-from sources.retailer.truth import PARQUET, evidence, store, true_states
+from sources.retailer.truth import GRAPH_TABLES, PARQUET, PartyGraph, StateCounts, count_states, evidence, store
 from sources.retailer.writers import write
 
 SUMMARY_FILE = "generation.json"
@@ -87,21 +89,25 @@ def generate(
         (folder / dataset.file).unlink(missing_ok=True)
     shutil.rmtree(truth, ignore_errors=True)
     truth.mkdir(parents=True)
+    dates = snapshot_dates(end)
     rows: dict[str, int] = {}
     numbers: Mapping[str, int] = {}
+    counts: list[StateCounts] = []
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for block_seed, simulation in blocks(people, Timeline.of_history(end), seed, story):
             for name, count in write_sources(folder, simulation, block_seed, story).items():
                 rows[name] = rows.get(name, 0) + count
-            for name, table in evidence(simulation, story).items():
+            tables = evidence(simulation, story)
+            for name, table in tables.items():
                 if name not in writers:
                     writer = pq.ParquetWriter(truth / f"{name}.parquet", table.schema, **PARQUET)
                     writers[name] = stack.enter_context(writer)
                 writers[name].write_table(table)
+            counts.append(count_states(PartyGraph.of(*(tables[name] for name in GRAPH_TABLES)), dates))
             numbers = simulation.numbers
     summary = GenerationSummary(people, seed, end.isoformat(), rows, numbers, story.country.code, story.mistakes)
-    finish(truth, summary, end)
+    finish(truth, summary, reduce(add, counts).table(dates))
     return summary
 
 
@@ -131,9 +137,13 @@ def _random_of(seed: int, dataset: str, purpose: str) -> Random:
     return named_random(seed, f"{dataset} {purpose}")
 
 
-def finish(truth: Path, summary: GenerationSummary, end: datetime) -> None:
-    """Write the true states of all months up to the end, and the summary."""
+def snapshot_dates(end: datetime) -> list[date]:
+    """List the dates on which the true states are told: one a month from month 0 up to the end."""
     months = range((end.year - MONTH_ZERO.year) * 12 + end.month - MONTH_ZERO.month + 1)
-    dates = [months_later(MONTH_ZERO.date(), month) for month in months]
-    store(true_states(truth, dates), truth / "states.parquet")
+    return [months_later(MONTH_ZERO.date(), month) for month in months]
+
+
+def finish(truth: Path, summary: GenerationSummary, states: pa.Table) -> None:
+    """Write the true states of all months, and the summary."""
+    store(states, truth / "states.parquet")
     (truth / SUMMARY_FILE).write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")

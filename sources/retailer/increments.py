@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 from sevenfold.errors import SevenfoldError
 from sources.retailer.behaviour import DAY_SECONDS, Timeline, named_random
-from sources.retailer.generation import SUMMARY_FILE, GenerationSummary, finish, write_sources
+from sources.retailer.generation import SUMMARY_FILE, GenerationSummary, finish, snapshot_dates, write_sources
 from sources.retailer.parameters import COUNTRIES, DEMO, Country
 from sources.retailer.simulation import simulate
 from sources.retailer.systems import DATASETS, Dataset, full_key, latest_versions, written
 from sources.retailer.text import Integers, Random, Text, numbered
-from sources.retailer.truth import evidence, store
+from sources.retailer.truth import evidence, store, true_states
 from sources.retailer.writers import read, write
 
 NEW_PEOPLE_PER_RECORD = 4
@@ -75,7 +75,7 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     summary = replace(
         before, people=before.people + people, until=end.isoformat(), rows=rows, numbers=simulation.numbers
     )
-    finish(truth, summary, end)
+    finish(truth, summary, true_states(truth, snapshot_dates(end)))
     return summary
 
 
