@@ -23,7 +23,7 @@ from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, shape
 from sources.retailer.text import Random
 from sources.retailer.truth import GRAPH_TABLES, PARQUET, PartyGraph, StateCounts, count_states, evidence, store
-from sources.retailer.writers import write
+from sources.retailer.writers import Delivery
 
 SUMMARY_FILE = "generation.json"
 PEOPLE_PER_BLOCK = 50_000
@@ -93,10 +93,11 @@ def generate(
     rows: dict[str, int] = {}
     numbers: Mapping[str, int] = {}
     counts: list[StateCounts] = []
+    delivery = Delivery(folder)
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for block_seed, simulation in blocks(people, Timeline.of_history(end), seed, story):
-            for name, count in write_sources(folder, simulation, block_seed, story).items():
+            for name, count in write_sources(delivery, simulation, block_seed, story).items():
                 rows[name] = rows.get(name, 0) + count
             tables = evidence(simulation, story)
             for name, table in tables.items():
@@ -106,6 +107,7 @@ def generate(
                 writers[name].write_table(table)
             counts.append(count_states(PartyGraph.of(*(tables[name] for name in GRAPH_TABLES)), dates))
             numbers = simulation.numbers
+    delivery.complete()
     summary = GenerationSummary(people, seed, end.isoformat(), rows, numbers, story.country.code, story.mistakes)
     finish(truth, summary, reduce(add, counts).table(dates))
     return summary
@@ -121,14 +123,14 @@ def blocks(people: int, timeline: Timeline, seed: int, story: Story) -> Iterator
         yield block_seed, simulation
 
 
-def write_sources(folder: Path, simulation: Simulation, seed: int, story: Story) -> dict[str, int]:
+def write_sources(delivery: Delivery, simulation: Simulation, seed: int, story: Story) -> dict[str, int]:
     """Write all tables and files; give their numbers of rows."""
     rows = {}
     for dataset in DATASETS:
         entity = "records" if dataset.entity == "customer_records" else dataset.entity
         delivered = simulation.deliveries[entity][dataset.source]
         shaped = shape(dataset, delivered, story, partial(_random_of, seed, dataset.name))
-        write(dataset, shaped, folder)
+        delivery.write(dataset, shaped)
         rows[dataset.name] = shaped.num_rows
     return rows
 
