@@ -89,7 +89,7 @@ def evidence(simulation: Simulation, story: Story) -> dict[str, pa.Table]:
     records = versions.select(columns).group_by(columns, use_threads=False).aggregate([])
     versions = versions.drop_columns(["source_code", "native_key"])
     errors = pa.concat_tables(
-        table.append_column("source_code", pa.array([source] * table.num_rows, pa.string()))
+        table.append_column("source_code", pa.repeat(source, table.num_rows))
         for source, table in simulation.errors.items()
     )
     return {
@@ -122,7 +122,7 @@ def _attributes(people: pa.Table) -> pa.Table:
             part = pa.table(
                 {
                     "person_id": people["person_id"],
-                    "attribute": pa.array([name] * people.num_rows, pa.string()),
+                    "attribute": pa.repeat(name, people.num_rows),
                     "value": value,
                     "valid_from": valid_from.cast(pa.timestamp("s")),
                     "valid_to": valid_to.cast(pa.timestamp("s")),
@@ -144,7 +144,7 @@ def _record_versions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.T
     keys = table["native_key"].combine_chunks()
     return pa.table(
         {
-            "source_code": pa.array([source] * table.num_rows, pa.string()),
+            "source_code": pa.repeat(source, table.num_rows),
             "native_key": keys,
             "source_record_id": full_key(source, keys),
             "person_id": person_ids.take(table["person"].combine_chunks()),
@@ -178,7 +178,10 @@ def _interactions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Tabl
 
 def _superseded_at(table: pa.Table) -> pa.Array:
     """Give when a later version took the place of each row; null where none did."""
-    keys = table["native_key"].combine_chunks().dictionary_encode().indices.to_numpy()
+    keys = table["native_key"].combine_chunks()
+    if pc.all(pc.greater(keys[1:], keys[:-1])).as_py() is not False:  # numbered in the order of time: each once
+        return pa.nulls(len(keys), pa.int64())
+    keys = keys.dictionary_encode().indices.to_numpy()
     order = np.lexsort((table["known_at"].to_numpy(), keys))
     following = np.r_[order[1:], order[:1]]
     has_next = (keys[following] == keys[order]) & (np.arange(len(order)) < len(order) - 1)
