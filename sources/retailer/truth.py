@@ -246,34 +246,46 @@ class PartyGraph:
     def over_time(self, moments: Sequence[int]) -> Iterator[Parties]:
         """Place every party that is known before each of some ascending times.
 
-        Nobody shares a party, so only the people of whom something was learnt since the time before are placed anew.
+        Each time goes on from the one before: what is new joins the parties there are. Only people with a row that a
+        later version has replaced are placed anew; nobody shares a party.
         """
-        since = np.iinfo(np.int64).min
-        party, proven = np.full(len(self.person), -1, dtype=np.int64), np.zeros(len(self.person), dtype=np.int64)
-        of_key = self.person[self.node]
-        for at in moments:
-            happens = [(time >= since) & (time < at) for time in (self.known_at, self.known_until)]
-            is_new = np.bincount(self.person[happens[0] | happens[1]], minlength=self.person.max(initial=-1) + 1) > 0
-            party, proven, since = party.copy(), proven.copy(), at
-            self._place(np.flatnonzero(is_new[self.person]), np.flatnonzero(is_new[of_key]), at, party, proven)
+        count, of_key = len(self.person), self.person[self.node]
+        known_in, replaced_in, active_in = (
+            np.searchsorted(moments, times, side="right") for times in (self.known_at, self.known_until, self.active_at)
+        )
+        proves = self.flags @ (1 << np.arange(self.flags.shape[1]))
+        party, proven = np.full(count, -1, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        holder = np.full(self.key.max(initial=-1) + 1, -1, dtype=np.int64)
+        for number in range(len(moments)):
+            party, proven = party.copy(), proven.copy()
+            is_anew = np.zeros(self.person.max(initial=-1) + 1, dtype=np.bool_)
+            is_anew[self.person[replaced_in == number]] = True
+            party[is_anew[self.person]] = -1
+            holder[self.key[is_anew[of_key]]] = -1
+            is_new = (known_in == number) | (is_anew[self.person] & (known_in < number))
+            nodes = np.flatnonzero(is_new & (replaced_in > number))
+            party[nodes], proven[nodes] = nodes, proves[nodes]
+            is_new = (active_in == number) | (is_anew[of_key] & (active_in < number))
+            edges = np.flatnonzero(is_new & (party[self.node] >= 0))
+            self._join(edges, holder, party, proven)
             yield Parties(party, proven)
 
-    def _place(self, nodes: Integers, edges: Integers, at: int, party: Integers, proven: Integers) -> None:
-        """Give some people's nodes their party, named by its first node, and say what is proven of it."""
-        known = (self.known_at[nodes] < at) & (self.known_until[nodes] >= at)
-        place = np.full(len(self.person), -1, dtype=np.int64)
-        place[nodes[known]] = np.arange(np.count_nonzero(known))
-        edges = edges[(self.active_at[edges] < at) & (place[self.node[edges]] >= 0)]
-        count, (keys, key) = np.count_nonzero(known), np.unique(self.key[edges], return_inverse=True)
-        ends = (place[self.node[edges]], key + count)
-        graph = coo_array((np.ones(len(edges), dtype=np.int8), ends), shape=(count + len(keys), count + len(keys)))
-        labels = connected_components(graph, directed=False)[1][:count]
-        first = np.full(labels.max(initial=-1) + 1, -1, dtype=np.int64)
-        first[labels[::-1]] = nodes[known][::-1]
-        party[nodes], proven[nodes] = -1, 0
-        party[nodes[known]] = first[labels]
-        for number, flag in enumerate(self.flags.T):
-            proven[party[nodes[known & flag[nodes]]]] |= 1 << number
+    def _join(self, edges: Integers, holder: Integers, party: Integers, proven: Integers) -> None:
+        """Join the parties that keys hold together; `holder` is a node that carries each key, or -1 so far."""
+        node, key = self.node[edges], self.key[edges]
+        is_first = holder[key] < 0
+        holder[key[is_first]] = node[is_first]
+        ends = np.stack([party[node], party[holder[key]]])
+        ends = ends[:, ends[0] != ends[1]]
+        joined, places = np.unique(ends, return_inverse=True)
+        links = coo_array((np.ones(ends.shape[1], dtype=np.int8), tuple(places.reshape(2, -1))), shape=(len(joined),) * 2)
+        labels = connected_components(links, directed=False)[1]
+        first = joined[np.unique(labels, return_index=True)[1]][labels]
+        for number in range(self.flags.shape[1]):
+            proven[first[proven[joined] >> number & 1 > 0]] |= 1 << number
+        name = np.arange(len(party) + 1)
+        name[joined], name[-1] = first, -1
+        party[:] = name[party]
 
     def completing_nodes(self, parties: Parties, units: Integers, missing: Integers) -> Integers:
         """Find the node by which each party became complete.
