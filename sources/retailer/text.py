@@ -96,7 +96,12 @@ def joined(*parts: Text, separator: str = " ") -> Text:
 def without_accents(values: Text) -> Text:
     """Drop accents and tildes: José becomes Jose."""
     encoded = values.dictionary_encode()
-    plain = pc.replace_substring_regex(pc.utf8_normalize(encoded.dictionary, "NFKD"), r"\p{Mn}", "")
+    has_any = pc.invert(pc.string_is_ascii(encoded.dictionary)).to_numpy(zero_copy_only=False)
+    plain = change(
+        encoded.dictionary,
+        has_any,
+        lambda some: pc.replace_substring_regex(pc.utf8_normalize(some, "NFKD"), r"\p{Mn}", ""),
+    )
     return plain.take(encoded.indices)
 
 

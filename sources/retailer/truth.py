@@ -225,7 +225,7 @@ class PartyGraph:
     @classmethod
     def of(cls, versions: pa.Table, interactions: pa.Table) -> PartyGraph:
         """Build the graph from the record versions and the interactions of the truth."""
-        nodes = pa.concat_tables([_nodes_of_versions(versions), _nodes_of_interactions(interactions)]).combine_chunks()
+        nodes = pa.concat_tables([_nodes_of_versions(versions), _nodes_of_interactions(interactions)])
         person = pc.dictionary_encode(nodes["person_id"].combine_chunks()).indices.to_numpy().astype(np.int64)
         order = _order(person, nodes)
         place = np.empty(len(order), dtype=np.int64)
@@ -258,16 +258,14 @@ class PartyGraph:
         holder = np.full(self.key.max(initial=-1) + 1, -1, dtype=np.int64)
         for number in range(len(moments)):
             party, proven = party.copy(), proven.copy()
-            is_anew = np.zeros(self.person.max(initial=-1) + 1, dtype=np.bool_)
-            is_anew[self.person[replaced_in == number]] = True
-            party[is_anew[self.person]] = -1
-            holder[self.key[is_anew[of_key]]] = -1
-            is_new = (known_in == number) | (is_anew[self.person] & (known_in < number))
+            anew = np.unique(self.person[replaced_in == number])
+            nodes_anew, edges_anew = np.isin(self.person, anew), np.isin(of_key, anew)
+            party[nodes_anew], holder[self.key[edges_anew]] = -1, -1
+            is_new = (known_in == number) | (nodes_anew & (known_in < number))
             nodes = np.flatnonzero(is_new & (replaced_in > number))
             party[nodes], proven[nodes] = nodes, proves[nodes]
-            is_new = (active_in == number) | (is_anew[of_key] & (active_in < number))
-            edges = np.flatnonzero(is_new & (party[self.node] >= 0))
-            self._join(edges, holder, party, proven)
+            edges = np.flatnonzero((active_in == number) | (edges_anew & (active_in < number)))
+            self._join(edges[party[self.node[edges]] >= 0], holder, party, proven)
             yield Parties(party, proven)
 
     def _join(self, edges: Integers, holder: Integers, party: Integers, proven: Integers) -> None:

@@ -32,6 +32,7 @@ class Delivery:
         self._earlier = {dataset.name for dataset in DATASETS if (folder / dataset.file).exists()}
         self._tables: dict[str, Dataset] = {}
         self._writers: dict[Path, pq.ParquetWriter] = {}
+        self._engine = duckdb.connect(config={"threads": 1})
 
     def write(self, dataset: Dataset, rows: pa.Table) -> None:
         """Write a table or file, or add rows to it.
@@ -44,12 +45,13 @@ class Delivery:
         elif dataset.format == "csv":
             _write_csv(dataset, rows, path)
         elif dataset.format == "json_lines":
-            _write_json_lines(rows, path)
+            self._write_json_lines(rows, path)
         else:
             self._write_parquet(rows, path)
 
     def complete(self) -> None:
         """Index the tables of SQL and close the files."""
+        self._engine.close()
         for dataset in self._tables.values():
             with _sqlite(self._folder / dataset.file) as cursor:
                 key, time = dataset.column_names["native_key"], dataset.time_column
@@ -72,6 +74,15 @@ class Delivery:
                 keys = rows.select([key]).filter(rows[key].is_valid())
                 cursor.executemany(f"delete from {dataset.table} where {key} = ?", keys)  # noqa: S608
             cursor.adbc_ingest(dataset.table, rows, mode="append")
+
+    def _write_json_lines(self, rows: pa.Table, path: Path) -> None:
+        # DuckDB writes whole files only, so rows are written apart and then added.
+        part = _part(path)
+        self._engine.register("delivered", rows)
+        self._engine.table("delivered").query("delivered", f"copy delivered to '{_quoted(part)}' (format json)")
+        with path.open("ab") as file:
+            file.write(part.read_bytes())
+        part.unlink()
 
     def _write_parquet(self, rows: pa.Table, path: Path) -> None:
         if path not in self._writers:
@@ -127,18 +138,6 @@ def _write_csv(dataset: Dataset, rows: pa.Table, path: Path) -> None:
     data = text.getvalue()
     with path.open("ab") as file:
         file.write(data if dataset.encoding == "utf-8" else data.decode("utf-8").encode(dataset.encoding))
-
-
-def _write_json_lines(rows: pa.Table, path: Path) -> None:
-    # DuckDB writes whole files only, so a later delivery is written apart and then added.
-    part = _part(path)
-    with duckdb.connect() as connection:
-        connection.execute("set threads = 1")
-        connection.register("delivered", rows)
-        connection.table("delivered").query("delivered", f"copy delivered to '{_quoted(part)}' (format json)")
-    with path.open("ab") as file:
-        file.write(part.read_bytes())
-    part.unlink()
 
 
 def _quoted(path: Path) -> str:
