@@ -94,13 +94,13 @@ def joined(*parts: Text, separator: str = " ") -> Text:
 
 
 def without_accents(values: Text) -> Text:
-    """Drop accents and tildes: José becomes Jose."""
+    """Drop accents and tildes, the combining marks of Latin letters: José becomes Jose."""
     encoded = values.dictionary_encode()
     has_any = pc.invert(pc.string_is_ascii(encoded.dictionary)).to_numpy(zero_copy_only=False)
     plain = change(
         encoded.dictionary,
         has_any,
-        lambda some: pc.replace_substring_regex(pc.utf8_normalize(some, "NFKD"), r"\p{Mn}", ""),
+        lambda some: pc.replace_substring_regex(pc.utf8_normalize(some, "NFKD"), r"[\x{0300}-\x{036F}]", ""),
     )
     return plain.take(encoded.indices)
 
