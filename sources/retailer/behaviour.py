@@ -99,7 +99,7 @@ class Behaviour:
 class Scene:
     """What everything that happens is drawn from: the period, the people with their habits, and chance.
 
-    `numbers` are the running numbers to go on from, by kind of thing; `columns` those of the people that were asked for.
+    `numbers` are the running numbers to go on from, by kind of thing; `columns` keeps columns of the people.
     """
 
     timeline: Timeline

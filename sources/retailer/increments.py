@@ -65,7 +65,7 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     timeline = Timeline.of_increment(since, since + days * DAY_SECONDS)
     story = replace(DEMO, country=COUNTRIES[before.country], mistakes=before.mistakes)
     delivery = Delivery(folder)
-    rows = _change_phones(folder, delivery, share / 2, timeline, story.country, named_random(seed, "changed phones"))
+    rows = _change_phones(delivery, share / 2, timeline, story.country, named_random(seed, "changed phones"))
     people = max(1, round(before.people * share * NEW_PEOPLE_PER_RECORD / 2))
     simulation = simulate(people, timeline, seed, story, before.numbers)
     for name, count in write_sources(delivery, simulation, seed, story).items():
@@ -87,7 +87,7 @@ def _append(path: Path, rows: pa.Table) -> None:
 
 
 def _change_phones(
-    folder: Path, delivery: Delivery, share: float, timeline: Timeline, country: Country, random: Random
+    delivery: Delivery, share: float, timeline: Timeline, country: Country, random: Random
 ) -> dict[str, int]:
     """Give a share of the records of every source that keeps phones a new one; give the rows written."""
     changed: dict[str, int] = {}
@@ -95,7 +95,7 @@ def _change_phones(
         if dataset.entity != "customer_records" or "phone" not in dataset.column_names:
             continue
         key = dataset.column_names["native_key"]
-        rows = read(dataset, folder)
+        rows = read(dataset, delivery.folder)
         rows = latest_versions(rows.filter(pc.is_valid(rows[key])), key)
         chosen = np.sort(random.choice(rows.num_rows, size=round(rows.num_rows * share), replace=False))
         at = np.sort(random.integers(timeline.first_day, timeline.until, len(chosen)))
@@ -103,7 +103,7 @@ def _change_phones(
         phones = numbered(country.main_area * 10**8 + subscribers, country.phone_length)
         rows = _with_phones(dataset, rows.take(pa.array(chosen)), phones, at, country)
         delivery.write(dataset, rows)
-        _remember(folder / "truth", full_key(dataset.source, rows[key].combine_chunks()), phones, at)
+        _remember(delivery.folder / "truth", full_key(dataset.source, rows[key].combine_chunks()), phones, at)
         changed[dataset.name] = rows.num_rows
     return changed
 

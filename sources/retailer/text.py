@@ -137,8 +137,7 @@ def written_at(seconds: Integers, style: str = "local") -> Text:
 
 
 def with_typos(values: Text, random: Random) -> Text:
-    """Put one slip of the hand into each value of four letters or more: a letter lost, doubled, wrong or swapped.
-    """
+    """Put one slip of the hand into each value of four letters or more: a letter lost, doubled, wrong or swapped."""
     lengths = pc.fill_null(pc.utf8_length(values), 0).to_numpy(zero_copy_only=False)
     places = np.minimum(random.integers(1, 7, len(values)), np.maximum(lengths - 2, 1))
     kinds = random.integers(0, 4, len(values))

@@ -34,7 +34,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from psycopg import sql
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -236,7 +235,9 @@ class PartyGraph:
             person[order],
             known_at[order],
             nodes["known_until"].to_numpy()[order],
-            np.stack([nodes[name].to_numpy() for name in ("has_names", "has_contact", "is_interaction")], axis=1)[order],
+            np.stack([nodes[name].to_numpy() for name in ("has_names", "has_contact", "is_interaction")], axis=1)[
+                order
+            ],
             nodes["strategy"].to_numpy()[order],
             place[node],
             key,
@@ -276,7 +277,9 @@ class PartyGraph:
         ends = np.stack([party[node], party[holder[key]]])
         ends = ends[:, ends[0] != ends[1]]
         joined, places = np.unique(ends, return_inverse=True)
-        links = coo_array((np.ones(ends.shape[1], dtype=np.int8), tuple(places.reshape(2, -1))), shape=(len(joined),) * 2)
+        links = coo_array(
+            (np.ones(ends.shape[1], dtype=np.int8), tuple(places.reshape(2, -1))), shape=(len(joined),) * 2
+        )
         labels = connected_components(links, directed=False)[1]
         first = joined[np.unique(labels, return_index=True)[1]][labels]
         for number in range(self.flags.shape[1]):
@@ -364,7 +367,9 @@ def _nodes(columns: Mapping[str, object], table: pa.Table) -> pa.Table:
     """Put rows of the truth into the one form of nodes, those of `NODE_KEYS` among its columns."""
     strategy = pc.index_in(table["strategy_code"], pa.array(STRATEGIES)).fill_null(-1).cast(pa.int64())
     keys = {name: table[name] for kind in NODE_KEYS for name in kind if name not in columns}
-    return pa.table({"person_id": table["person_id"], **columns, "strategy": strategy, **keys}).select(list(NODE_COLUMNS))
+    return pa.table({"person_id": table["person_id"], **columns, "strategy": strategy, **keys}).select(
+        list(NODE_COLUMNS)
+    )
 
 
 def _seconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -524,9 +529,9 @@ def true_contributions(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table
 
 def _count_rises(graph: PartyGraph, snapshot_dates: Sequence[date]) -> Integers:
     """Count some people's rises: one row per later date, one column per strategy, the first for none."""
-    counts = []
-    for before, after in pairwise(graph.over_time([_midnight(day) for day in snapshot_dates])):
-        cohort = before.representatives() if not counts else cohort
+    counts, on_dates = [], list(graph.over_time([_midnight(day) for day in snapshot_dates]))
+    cohort = on_dates[0].representatives()
+    for before, after in pairwise(on_dates):
         proven = before.proven_of(cohort)
         risen = (after.proven_of(cohort) == ALL_FLAGS) & (proven != ALL_FLAGS)
         completing = graph.completing_nodes(after, cohort[risen], ALL_FLAGS - proven[risen])

@@ -28,7 +28,7 @@ class Delivery:
 
     def __init__(self, folder: Path) -> None:
         """Deliver into a folder; what it holds already grows."""
-        self._folder = folder
+        self.folder = folder
         self._earlier = {dataset.name for dataset in DATASETS if (folder / dataset.file).exists()}
         self._tables: dict[str, Dataset] = {}
         self._writers: dict[Path, pq.ParquetWriter] = {}
@@ -39,7 +39,7 @@ class Delivery:
 
         In a table of SQL, a row whose key was there before the delivery makes way.
         """
-        path = self._folder / dataset.file
+        path = self.folder / dataset.file
         if dataset.format == "sql":
             self._write_sql(dataset, rows, path)
         elif dataset.format == "csv":
@@ -53,12 +53,10 @@ class Delivery:
         """Index the tables of SQL and close the files."""
         self._engine.close()
         for dataset in self._tables.values():
-            with _sqlite(self._folder / dataset.file) as cursor:
+            with _sqlite(self.folder / dataset.file) as cursor:
                 key, time = dataset.column_names["native_key"], dataset.time_column
                 for column in (key, time) if dataset.entity == "customer_records" else (time,):
-                    cursor.execute(
-                        f"create index if not exists {dataset.table}_{column} on {dataset.table} ({column})"
-                    )
+                    cursor.execute(f"create index if not exists {dataset.table}_{column} on {dataset.table} ({column})")
         for path, writer in self._writers.items():
             writer.close()
             _part(path).rename(path)
@@ -88,8 +86,9 @@ class Delivery:
         if path not in self._writers:
             self._writers[path] = pq.ParquetWriter(_part(path), rows.schema, compression="zstd")
             if path.exists():
-                for batch in pq.ParquetFile(path).iter_batches():
-                    self._writers[path].write_batch(batch)
+                earlier = pq.ParquetFile(path)
+                for number in range(earlier.num_row_groups):
+                    self._writers[path].write_table(earlier.read_row_group(number))
         self._writers[path].write_table(rows)
 
 
