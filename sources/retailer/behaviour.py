@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time
 from typing import Self
 from zlib import crc32
@@ -25,7 +25,7 @@ from sources.retailer.parameters import (
     Story,
 )
 from sources.retailer.people import CHANGE_OF_ATTRIBUTE, NEVER
-from sources.retailer.text import Flags, Integers, Random, Text, choose
+from sources.retailer.text import Flags, Integers, Random, Text
 
 DAY_SECONDS = 86_400
 YEAR_SECONDS = 12 * MONTH_SECONDS
@@ -99,7 +99,7 @@ class Behaviour:
 class Scene:
     """What everything that happens is drawn from: the period, the people with their habits, and chance.
 
-    `numbers` are the running numbers to go on from, by kind of thing.
+    `numbers` are the running numbers to go on from, by kind of thing; `columns` keeps columns of the people.
     """
 
     timeline: Timeline
@@ -108,6 +108,7 @@ class Scene:
     numbers: Mapping[str, int]
     seed: int
     story: Story
+    columns: dict[tuple[str, ...], Text] = field(default_factory=dict)
 
     def random(self, name: str) -> Random:
         """Give the source of chance of one purpose: what one part draws moves no other part."""
@@ -119,13 +120,17 @@ class Scene:
 
     def attribute(self, name: str, person: Integers, at: Integers | None = None) -> Text:
         """Give a true attribute of each person, of those that change the one that holds at a time."""
-        first = self.people[name].combine_chunks().take(pa.array(person))
         change = CHANGE_OF_ATTRIBUTE.get(name)
         if change is None or at is None:
-            return first
-        changed_at: Integers = self.people[change].to_numpy()[person]
-        later = self.people[f"later_{name}"].combine_chunks().take(pa.array(person))
-        return choose(at >= changed_at, later, first)
+            return self._values(name).take(pa.array(person))
+        has_changed = at >= self.people[change].to_numpy()[person]
+        return self._values(name, f"later_{name}").take(pa.array(person + has_changed * self.people.num_rows))
+
+    def _values(self, *names: str) -> Text:
+        """Give columns of the people below one another, put together once."""
+        if names not in self.columns:
+            self.columns[names] = pa.concat_arrays([chunk for name in names for chunk in self.people[name].chunks])
+        return self.columns[names]
 
 
 def named_random(seed: int, name: str) -> Random:

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import partial
+from datetime import UTC, date, datetime
+from functools import partial, reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sevenfold.errors import SevenfoldError
@@ -20,8 +22,8 @@ from sources.retailer.parameters import DEMO, MEXICO, MONTH_ZERO, Story
 from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, shape
 from sources.retailer.text import Random
-from sources.retailer.truth import PARQUET, evidence, store, true_states
-from sources.retailer.writers import write
+from sources.retailer.truth import GRAPH_TABLES, PARQUET, PartyGraph, StateCounts, count_states, evidence, store
+from sources.retailer.writers import Delivery
 
 SUMMARY_FILE = "generation.json"
 PEOPLE_PER_BLOCK = 50_000
@@ -88,21 +90,27 @@ def generate(
         (folder / dataset.file).unlink(missing_ok=True)
     shutil.rmtree(truth, ignore_errors=True)
     truth.mkdir(parents=True)
+    dates = snapshot_dates(end)
     rows: dict[str, int] = {}
     numbers: Mapping[str, int] = {}
+    counts: list[StateCounts] = []
+    delivery = Delivery(folder)
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for block_seed, simulation in blocks(people, Timeline.of_history(end), seed, story):
-            for name, count in write_sources(folder, simulation, block_seed, story).items():
+            for name, count in write_sources(delivery, simulation, block_seed, story).items():
                 rows[name] = rows.get(name, 0) + count
-            for name, table in evidence(simulation, story).items():
+            tables = evidence(simulation, story)
+            for name, table in tables.items():
                 if name not in writers:
                     writer = pq.ParquetWriter(truth / f"{name}.parquet", table.schema, **PARQUET)
                     writers[name] = stack.enter_context(writer)
                 writers[name].write_table(table)
+            counts.append(count_states(PartyGraph.of(*(tables[name] for name in GRAPH_TABLES)), dates))
             numbers = simulation.numbers
+    delivery.complete()
     summary = GenerationSummary(people, seed, end.isoformat(), rows, numbers, story.country.code, story.mistakes)
-    finish(truth, summary, end)
+    finish(truth, summary, reduce(add, counts).table(dates))
     return summary
 
 
@@ -116,14 +124,14 @@ def blocks(people: int, timeline: Timeline, seed: int, story: Story) -> Iterator
         yield block_seed, simulation
 
 
-def write_sources(folder: Path, simulation: Simulation, seed: int, story: Story) -> dict[str, int]:
+def write_sources(delivery: Delivery, simulation: Simulation, seed: int, story: Story) -> dict[str, int]:
     """Write all tables and files; give their numbers of rows."""
     rows = {}
     for dataset in DATASETS:
         entity = "records" if dataset.entity == "customer_records" else dataset.entity
         delivered = simulation.deliveries[entity][dataset.source]
         shaped = shape(dataset, delivered, story, partial(_random_of, seed, dataset.name))
-        write(dataset, shaped, folder)
+        delivery.write(dataset, shaped)
         rows[dataset.name] = shaped.num_rows
     return rows
 
@@ -132,9 +140,13 @@ def _random_of(seed: int, dataset: str, purpose: str) -> Random:
     return named_random(seed, f"{dataset} {purpose}")
 
 
-def finish(truth: Path, summary: GenerationSummary, end: datetime) -> None:
-    """Write the true states of all months up to the end, and the summary."""
+def snapshot_dates(end: datetime) -> list[date]:
+    """List the dates on which the true states are told: one a month from month 0 up to the end."""
     months = range((end.year - MONTH_ZERO.year) * 12 + end.month - MONTH_ZERO.month + 1)
-    dates = [months_later(MONTH_ZERO.date(), month) for month in months]
-    store(true_states(truth, dates), truth / "states.parquet")
+    return [months_later(MONTH_ZERO.date(), month) for month in months]
+
+
+def finish(truth: Path, summary: GenerationSummary, states: pa.Table) -> None:
+    """Write the true states of all months, and the summary."""
+    store(states, truth / "states.parquet")
     (truth / SUMMARY_FILE).write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")

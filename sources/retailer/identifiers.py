@@ -25,8 +25,9 @@ INCONVENIENT = (
 
 ALPHABET = b"0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ"
 """Both check digits give each character its position in this alphabet."""
-VALUES = np.zeros(128, dtype=np.int64)
+VALUES = np.zeros(128, dtype=np.int32)
 VALUES[np.frombuffer(ALPHABET, dtype=np.uint8)] = np.arange(len(ALPHABET))
+CURP_WEIGHTS, RFC_WEIGHTS = (np.arange(first, 1, -1, dtype=np.int32) for first in (18, 13))
 
 DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 
@@ -142,11 +143,11 @@ def _homonym_characters(prefix: Letters, years: Integers) -> Letters:
 
 
 def _curp_check(characters: Letters) -> Letters:
-    total: Integers = (VALUES[characters] * np.arange(18, 1, -1)).sum(axis=1)
+    total = VALUES[characters] @ CURP_WEIGHTS
     return ((10 - total % 10) % 10 + ord("0")).astype(np.uint8)[:, None]
 
 
 def _rfc_check(characters: Letters) -> Letters:
-    total: Integers = (VALUES[characters] * np.arange(13, 1, -1)).sum(axis=1)
+    total = VALUES[characters] @ RFC_WEIGHTS
     digit = (11 - total % 11) % 11
     return np.where(digit == 10, ord("A"), digit + ord("0")).astype(np.uint8)[:, None]

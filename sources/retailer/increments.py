@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 from sevenfold.errors import SevenfoldError
 from sources.retailer.behaviour import DAY_SECONDS, Timeline, named_random
-from sources.retailer.generation import SUMMARY_FILE, GenerationSummary, finish, write_sources
+from sources.retailer.generation import SUMMARY_FILE, GenerationSummary, finish, snapshot_dates, write_sources
 from sources.retailer.parameters import COUNTRIES, DEMO, Country
 from sources.retailer.simulation import simulate
 from sources.retailer.systems import DATASETS, Dataset, full_key, latest_versions, written
 from sources.retailer.text import Integers, Random, Text, numbered
-from sources.retailer.truth import evidence, store
-from sources.retailer.writers import read, write
+from sources.retailer.truth import evidence, store, true_states
+from sources.retailer.writers import Delivery, read
 
 NEW_PEOPLE_PER_RECORD = 4
 """Most people leave no customer record on their first day."""
@@ -64,18 +64,20 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     since = int(datetime.fromisoformat(before.until).timestamp())
     timeline = Timeline.of_increment(since, since + days * DAY_SECONDS)
     story = replace(DEMO, country=COUNTRIES[before.country], mistakes=before.mistakes)
-    rows = _change_phones(folder, share / 2, timeline, story.country, named_random(seed, "changed phones"))
+    delivery = Delivery(folder)
+    rows = _change_phones(delivery, share / 2, timeline, story.country, named_random(seed, "changed phones"))
     people = max(1, round(before.people * share * NEW_PEOPLE_PER_RECORD / 2))
     simulation = simulate(people, timeline, seed, story, before.numbers)
-    for name, count in write_sources(folder, simulation, seed, story).items():
+    for name, count in write_sources(delivery, simulation, seed, story).items():
         rows[name] = rows.get(name, 0) + count
+    delivery.complete()
     for name, table in evidence(simulation, story).items():
         _append(truth / f"{name}.parquet", table)
     end = datetime.fromtimestamp(timeline.until, UTC)
     summary = replace(
         before, people=before.people + people, until=end.isoformat(), rows=rows, numbers=simulation.numbers
     )
-    finish(truth, summary, end)
+    finish(truth, summary, true_states(truth, snapshot_dates(end)))
     return summary
 
 
@@ -84,22 +86,24 @@ def _append(path: Path, rows: pa.Table) -> None:
     store(pa.concat_tables([earlier, rows.cast(earlier.schema)]), path)
 
 
-def _change_phones(folder: Path, share: float, timeline: Timeline, country: Country, random: Random) -> dict[str, int]:
+def _change_phones(
+    delivery: Delivery, share: float, timeline: Timeline, country: Country, random: Random
+) -> dict[str, int]:
     """Give a share of the records of every source that keeps phones a new one; give the rows written."""
     changed: dict[str, int] = {}
     for dataset in DATASETS:
         if dataset.entity != "customer_records" or "phone" not in dataset.column_names:
             continue
         key = dataset.column_names["native_key"]
-        rows = read(dataset, folder)
+        rows = read(dataset, delivery.folder)
         rows = latest_versions(rows.filter(pc.is_valid(rows[key])), key)
         chosen = np.sort(random.choice(rows.num_rows, size=round(rows.num_rows * share), replace=False))
         at = np.sort(random.integers(timeline.first_day, timeline.until, len(chosen)))
         subscribers = random.integers(20_000_000, 90_000_000, len(chosen))
         phones = numbered(country.main_area * 10**8 + subscribers, country.phone_length)
         rows = _with_phones(dataset, rows.take(pa.array(chosen)), phones, at, country)
-        write(dataset, rows, folder)
-        _remember(folder / "truth", full_key(dataset.source, rows[key].combine_chunks()), phones, at)
+        delivery.write(dataset, rows)
+        _remember(delivery.folder / "truth", full_key(dataset.source, rows[key].combine_chunks()), phones, at)
         changed[dataset.name] = rows.num_rows
     return changed
 

@@ -142,7 +142,7 @@ def with_changes(
     columns = {f"later_{name}": values for name, values in later.items()}
     columns["later_household_id"] = people["household_id"].combine_chunks().take(pa.array(before))
     columns["later_phone"] = _new_phones(people, persons, country)
-    columns["later_email"] = pc.replace_substring_regex(people["email"].combine_chunks(), r"^([^@]+)@", r"\1.nuevo@")
+    columns["later_email"] = pc.replace_substring(people["email"].combine_chunks(), "@", ".nuevo@")
     columns["moved_at"] = moved_at
     columns["phone_changed_at"] = _change_times(CHANGES.new_phone, count, period, random)
     columns["email_changed_at"] = _change_times(CHANGES.new_email, count, period, random)

@@ -88,6 +88,8 @@ class Rows:
 
     def noted(self, name: str, error: str, before: Text, after: Text) -> Text:
         """Note where a value is now another than before."""
+        if after is before:
+            return after
         differs = pc.fill_null(pc.not_equal(before, after), False).to_numpy(zero_copy_only=False)
         if differs.any():
             self.errors.append((name, error, np.flatnonzero(differs)))

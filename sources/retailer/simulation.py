@@ -31,7 +31,7 @@ from sources.retailer.people import make_people, with_changes
 from sources.retailer.records import make_records
 from sources.retailer.responses import Responses, respond, written_down
 from sources.retailer.systems import DATASETS
-from sources.retailer.text import Random, numbered
+from sources.retailer.text import Integers, Random, numbered
 
 CONSENT_SOURCES = ("app", "contact_centre")
 CONSENT_CHANNELS = ("email", "phone", "sms")
@@ -138,7 +138,8 @@ def _time(table: pa.Table) -> NDArray[np.int64]:
 
 def _known_before(until: int, table: pa.Table) -> pa.Table:
     """Keep what the source knew before a time."""
-    return table.filter(pa.array(_time(table) < until))
+    is_known = _time(table) < until
+    return table if is_known.all() else table.filter(pa.array(is_known))
 
 
 def _delivered(entity: str, source: str, table: pa.Table, scene: Scene) -> tuple[pa.Table, pa.Table]:
@@ -155,7 +156,14 @@ def _delivered(entity: str, source: str, table: pa.Table, scene: Scene) -> tuple
     delivered_at = (known_at + delays)[row] + again
     order = np.argsort(delivered_at, kind="stable")
     order = order[delivered_at[order] < scene.timeline.until]
-    return table.take(pa.array(row[order])), _delivery_errors(table, {"late": late, "resent": resent, "twice": twice})
+    return _taken(table, row[order]), _delivery_errors(table, {"late": late, "resent": resent, "twice": twice})
+
+
+def _taken(table: pa.Table, rows: Integers) -> pa.Table:
+    """Take rows; nothing is copied where they are the first ones in their order."""
+    if np.array_equal(rows, np.arange(len(rows))):
+        return table.slice(0, len(rows))
+    return table.take(pa.array(rows))
 
 
 def _delivery_errors(table: pa.Table, rows: Mapping[str, NDArray[np.int64]]) -> pa.Table:

@@ -235,6 +235,7 @@ def shape(dataset: Dataset, canonical: pa.Table, story: Story, random_of: Callab
         random_of: Gives the chance by which a missing value of a column is a space.
     """
     mistakes = story.mistakes_of(dataset.source)
+    canonical = canonical.select(list(dataset.column_names))
     if dataset.entity == "customer_records" and not dataset.keeps_history:
         canonical = latest_versions(canonical)
     columns = {
@@ -262,8 +263,8 @@ def latest_versions(rows_in_time: pa.Table, key: str = "native_key") -> pa.Table
     last = np.full(len(encoded.dictionary) + 1, -1, dtype=np.int64)
     rows = np.arange(len(codes))
     last[codes] = rows
-    kept = rows_in_time.filter(pa.array((codes < 0) | (last[codes] == rows)))
-    return kept.take(pc.sort_indices(kept, sort_keys=[(key, "ascending")]))
+    kept = pa.array(np.flatnonzero((codes < 0) | (last[codes] == rows)))
+    return rows_in_time.take(kept.take(pc.array_sort_indices(keys.take(kept))))
 
 
 def written(dataset: Dataset, held: str, values: Text, country: Country) -> Text:

@@ -19,10 +19,8 @@ Integers: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 Random: TypeAlias = np.random.Generator
 
-THREE_DIGITS = np.frombuffer("".join(f"{number:03}" for number in range(1000)).encode("ascii"), dtype=np.uint8).reshape(
-    -1, 3
-)
-HEXADECIMAL = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+FOUR_DIGITS = np.frombuffer("".join(f"{number:04}" for number in range(10_000)).encode("ascii"), dtype=np.uint32)
+TWO_HEXADECIMALS = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode("ascii"), dtype=np.uint16)
 
 
 def fixed_width(characters: NDArray[np.uint8]) -> Text:
@@ -35,10 +33,14 @@ def fixed_width(characters: NDArray[np.uint8]) -> Text:
 
 def numbered(values: Integers, width: int, prefix: str = "") -> Text:
     """Write each number with leading zeros, after a prefix."""
-    groups = -(-width // 3)
-    powers = 1000 ** np.arange(groups - 1, -1, -1, dtype=np.int64)
-    digits = THREE_DIGITS[values[:, None] // powers % 1000].reshape(len(values), 3 * groups)
-    return prefixed(digits[:, 3 * groups - width :], prefix)
+    groups = -(-width // 4)
+    digits = np.empty((len(values), groups), dtype=np.uint32)
+    rest = values
+    for group in range(groups - 1, -1, -1):
+        above = rest // 10_000
+        digits[:, group] = FOUR_DIGITS[rest - above * 10_000]
+        rest = above
+    return prefixed(digits.view(np.uint8)[:, 4 * groups - width :], prefix)
 
 
 def prefixed(characters: NDArray[np.uint8], prefix: str) -> Text:
@@ -57,8 +59,8 @@ def scrambled(values: Integers, salt: int) -> NDArray[np.uint64]:
 
 def hexadecimal(values: NDArray[np.uint64], prefix: str = "") -> Text:
     """Write each 64-bit number as sixteen hexadecimal digits, after a prefix."""
-    shifts = np.arange(60, -1, -4, dtype=np.uint64)
-    return prefixed(HEXADECIMAL[(values[:, None] >> shifts & np.uint64(15)).astype(np.int64)], prefix)
+    pairs = TWO_HEXADECIMALS[values.astype(">u8").view(np.uint8).reshape(-1, 8)]
+    return prefixed(pairs.view(np.uint8), prefix)
 
 
 def choose(condition: Flags, yes: Text, no: Text) -> Text:
@@ -92,14 +94,27 @@ def joined(*parts: Text, separator: str = " ") -> Text:
 
 
 def without_accents(values: Text) -> Text:
-    """Drop accents and tildes: José becomes Jose."""
-    return pc.replace_substring_regex(pc.utf8_normalize(values, "NFKD"), r"\p{Mn}", "")
+    """Drop accents and tildes, the combining marks of Latin letters: José becomes Jose."""
+    encoded = values.dictionary_encode()
+    has_any = pc.invert(pc.string_is_ascii(encoded.dictionary)).to_numpy(zero_copy_only=False)
+    plain = change(
+        encoded.dictionary,
+        has_any,
+        lambda some: pc.replace_substring_regex(pc.utf8_normalize(some, "NFKD"), r"[\x{0300}-\x{036F}]", ""),
+    )
+    return plain.take(encoded.indices)
 
 
 def offsets(seconds: Integers, time_zone: str) -> Integers:
     """Give what to add to times (seconds since 1970, UTC) to reach the clock of a time zone, to the hour."""
-    hours, hour = np.unique(seconds // 3600, return_inverse=True)
-    return np.array([_offset(time_zone, each) for each in hours.tolist()], dtype=np.int64)[hour]
+    if not len(seconds):
+        return seconds
+    first, last = int(seconds.min()) // 86_400, int(seconds.max()) // 86_400
+    of_days = np.array([_offset(time_zone, 24 * day) for day in range(first, last + 2)], dtype=np.int64)
+    of_hours = np.repeat(of_days[:-1], 24)
+    for day in np.flatnonzero(of_days[1:] != of_days[:-1]).tolist():
+        of_hours[24 * day : 24 * day + 24] = [_offset(time_zone, 24 * (first + day) + hour) for hour in range(24)]
+    return of_hours[seconds // 3600 - 24 * first]
 
 
 @cache
@@ -122,28 +137,26 @@ def written_at(seconds: Integers, style: str = "local") -> Text:
 
 
 def with_typos(values: Text, random: Random) -> Text:
-    """Put one slip of the hand into each value of four letters or more: a letter lost, doubled, wrong or swapped.
-
-    Values are handled in a few dozen groups that share the kind and the place of the slip, so no value is touched
-    one by one.
-    """
-    long_enough = pc.fill_null(pc.greater_equal(pc.utf8_length(values), 4), False).to_numpy(zero_copy_only=False)
-    places = random.integers(1, 7, len(values))
-    lengths = pc.fill_null(pc.utf8_length(values), 2).to_numpy(zero_copy_only=False)
-    places = np.minimum(places, np.maximum(lengths - 2, 1))
+    """Put one slip of the hand into each value of four letters or more: a letter lost, doubled, wrong or swapped."""
+    lengths = pc.fill_null(pc.utf8_length(values), 0).to_numpy(zero_copy_only=False)
+    places = np.minimum(random.integers(1, 7, len(values)), np.maximum(lengths - 2, 1))
     kinds = random.integers(0, 4, len(values))
-    for place in range(1, 7):
-        for kind in range(4):
-            where = long_enough & (places == place) & (kinds == kind)
-            values = change(values, where, _slip(kind, place, "aeiourns"[random.integers(0, 8)]))
-    return values
+    letters = ["aeiourns"[letter] for letter in random.integers(0, 8, 24)]
+    slipped = [
+        value if length < 4 else _slip(value, kind, place, letters[4 * place - 4 + kind])
+        for value, length, kind, place in zip(
+            values.to_pylist(), lengths.tolist(), kinds.tolist(), places.tolist(), strict=True
+        )
+    ]
+    return pa.array(slipped, pa.string())
 
 
-def _slip(kind: int, place: int, letter: str) -> Callable[[Text], Text]:
+def _slip(value: str, kind: int, place: int, letter: str) -> str:
+    before, at, after = value[:place], value[place], value[place + 1 :]
     if kind == 0:
-        return lambda values: pc.utf8_replace_slice(values, place, place + 1, "")
+        return before + after
     if kind == 1:
-        return lambda values: pc.replace_substring_regex(values, f"^(.{{{place}}})(.)", r"\1\2\2", max_replacements=1)
+        return before + at + at + after
     if kind == 2:
-        return lambda values: pc.utf8_replace_slice(values, place, place + 1, letter)
-    return lambda values: pc.replace_substring_regex(values, f"^(.{{{place}}})(.)(.)", r"\1\3\2", max_replacements=1)
+        return before + letter + after
+    return before + after[0] + at + after[1:]

@@ -18,11 +18,13 @@ The truth lies in a folder of its own that no contract names:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
+from functools import reduce
+from itertools import pairwise
+from operator import add
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -32,7 +34,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from psycopg import sql
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -64,8 +65,8 @@ STATE_SHARES = pa.schema(
 )  # fmt: skip
 
 
-PARQUET: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
-"""Nearly all values of the truth differ, so a dictionary would only cost."""
+PARQUET: dict[str, Any] = {"compression": "zstd", "use_dictionary": False, "write_statistics": ["person_id"]}
+"""Nearly all values of the truth differ, so a dictionary would only cost; people alone are looked up by their range."""
 
 
 def evidence(simulation: Simulation, story: Story) -> dict[str, pa.Table]:
@@ -87,7 +88,7 @@ def evidence(simulation: Simulation, story: Story) -> dict[str, pa.Table]:
     records = versions.select(columns).group_by(columns, use_threads=False).aggregate([])
     versions = versions.drop_columns(["source_code", "native_key"])
     errors = pa.concat_tables(
-        table.append_column("source_code", pa.array([source] * table.num_rows, pa.string()))
+        table.append_column("source_code", pa.repeat(source, table.num_rows))
         for source, table in simulation.errors.items()
     )
     return {
@@ -120,7 +121,7 @@ def _attributes(people: pa.Table) -> pa.Table:
             part = pa.table(
                 {
                     "person_id": people["person_id"],
-                    "attribute": pa.array([name] * people.num_rows, pa.string()),
+                    "attribute": pa.repeat(name, people.num_rows),
                     "value": value,
                     "valid_from": valid_from.cast(pa.timestamp("s")),
                     "valid_to": valid_to.cast(pa.timestamp("s")),
@@ -142,7 +143,7 @@ def _record_versions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.T
     keys = table["native_key"].combine_chunks()
     return pa.table(
         {
-            "source_code": pa.array([source] * table.num_rows, pa.string()),
+            "source_code": pa.repeat(source, table.num_rows),
             "native_key": keys,
             "source_record_id": full_key(source, keys),
             "person_id": person_ids.take(table["person"].combine_chunks()),
@@ -176,7 +177,10 @@ def _interactions(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Tabl
 
 def _superseded_at(table: pa.Table) -> pa.Array:
     """Give when a later version took the place of each row; null where none did."""
-    keys = table["native_key"].combine_chunks().dictionary_encode().indices.to_numpy()
+    keys = table["native_key"].combine_chunks()
+    if pc.all(pc.greater(keys[1:], keys[:-1])).as_py() is not False:  # numbered in the order of time: each once
+        return pa.nulls(len(keys), pa.int64())
+    keys = keys.dictionary_encode().indices.to_numpy()
     order = np.lexsort((table["known_at"].to_numpy(), keys))
     following = np.r_[order[1:], order[:1]]
     has_next = (keys[following] == keys[order]) & (np.arange(len(order)) < len(order) - 1)
@@ -186,60 +190,29 @@ def _superseded_at(table: pa.Table) -> pa.Array:
     return pa.array(until, mask=~is_superseded)
 
 
-NODES = """
-    create temp table nodes as
-    select row_number() over (order by since, is_interaction, row_id, known_at) - 1 as node, *
-    from (
-        select
-            person_id, source_record_id as row_id, recorded_at as since, recorded_at as known_at,
-            null::timestamp as known_until, has_names, has_contact, false as is_interaction, source_record_id,
-            loyalty_number, payment_token, device_id, receipt_number, email, other_email, phone, strategy_code
-        from read_parquet($versions)
-        union all
-        select
-            person_id, interaction_id, occurred_at, known_at, known_until, false,
-            email is not null or phone is not null, true, customer_record_id,
-            loyalty_number, payment_token, device_id,
-            -- Nearly all receipts are never registered.
-            case when receipt_number in (select receipt_number from read_parquet($versions)) then receipt_number end,
-            email, null, phone, strategy_code
-        from read_parquet($interactions)
-    )
-"""
-NODES_IN_ORDER = """
-    select
-        epoch(known_at)::bigint as known_at, coalesce(epoch(known_until)::bigint, $never) as known_until,
-        has_names, has_contact, is_interaction, coalesce(list_position($strategies, strategy_code), 0) - 1 as strategy
-    from nodes order by node
-"""
-# A key holds rows of one person together; all records of somebody who is identified are held by the person.
-KEYS_OF_NODES = """
-    with named as (
-        select person_id, min(known_at) as named_at from nodes where has_names group by 1
-    )
-    select
-        node, hash(person_id, replace(key_kind, 'other_', ''), key_value) as key, epoch(known_at)::bigint as active_at
-    from (
-        unpivot nodes
-        on source_record_id, loyalty_number, payment_token, device_id, receipt_number, email, other_email, phone
-        into name key_kind value key_value
-    )
-    union all
-    select nodes.node, hash(nodes.person_id, 'person', ''), epoch(greatest(nodes.known_at, named.named_at))::bigint
-    from nodes inner join named using (person_id)
-    where not nodes.is_interaction
-"""
+NODE_KEYS = (
+    ("source_record_id",), ("loyalty_number",), ("payment_token",), ("device_id",), ("receipt_number",),
+    ("email", "other_email"), ("phone",),
+)  # fmt: skip
+"""What holds rows together: the columns of each kind of key."""
+NODE_COLUMNS = (
+    "person_id", "row_id", "since", "known_at", "known_until", "has_names", "has_contact", "is_interaction", "strategy",
+    *(name for kind in NODE_KEYS for name in kind),
+)  # fmt: skip
+GRAPH_TABLES = ("record_versions", "interactions")
 
 
 @dataclass(frozen=True)
 class PartyGraph:
-    """Everything known of everybody: rows of sources as nodes, and the keys that hold them together over time.
+    """Everything known of some people: rows of sources as nodes, and the keys that hold them together over time.
 
-    Nodes are in the order of what they tell of. `known_at`, `known_until` and `active_at` are seconds since 1970; the
-    flags are what a node proves of its party: identity, contactability, traceability (one column each); `strategy` is
-    the position in `STRATEGIES` of the strategy that a node comes from, or -1.
+    Nodes are in the order of people, and of each in the order of what they tell of. `known_at`, `known_until` and
+    `active_at` are seconds since 1970; the flags are what a node proves of its party: identity, contactability,
+    traceability (one column each); `strategy` is the position in `STRATEGIES` of the strategy that a node comes from,
+    or -1. `node`, `key` and `active_at` say which keys a node carries, and from when on.
     """
 
+    person: Integers
     known_at: Integers
     known_until: Integers
     flags: Flags
@@ -249,41 +222,71 @@ class PartyGraph:
     active_at: Integers
 
     @classmethod
-    def read(cls, folder: Path) -> PartyGraph:
-        """Build the graph from the folder of truth."""
-        files = {"versions": "record_versions", "interactions": "interactions"}
-        with duckdb.connect() as connection:
-            connection.execute(NODES, {name: str(folder / f"{file}.parquet") for name, file in files.items()})
-            nodes = _columns(connection, NODES_IN_ORDER, {"never": int(NEVER), "strategies": list(STRATEGIES)})
-            keys = _columns(connection, KEYS_OF_NODES)
-        flags = np.stack([nodes[name] for name in ("has_names", "has_contact", "is_interaction")], axis=1)
-        _, key, uses = np.unique(keys["key"], return_inverse=True, return_counts=True)
-        # A key that one row carries holds nothing together.
-        useful = uses[key] > 1
+    def of(cls, versions: pa.Table, interactions: pa.Table) -> PartyGraph:
+        """Build the graph from the record versions and the interactions of the truth."""
+        nodes = pa.concat_tables([_nodes_of_versions(versions), _nodes_of_interactions(interactions)])
+        person = pc.dictionary_encode(nodes["person_id"].combine_chunks()).indices.to_numpy().astype(np.int64)
+        order = _order(person, nodes)
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        known_at = nodes["known_at"].to_numpy()
+        node, key, active_at = _keys(person, known_at, nodes)
         return cls(
-            nodes["known_at"],
-            nodes["known_until"],
-            flags.astype(np.bool_),
-            nodes["strategy"].astype(np.int64),
-            keys["node"][useful],
-            np.unique(key[useful], return_inverse=True)[1],
-            keys["active_at"][useful],
+            person[order],
+            known_at[order],
+            nodes["known_until"].to_numpy()[order],
+            np.stack([nodes[name].to_numpy() for name in ("has_names", "has_contact", "is_interaction")], axis=1)[
+                order
+            ],
+            nodes["strategy"].to_numpy()[order],
+            place[node],
+            key,
+            active_at,
         )
 
-    def parties(self, at: int) -> Parties:
-        """Place every party that is known before a time."""
-        count = len(self.known_at)
-        known = (self.known_at < at) & (self.known_until >= at)
-        active = (self.active_at < at) & known[self.node]
-        size = count + int(self.key.max(initial=-1)) + 1
-        ends = (self.node[active], self.key[active] + count)
-        graph = coo_array((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(size, size))
-        labels = connected_components(graph, directed=False)[1][:count]
-        proven = np.zeros(size, dtype=np.int64)
-        for number, flag in enumerate(self.flags.T):
-            has_it = np.bincount(labels[known & flag], minlength=size) > 0
-            proven += has_it.astype(np.int64) << number
-        return Parties(np.where(known, labels, -1), proven)
+    def over_time(self, moments: Sequence[int]) -> Iterator[Parties]:
+        """Place every party that is known before each of some ascending times.
+
+        Each time goes on from the one before: what is new joins the parties there are. Only people with a row that a
+        later version has replaced are placed anew; nobody shares a party.
+        """
+        count, of_key = len(self.person), self.person[self.node]
+        known_in, replaced_in, active_in = (
+            np.searchsorted(moments, times, side="right") for times in (self.known_at, self.known_until, self.active_at)
+        )
+        proves = self.flags @ (1 << np.arange(self.flags.shape[1]))
+        party, proven = np.full(count, -1, dtype=np.int64), np.zeros(count, dtype=np.int64)
+        holder = np.full(self.key.max(initial=-1) + 1, -1, dtype=np.int64)
+        for number in range(len(moments)):
+            party, proven = party.copy(), proven.copy()
+            anew = np.unique(self.person[replaced_in == number])
+            nodes_anew, edges_anew = np.isin(self.person, anew), np.isin(of_key, anew)
+            party[nodes_anew], holder[self.key[edges_anew]] = -1, -1
+            is_new = (known_in == number) | (nodes_anew & (known_in < number))
+            nodes = np.flatnonzero(is_new & (replaced_in > number))
+            party[nodes], proven[nodes] = nodes, proves[nodes]
+            edges = np.flatnonzero((active_in == number) | (edges_anew & (active_in < number)))
+            self._join(edges[party[self.node[edges]] >= 0], holder, party, proven)
+            yield Parties(party, proven)
+
+    def _join(self, edges: Integers, holder: Integers, party: Integers, proven: Integers) -> None:
+        """Join the parties that keys hold together; `holder` is a node that carries each key, or -1 so far."""
+        node, key = self.node[edges], self.key[edges]
+        is_first = holder[key] < 0
+        holder[key[is_first]] = node[is_first]
+        ends = np.stack([party[node], party[holder[key]]])
+        ends = ends[:, ends[0] != ends[1]]
+        joined, places = np.unique(ends, return_inverse=True)
+        links = coo_array(
+            (np.ones(ends.shape[1], dtype=np.int8), tuple(places.reshape(2, -1))), shape=(len(joined),) * 2
+        )
+        labels = connected_components(links, directed=False)[1]
+        first = joined[np.unique(labels, return_index=True)[1]][labels]
+        for number in range(self.flags.shape[1]):
+            proven[first[proven[joined] >> number & 1 > 0]] |= 1 << number
+        name = np.arange(len(party) + 1)
+        name[joined], name[-1] = first, -1
+        party[:] = name[party]
 
     def completing_nodes(self, parties: Parties, units: Integers, missing: Integers) -> Integers:
         """Find the node by which each party became complete.
@@ -315,10 +318,8 @@ class Parties:
     party: Integers
     proven: Integers
 
-    def states(self, units: Integers | None = None) -> Integers:
-        """Give the state of the party of each unit, or of every party, as a position in `STATES`; -1 for none."""
-        if units is None:
-            return STATE_OF_FLAGS[self.proven]
+    def states(self, units: Integers) -> Integers:
+        """Give the state of the party of each unit, as a position in `STATES`; -1 for none."""
         return STATE_OF_FLAGS[self.proven_of(units)]
 
     def proven_of(self, units: Integers) -> Integers:
@@ -329,18 +330,135 @@ class Parties:
 
     def representatives(self) -> Integers:
         """Give the first node of every party that has a state."""
-        known = np.flatnonzero(self.party >= 0)
-        first = np.full(len(self.proven), -1, dtype=np.int64)
-        first[self.party[known][::-1]] = known[::-1]
-        firsts: Integers = first[(first >= 0) & (self.states() >= 0)]
-        return firsts
+        firsts = np.flatnonzero(self.party == np.arange(len(self.party)))
+        return firsts[self.states(firsts) >= 0]
 
 
-def _columns(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None
-) -> dict[str, NDArray[Any]]:
-    found = connection.execute(query, parameters or {}).fetchnumpy()
-    return {name: np.asarray(values) for name, values in found.items()}
+def _nodes_of_versions(versions: pa.Table) -> pa.Table:
+    recorded_at = _seconds(versions["recorded_at"])
+    columns = {
+        "row_id": versions["source_record_id"],
+        "since": recorded_at,
+        "known_at": recorded_at,
+        "known_until": np.full(versions.num_rows, NEVER),
+        "has_names": versions["has_names"],
+        "has_contact": versions["has_contact"],
+        "is_interaction": np.zeros(versions.num_rows, dtype=np.bool_),
+    }
+    return _nodes(columns, versions)
+
+
+def _nodes_of_interactions(interactions: pa.Table) -> pa.Table:
+    columns = {
+        "row_id": interactions["interaction_id"],
+        "since": _seconds(interactions["occurred_at"]),
+        "known_at": _seconds(interactions["known_at"]),
+        "known_until": _seconds(interactions["known_until"]).fill_null(NEVER),
+        "has_names": np.zeros(interactions.num_rows, dtype=np.bool_),
+        "has_contact": pc.or_(interactions["email"].is_valid(), interactions["phone"].is_valid()),
+        "is_interaction": np.ones(interactions.num_rows, dtype=np.bool_),
+        "source_record_id": interactions["customer_record_id"],
+        "other_email": pa.nulls(interactions.num_rows, pa.string()),
+    }
+    return _nodes(columns, interactions)
+
+
+def _nodes(columns: Mapping[str, object], table: pa.Table) -> pa.Table:
+    """Put rows of the truth into the one form of nodes, those of `NODE_KEYS` among its columns."""
+    strategy = pc.index_in(table["strategy_code"], pa.array(STRATEGIES)).fill_null(-1).cast(pa.int64())
+    keys = {name: table[name] for kind in NODE_KEYS for name in kind if name not in columns}
+    return pa.table({"person_id": table["person_id"], **columns, "strategy": strategy, **keys}).select(
+        list(NODE_COLUMNS)
+    )
+
+
+def _seconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give times as seconds since 1970, whatever unit the file keeps them in."""
+    return times.cast(pa.timestamp("s")).cast(pa.int64())
+
+
+def _order(person: Integers, nodes: pa.Table) -> Integers:
+    names = ("since", "is_interaction", "row_id", "known_at")
+    table = pa.table({"person": person} | {name: nodes[name] for name in names})
+    order: Integers = pc.sort_indices(table, [(name, "ascending") for name in table.column_names]).to_numpy()
+    return order
+
+
+def _keys(person: Integers, known_at: Integers, nodes: pa.Table) -> tuple[Integers, Integers, Integers]:
+    """Give the keys that hold nodes together: node, number of the key, and from when on.
+
+    A key holds rows of one person together; all records of somebody who is identified are held by the person.
+    """
+    named_at, has_names = np.full(person.max(initial=-1) + 1, NEVER), nodes["has_names"].to_numpy()
+    np.minimum.at(named_at, person[has_names], known_at[has_names])
+    of_named = np.flatnonzero(~nodes["is_interaction"].to_numpy() & (named_at[person] < NEVER))
+    parts = [(of_named, person[of_named], np.maximum(known_at, named_at[person])[of_named])]
+    first_number = len(named_at)
+    for columns in NODE_KEYS:
+        values = pa.concat_arrays([nodes[column].combine_chunks() for column in columns])
+        row = np.flatnonzero(filled(values))
+        node = row % len(person)
+        key = _numbers(person[node], values.drop_null()) + first_number
+        first_number = key.max(initial=first_number - 1) + 1
+        # A key that one row carries holds nothing together.
+        is_useful = np.bincount(key)[key] > 1
+        parts.append((node[is_useful], key[is_useful], known_at[node[is_useful]]))
+    node, key, active_at = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return node, key, active_at
+
+
+def _numbers(person: Integers, values: Text) -> Integers:
+    """Number the pairs of person and value from 0 on; nearly all values are one person's."""
+    encoded = values.dictionary_encode()
+    number: Integers = encoded.indices.to_numpy().astype(np.int64)
+    owner = np.zeros(len(encoded.dictionary), dtype=np.int64)
+    owner[number[::-1]] = person[::-1]
+    is_others = owner[number] != person
+    others = np.stack([person[is_others], number[is_others]])
+    number[is_others] = np.unique(others, axis=1, return_inverse=True)[1] + len(owner)
+    return number
+
+
+@dataclass(frozen=True)
+class StateCounts:
+    """How many parties are in each state on some dates: one row per date, one column per state."""
+
+    closed_cohort: Integers
+    everyone: Integers
+
+    def __add__(self, other: StateCounts) -> StateCounts:
+        """Count other people too."""
+        return StateCounts(self.closed_cohort + other.closed_cohort, self.everyone + other.everyone)
+
+    def table(self, snapshot_dates: Sequence[date]) -> pa.Table:
+        """Give the shares as `true_states` does."""
+        populations = {"closed_cohort": self.closed_cohort, "everyone": self.everyone}
+        rows = [
+            {
+                "snapshot_date": snapshot_date,
+                "population_code": population,
+                "state_code": code,
+                "party_count": int(count),
+                "party_share": int(count) / max(int(counts[number].sum()), 1),
+            }
+            for number, snapshot_date in enumerate(snapshot_dates)
+            for population, counts in populations.items()
+            for code, count in zip(STATES, counts[number], strict=True)
+        ]
+        return pa.Table.from_pylist(rows, STATE_SHARES)
+
+
+def count_states(graph: PartyGraph, snapshot_dates: Sequence[date]) -> StateCounts:
+    """Count some people's parties by state, see `true_states`."""
+    counts: dict[str, list[Integers]] = {"closed_cohort": [], "everyone": []}
+    cohort: Integers | None = None
+    for parties in graph.over_time([_midnight(day) for day in snapshot_dates]):
+        everyone = parties.representatives()
+        cohort = everyone if cohort is None else cohort
+        for population, units in (("closed_cohort", cohort), ("everyone", everyone)):
+            states = parties.states(units)
+            counts[population].append(np.bincount(states[states >= 0], minlength=len(STATES)))
+    return StateCounts(*(np.array(rows) for rows in counts.values()))
 
 
 def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
@@ -370,16 +488,22 @@ def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
         One row per date, population and state, all seven always there: `snapshot_date`, `population_code`,
         `state_code`, `party_count`, `party_share`.
     """
-    graph = PartyGraph.read(folder)
-    rows: list[dict[str, object]] = []
-    cohort: Integers | None = None
-    for snapshot_date in snapshot_dates:
-        parties = graph.parties(_midnight(snapshot_date))
-        if cohort is None:
-            cohort = parties.representatives()
-        rows += _share_rows(snapshot_date, "closed_cohort", parties.states(cohort))
-        rows += _share_rows(snapshot_date, "everyone", parties.states(parties.representatives()))
-    return pa.Table.from_pylist(rows, STATE_SHARES)
+    counts = [count_states(graph, snapshot_dates) for graph in graphs(folder)]
+    return reduce(add, counts).table(snapshot_dates)
+
+
+def graphs(folder: Path) -> Iterator[PartyGraph]:
+    """Build the graphs of everybody from a folder of truth, so many people at a time as were written at a time."""
+    people, first = folder / "people.parquet", [""]
+    if people.exists():
+        metadata = pq.ParquetFile(people).metadata
+        groups = (metadata.row_group(number).column(0).statistics for number in range(1, metadata.num_row_groups))
+        first += [group.min for group in groups]
+    for begin, end in zip(first, [*first[1:], None], strict=True):
+        theirs = pc.field("person_id") >= begin
+        theirs = theirs if end is None else theirs & (pc.field("person_id") < end)
+        tables = (pq.read_table(folder / f"{name}.parquet", filters=theirs) for name in GRAPH_TABLES)
+        yield PartyGraph.of(*tables)
 
 
 RISES = pa.schema([("snapshot_date", pa.date32()), ("strategy_code", pa.string()), ("rise_count", pa.int64())])
@@ -394,58 +518,38 @@ def true_contributions(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table
     Returns:
         One row per later date and strategy: `snapshot_date`, `strategy_code` (null: none), `rise_count`.
     """
-    graph = PartyGraph.read(folder)
-    moments = [_midnight(day) for day in snapshot_dates]
-    before = graph.parties(moments[0])
-    cohort, rows = before.representatives(), []
-    for day, moment in zip(snapshot_dates[1:], moments[1:], strict=True):
-        after = graph.parties(moment)
+    counts = sum(_count_rises(graph, snapshot_dates) for graph in graphs(folder))
+    rows = [
+        {"snapshot_date": day, "strategy_code": code, "rise_count": int(count)}
+        for day, of_day in zip(snapshot_dates[1:], np.asarray(counts), strict=True)
+        for code, count in zip((None, *STRATEGIES), of_day, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, RISES)
+
+
+def _count_rises(graph: PartyGraph, snapshot_dates: Sequence[date]) -> Integers:
+    """Count some people's rises: one row per later date, one column per strategy, the first for none."""
+    counts, on_dates = [], list(graph.over_time([_midnight(day) for day in snapshot_dates]))
+    cohort = on_dates[0].representatives()
+    for before, after in pairwise(on_dates):
         proven = before.proven_of(cohort)
         risen = (after.proven_of(cohort) == ALL_FLAGS) & (proven != ALL_FLAGS)
         completing = graph.completing_nodes(after, cohort[risen], ALL_FLAGS - proven[risen])
-        counts = np.bincount(graph.strategy[completing] + 1, minlength=len(STRATEGIES) + 1)
-        rows += [
-            {"snapshot_date": day, "strategy_code": code, "rise_count": int(count)}
-            for code, count in zip((None, *STRATEGIES), counts, strict=True)
-        ]
-        before = after
-    return pa.Table.from_pylist(rows, RISES)
+        counts.append(np.bincount(graph.strategy[completing] + 1, minlength=len(STRATEGIES) + 1))
+    return np.array(counts)
 
 
 def final_share_of_a(people: int, seed: int, story: Story) -> float:
     """Simulate a closed cohort and give the share of state A among its parties at the end; nothing is delivered."""
-    dates = (MONTH_ZERO.date(), LAST_ARRIVAL.date())
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        simulation = simulate(people, Timeline.of_history(LAST_ARRIVAL), seed, story)
-        tables = evidence(simulation, story)
-        for table in ("record_versions", "interactions"):
-            store(tables[table], folder / f"{table}.parquet")
-        states = true_states(folder, dates).to_pylist()
-    return next(
-        float(row["party_share"])
-        for row in states
-        if (row["snapshot_date"], row["population_code"], row["state_code"]) == (dates[1], "closed_cohort", "A")
-    )
+    simulation = simulate(people, Timeline.of_history(LAST_ARRIVAL), seed, story)
+    tables = evidence(simulation, story)
+    graph = PartyGraph.of(*(tables[name] for name in GRAPH_TABLES))
+    last = count_states(graph, (MONTH_ZERO.date(), LAST_ARRIVAL.date())).closed_cohort[-1]
+    return float(last[list(STATES).index("A")] / last.sum())
 
 
 def _midnight(day: date) -> int:
     return int(datetime.combine(day, time.min, UTC).timestamp())
-
-
-def _share_rows(snapshot_date: date, population: str, states: Integers) -> list[dict[str, object]]:
-    counts = np.bincount(states[states >= 0], minlength=len(STATES))
-    total = max(int(counts.sum()), 1)
-    return [
-        {
-            "snapshot_date": snapshot_date,
-            "population_code": population,
-            "state_code": code,
-            "party_count": int(count),
-            "party_share": int(count) / total,
-        }
-        for code, count in zip(STATES, counts, strict=True)
-    ]
 
 
 @dataclass(frozen=True)

@@ -467,6 +467,9 @@ def test_the_same_bytes_whatever_is_written_at_a_time(tmp_path: Path, monkeypatc
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
     people = truth(tmp_path / "one", "people")
     assert people.num_rows == len(set(people["person_id"].to_pylist())) == 1_000
+    states = truth(tmp_path / "one", "states")
+    dates = sorted(set(states["snapshot_date"].to_pylist()))
+    assert true_states(tmp_path / "one" / "truth", dates).equals(states)
     generate(tmp_path / "first", people=400, story=REPLAY)
     assert truth(tmp_path / "first", "people").equals(people.slice(0, 400))
     generate(tmp_path / "sooner", people=1_000, until="2026-06-01", story=REPLAY)
