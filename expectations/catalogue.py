@@ -278,6 +278,7 @@ EVIDENCE = {
     "entry": "No entry of the evidence contradicts an earlier one on the same end of a run, or on the same report.",
     "result": "What the controls of past runs found is as the evidence has it.",
     "exception": "Exceptions and their ends are as the evidence has them.",
+    "judgement": "Judgements on two records are as the evidence has them.",
     "batch": "Deliveries are as the evidence has them.",
     "control": "Definitions of controls, and which were in force in a run, are as the evidence has them.",
     "run": "Every run that ended before a later one began is on record.",

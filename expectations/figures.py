@@ -72,6 +72,24 @@ select
 from ops.extract_batches as batches
 where batches.run_id = %(run_id)s
 order by batches.source_code collate "C", batches.entity_code collate "C", batches.batch_id""",
+    "earlier_batches": """
+select
+    batches.batch_id, batches.source_code, batches.entity_code, batches.run_id, batches.rows_landed,
+    batches.content_sha256, batches.location, batches.extracted_at, batches.message
+from ops.extract_batches as batches
+inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
+inner join ops.pipeline_runs as runs on batches.run_id = runs.run_id
+where
+    batches.status_code = 'landed'
+    and runs.started_at < this_run.started_at
+    and not exists (
+        select from ops.pipeline_runs as users
+        where
+            users.status_code = 'published'
+            and users.started_at >= runs.started_at
+            and users.started_at < this_run.started_at
+    )
+order by batches.batch_id""",
     "superseded_batches": """
 select
     entries.entry_number, entries.content ->> 'source_code' as source_code,

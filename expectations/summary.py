@@ -113,7 +113,11 @@ def _input_words(figures: Figures) -> list[str]:
     read = "1 delivery was read" if deliveries == 1 else f"{deliveries} deliveries were read"
     said = f"{read}: {count(landed)} new rows"
     others = [f"{number} {words(status)}" for status, number in sorted(counts.items()) if status != "landed"]
-    return [f"{said} (batches: {', '.join(others)})." if others else f"{said}."]
+    sentences = [f"{said} (batches: {', '.join(others)})." if others else f"{said}."]
+    if earlier := figures["earlier_batches"]:
+        rows = count(sum(batch["rows_landed"] or 0 for batch in earlier))
+        sentences.append(f"With them go {rows} rows that earlier runs read and none published.")
+    return sentences
 
 
 def _gate_words(figures: Figures) -> list[str]:

@@ -1,6 +1,6 @@
 """Evidence: what a run did, written into the chain `audit.entries` when it ends, and the proof that the chain is whole.
 
-What people decide (exceptions, deliveries that they supersede) the database puts on record by itself (migration 0018),
+What people decide (exceptions, judgements, deliveries that they supersede) the database puts on record by itself (migration 0018),
 and it chains all entries itself (migration 0015): whoever writes says what happened, and nothing of number, time,
 writer and hash. An entry is never changed or removed; who disables that, as the owner of a database can, breaks the
 chain or ends it short of the hash that a report's manifest names.
@@ -80,6 +80,7 @@ TRIGGERS = {
     "ops.control_exceptions": {"record": "record", "refuse": "refuse"},
     "ops.control_exception_ends": {"record": "record", "refuse": "refuse"},
     "ops.extract_batches": {"record": "record"},
+    "mdm.match_judgements": {"record": "record"},
 }
 INSERT = "insert into audit.entries (run_id, event_code, content) values (%s, %s, %s)"
 
@@ -251,6 +252,19 @@ def changed_controls() -> list[str]:
         f"The control {control_id}: {problem}." if control_id else f"Run {run_id}: {problem}."
         for control_id, run_id, problem in rows
     ]
+
+
+def changed_judgements() -> list[str]:
+    """Say which judgements on two records are not in their table as the chain has them."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select judgement_id, problem from audit.judgement_check
+            where problem is not null
+            order by length(judgement_id), judgement_id
+            """
+        ).fetchall()
+    return [f"Judgement {judgement_id}: {problem}." for judgement_id, problem in rows]
 
 
 def unknown_runs() -> list[str]:

@@ -83,6 +83,7 @@ def _proved() -> tuple["Chain", int]:
         *audit.contradictions(),
         *audit.restatements(is_expected=False),
         *audit.changed_exceptions(),
+        *audit.changed_judgements(),
         *audit.changed_batches(),
         *audit.unknown_runs(),
         *audit.changed_controls(),

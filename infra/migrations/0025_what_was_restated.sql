@@ -474,6 +474,54 @@ full join found on recorded.run_id = found.run_id
 left join audit.open_runs as open_runs on coalesce(recorded.run_id, found.run_id) = open_runs.run_id
 left join ops.pipeline_runs as runs on coalesce(recorded.run_id, found.run_id) = runs.run_id
 left join ops.schema_migrations as migrations on migrations.migration_number = 20;
+-- What stewards decide about pairs of records goes on record by itself, as other decisions do.
+alter table audit.entries
+    drop constraint entries_event_code_check,
+    add constraint entries_event_code_check check (
+        event_code in (
+            'run', 'inputs', 'controls', 'results', 'totals', 'publication', 'history', 'report', 'exception',
+            'exception_end', 'batch', 'judgement', 'sign_off'
+        )
+    );
+comment on column audit.entries.event_code is
+    'run (who, what code, how it ended), inputs (deliveries and their hashes), controls (definitions and results), results (hash of all that the controls found, and of what was measured), totals (reconciliation), publication (rows and content), history (hash of each table of the snapshots and of each quarter in it, in a run that published them), report (hash of its manifest), exception (a failure that somebody accepts), exception_end (one that somebody ended), batch (a delivery that somebody took out of judgement, or put back), judgement (what a person says of two records), sign_off (what a person says of a report).';
+
+insert into audit.entries (event_code, content)
+select 'judgement', audit.content(judgements)
+from mdm.match_judgements as judgements
+order by judgement_id;
+
+create trigger record after insert on mdm.match_judgements
+for each row execute function audit.record('judgement');
+
+create view audit.judgement_check as
+with recorded as (
+    select distinct on (entries.content ->> 'judgement_id')
+        entries.content ->> 'judgement_id' as judgement_id,
+        entries.entry_number,
+        entries.content
+    from audit.entries
+    where entries.event_code = 'judgement'
+    order by entries.content ->> 'judgement_id', entries.entry_number
+)
+
+select
+    coalesce(recorded.judgement_id, judgements.judgement_id::text) as judgement_id,
+    recorded.entry_number,
+    case
+        when judgements.judgement_id is null then 'it is on record, and not in its table any more'
+        when recorded.judgement_id is null then 'it is in its table, and not on record'
+        when not audit.content(judgements) @> recorded.content then 'it is not what was recorded'
+    end as problem
+from recorded
+full join mdm.match_judgements as judgements on recorded.judgement_id = judgements.judgement_id::text;
+
+comment on view audit.judgement_check is
+    'One row per judgement on two records, with what is wrong with it; compared are its table and the chain of evidence.';
+comment on column audit.judgement_check.judgement_id is 'Number of the judgement.';
+comment on column audit.judgement_check.entry_number is 'The entry that has it; null: there is none.';
+comment on column audit.judgement_check.problem is 'What is wrong with it; null when nothing is.';
+
 -- Who may read the chain cannot make its writers wait: a table on which nobody has a right, in place of an advisory lock.
 create table audit.writers_turn ();
 comment on table audit.writers_turn is 'Without rows: who adds an entry locks it, so that the chain does not fork.';
@@ -570,5 +618,5 @@ comment on function audit.sign_off is
 revoke all on function audit.quarter_hashes, audit.definition_hash, audit.measures_hash, audit.sign_off from public;
 grant execute on function audit.quarter_hashes, audit.definition_hash, audit.measures_hash, audit.sign_off
     to sevenfold_publisher, sevenfold_auditor;
-grant select on audit.restatement_check, audit.batch_check, audit.control_check, audit.run_check
+grant select on audit.restatement_check, audit.batch_check, audit.control_check, audit.judgement_check, audit.run_check
     to sevenfold_publisher, sevenfold_auditor;

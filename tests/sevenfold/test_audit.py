@@ -391,6 +391,21 @@ def test_a_delivery_that_is_said_to_be_refused_was_not_superseded(recorded: str)
     assert "Batch 1: it was neither superseded nor put back." in verified()
 
 
+def test_a_judgement_goes_on_record_by_itself_and_stays_what_it_was(recorded: str) -> None:
+    with connect("publisher") as connection:
+        connection.execute(
+            """
+            insert into mdm.match_judgements
+                (left_record_id, right_record_id, judgement_code, left_hash, right_hash, reason, decided_by)
+            values ('a:1', 'b:2', 'same', 'x', 'y', 'one card', 'Ana')
+            """
+        )
+    assert "The chain of evidence is whole: 8 entries" in verified()
+    with connect() as connection:
+        connection.execute("update mdm.match_judgements set decided_by = 'Eva'")
+    assert "Judgement 1: it is not what was recorded." in verified()
+
+
 @pytest.fixture
 def catalogued(warehouse: str) -> str:
     """A run on record with one control in force and one measure."""
