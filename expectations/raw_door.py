@@ -25,8 +25,8 @@ from expectations.thresholds import threshold
 ISO_DAY = "YYYY-MM-DD"
 REPLACED = "then `sevenfold quarantine supersede` the bad batch"
 # The batches of a run that no other published run has used: neither the run that landed them, nor one that began later.
-# What came after the run's end is left out, so that the query gives the same when the run is published as before. One that brought
-# nothing new is judged by how much was read.
+# What came after the run's end is left out, so that the query gives the same when the run is published as before.
+# One that brought nothing new is judged by how much was read.
 JUDGED_BATCHES: LiteralString = """
         select batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed
         from ops.extract_batches as batches

@@ -97,8 +97,8 @@ def _outcome(figures: Figures) -> list[str]:
 def _late_words(figures: Figures) -> list[str]:
     """What is not kept by run is, on a page that was written later, of then."""
     return [
-        f"This page was written when a later run, {row['run_id']}, had begun on {moment(row['started_at'])}: contracts, "
-        "rules, rights and what waits in quarantine are as they were when it was written."
+        f"This page was written when a later run, {row['run_id']}, had begun on {moment(row['started_at'])}: "
+        "contracts, rules, rights and what waits in quarantine are as they were when it was written."
         for row in figures["next_run"]
     ]
 
@@ -162,7 +162,11 @@ def _evidence_words(figures: Figures) -> list[str]:
     ]
     said = [f"The evidence, or what was published before, does not hold: {', '.join(changed)}."] if changed else []
     restated = sorted({row["quarter"] for row in figures["restatements"] if row["run_id"] == figures.run["run_id"]})
-    return [*said, f"Published before, and restated by this run: the quarters to {', '.join(restated)}."] if restated else said
+    return (
+        [*said, f"Published before, and restated by this run: the quarters to {', '.join(restated)}."]
+        if restated
+        else said
+    )
 
 
 def acceptance(control: Row) -> str:

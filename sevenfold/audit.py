@@ -1,9 +1,9 @@
 """Evidence: what a run did, written into the chain `audit.entries` when it ends, and the proof that the chain is whole.
 
-What people decide (exceptions, judgements, deliveries that they supersede) the database puts on record by itself (migration 0018),
-and it chains all entries itself (migration 0015): whoever writes says what happened, and nothing of number, time,
-writer and hash. An entry is never changed or removed; who disables that, as the owner of a database can, breaks the
-chain or ends it short of the hash that a report's manifest names.
+What people decide (exceptions, judgements, deliveries that they supersede) the database puts on record by itself
+(migrations 0018 and 0025), and it chains all entries itself (migration 0015): whoever writes says what happened, and
+nothing of number, time, writer and hash. An entry is never changed or removed; who disables that, as the owner of a
+database can, breaks the chain or ends it short of the hash that a report's manifest names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -102,6 +102,23 @@ class Chain:
     problem: str | None
 
 
+@dataclass(frozen=True)
+class SignOff:
+    """What a person says of a report.
+
+    Attributes:
+        verdict: Whether it is accepted.
+        decided_by: The person's name.
+        comment: What was looked at, and found.
+        signed_as: Whether the person prepared it or reviews it.
+    """
+
+    verdict: Verdict
+    decided_by: str
+    comment: str
+    signed_as: Role = "reviewer"
+
+
 def record(run_id: str) -> None:
     """Put on record what a run did: identity, inputs, controls, control totals and publication, as far as it got."""
     with connect("publisher") as connection:
@@ -114,7 +131,7 @@ def record(run_id: str) -> None:
 
 
 def record_history(run_id: str, tables: Iterable[str]) -> None:
-    """Put on record a hash of each table of the snapshots, and of each quarter in it, as its publication has left it."""
+    """Put on record a hash of each table of the snapshots, and of each quarter in it, as its publication left it."""
     with connect("publisher") as connection:
         connection.execute(
             """
@@ -232,7 +249,8 @@ def changed_batches() -> list[str]:
     """Say which deliveries are not in their table as the chain has them: changed, removed, or never put on record."""
     with connect() as connection:
         rows = connection.execute(
-            "select batch_id, problem from audit.batch_check where problem is not null order by length(batch_id), batch_id"
+            "select batch_id, problem from audit.batch_check where problem is not null "
+            "order by length(batch_id), batch_id"
         ).fetchall()
     return [f"Batch {batch_id}: {problem}." for batch_id, problem in rows]
 
@@ -278,9 +296,7 @@ def unknown_runs() -> list[str]:
     return [f"Run {run_id}: {problem}." for run_id, problem in rows]
 
 
-def sign_off(
-    run_id: str, manifest_sha256: str, verdict: Verdict, decided_by: str, comment: str, signed_as: Role = "reviewer"
-) -> None:
+def sign_off(run_id: str, manifest_sha256: str, said: SignOff) -> None:
     """Put on record what a person says of the report of a run, named by the SHA-256 of its manifest.
 
     Raises:
@@ -291,7 +307,7 @@ def sign_off(
         try:
             connection.execute(
                 "select audit.sign_off(%s, %s, %s, %s, %s, %s)",
-                (run_id, manifest_sha256, verdict, comment, decided_by, signed_as),
+                (run_id, manifest_sha256, said.verdict, said.comment, said.decided_by, said.signed_as),
             )
         except (psycopg.errors.NoDataFound, psycopg.errors.InvalidParameterValue) as error:
             raise SevenfoldError(str(error.diag.message_primary)) from None
@@ -353,7 +369,7 @@ def idle_triggers() -> list[str]:
 
 
 def open_run() -> tuple[str, int | None] | None:
-    """Give the run that goes on, if any, and the entry by which it had ended before: what it does is not compared yet."""
+    """Give the run that goes on, if any, and the entry by which it had ended before; it is not compared yet."""
     with connect() as connection:
         row = connection.execute(
             """

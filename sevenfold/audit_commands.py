@@ -20,8 +20,6 @@ console = Console(highlight=False)
 @app.command("verify")
 def verify() -> None:
     """Prove the chain of evidence, and that what was read, judged, decided and published is as it has it."""
-    from sevenfold import audit
-
     for note in _notes():
         console.print(note, soft_wrap=True)
     chain, report_count = _proved()
@@ -102,9 +100,10 @@ def _proved() -> tuple["Chain", int]:
                 [
                     "The chain of evidence is whole, but not all is as the chain has it, or kept so:",
                     *(f"- {problem}" for problem in problems),
-                    "What was decided stands in audit.entries, under the events exception and exception_end; what was "
-                    "delivered, under inputs; what controls found, under controls. `sevenfold run --full` publishes the tables of the snapshots as "
-                    "they are computed. A trigger is enabled again by the owner of its table.",
+                    "What was decided stands in audit.entries, under the events exception, exception_end and "
+                    "judgement; what was delivered, under inputs; what controls found, under controls. `sevenfold run "
+                    "--full` publishes the tables of the snapshots as they are computed. A trigger is enabled again by "
+                    "the owner of its table.",
                 ]
             )
         )
@@ -143,7 +142,9 @@ def sign_off(
     run_id = run_of(run)
     versions = audit.report_versions().get(run_id, [])
     if versions and Path(run).name not in versions:
-        raise SevenfoldError(f"Of run {run_id} {len(versions)} reports are on record: name one, {' or '.join(versions)}.")
+        raise SevenfoldError(
+            f"Of run {run_id} {len(versions)} reports are on record: name one, {' or '.join(versions)}."
+        )
     signed = audit.recorded_manifests().get(named_folder(run).name, "")
     verdict: audit.Verdict = "refused" if refused else "accepted"
     if verdict == "accepted":
@@ -152,7 +153,7 @@ def sign_off(
         _proved()
         verify_reports(run_id)
     signed_as: audit.Role = "preparer" if as_preparer else "reviewer"
-    audit.sign_off(run_id, signed, verdict, by, comment, signed_as)
+    audit.sign_off(run_id, signed, audit.SignOff(verdict, by, comment, signed_as))
     console.print(
         f"On record: {by}, {signed_as}, {verdict} the report whose manifest has SHA-256 {signed}", soft_wrap=True
     )

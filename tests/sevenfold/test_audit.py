@@ -452,7 +452,9 @@ def test_the_catalogue_and_what_was_measured_are_evidence_too(catalogued: str, t
     assert "The chain of evidence is whole" in verified()
     assert {one.status_code for one in history_outcomes()} == {"passed"}
     with connect() as connection:
-        connection.execute("alter table quality.run_controls drop constraint run_controls_control_id_definition_hash_fkey")
+        connection.execute(
+            "alter table quality.run_controls drop constraint run_controls_control_id_definition_hash_fkey"
+        )
         connection.execute(tampering)
     assert said in verified()
     assert [one for one in history_outcomes() if one.status_code == "failed"]
