@@ -171,7 +171,7 @@ def _in_utf8(path: Path, encoding: str) -> Iterator[bytes]:
     An encoding of one byte per letter takes every byte, so that a file in UTF-8 would land as other letters unseen.
     """
     decoder = codecs.getincrementaldecoder(_codec(encoding))()
-    utf8 = _Utf8Watch() if len(bytes(range(128, 256)).decode(encoding, "replace")) == 128 else None
+    utf8 = _Utf8Watch() if _has_one_byte_per_letter(encoding) else None
     line = 1
     with _open(path) as file:
         while True:
@@ -191,6 +191,12 @@ def _in_utf8(path: Path, encoding: str) -> Iterator[bytes]:
                 yield text.encode()
             if not chunk:
                 return
+
+
+def _has_one_byte_per_letter(encoding: str) -> bool:
+    """Whether bytes beyond ASCII are letters by themselves, but for the few that an encoding leaves out."""
+    upper_bytes = bytes(range(160, 256))
+    return len(upper_bytes.decode(encoding, "ignore")) > len(upper_bytes) / 2
 
 
 class _Utf8Watch:
