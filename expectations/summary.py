@@ -115,8 +115,9 @@ def _input_words(figures: Figures) -> list[str]:
     others = [f"{number} {words(status)}" for status, number in sorted(counts.items()) if status != "landed"]
     sentences = [f"{said} (batches: {', '.join(others)})." if others else f"{said}."]
     if earlier := figures["earlier_batches"]:
-        rows = count(sum(batch["rows_landed"] or 0 for batch in earlier))
-        sentences.append(f"With them go {rows} rows that earlier runs read and none published.")
+        rows = sum(batch["rows_landed"] or 0 for batch in earlier)
+        what = "goes 1 row" if rows == 1 else f"go {count(rows)} rows"
+        sentences.append(f"With them {what} that earlier runs read and none published.")
     return sentences
 
 

@@ -28,7 +28,8 @@ EVENTS: dict[str, LiteralString] = {
                 'batch_id', batch_id, 'source_code', source_code, 'entity_code', entity_code,
                 'status_code', status_code, 'content_sha256', content_sha256, 'size_bytes', size_bytes,
                 'rows_read', rows_read, 'rows_landed', rows_landed, 'location', location,
-                'extracted_at', audit.content(batches) -> 'extracted_at'
+                'extracted_at', audit.content(batches) -> 'extracted_at', 'cursor_from', cursor_from,
+                'cursor_to', cursor_to, 'message', message
             ) order by batch_id
         )
         from ops.extract_batches as batches

@@ -16,9 +16,28 @@ alter table audit.entries add constraint entries_content_check check (
 );
 
 -- Of earlier entries nobody asks: what was taken then stays.
-alter table audit.entries add constraint entries_comment_check check (
-    event_code <> 'sign_off' or coalesce(content ->> 'comment', '') !~ '\S@\S'
+alter table audit.entries add constraint entries_sign_off_check check (
+    event_code <> 'sign_off'
+    or (
+        coalesce(content ->> 'verdict' in ('accepted', 'refused'), false)
+        and coalesce(content ->> 'signed_as', 'reviewer') in ('preparer', 'reviewer')
+        and coalesce(content ->> 'decided_by' = btrim(content ->> 'decided_by') and content ->> 'decided_by' <> '', false)
+        and coalesce(btrim(content ->> 'comment') <> '', false)
+        and concat_ws(' ', content ->> 'decided_by', content ->> 'comment') !~ '\S@\S'
+    )
 ) not valid;
+
+-- What is no moment stops no check.
+create function audit.moment(said text) returns timestamptz
+language plpgsql stable
+as $$
+begin
+    return said::timestamptz;
+exception when data_exception then
+    return null;
+end
+$$;
+comment on function audit.moment is 'The moment that an entry names; null where it names none.';
 
 create function audit.quarter_hashes(wanted_table regclass) returns jsonb
 language plpgsql stable
@@ -69,22 +88,24 @@ select
     recorded.entry_number,
     recorded.run_id,
     case
-        when to_regclass(recorded.table_name) is null then 'it is gone'
-        when recorded.recorded_hash <> audit.table_hash(to_regclass(recorded.table_name))
+        when classes.oid is null then 'it is gone'
+        when classes.relrowsecurity then 'row security hides some of it from its readers'
+        when recorded.recorded_hash <> audit.table_hash(classes.oid::regclass)
             then concat_ws(
                 ' of ',
                 'it is not what was published',
                 (
                     select string_agg(coalesce(was.quarter, is_now.quarter), ', ' order by coalesce(was.quarter, is_now.quarter))
                     from jsonb_each_text(recorded.recorded_quarters) as was (quarter, quarter_hash)
-                    full join jsonb_each_text(audit.quarter_hashes(to_regclass(recorded.table_name)))
+                    full join jsonb_each_text(audit.quarter_hashes(classes.oid::regclass))
                         as is_now (quarter, quarter_hash)
                         on was.quarter = is_now.quarter
                     where recorded.recorded_quarters is not null and was.quarter_hash is distinct from is_now.quarter_hash
                 )
             )
     end as problem
-from recorded;
+from recorded
+left join pg_class as classes on to_regclass(recorded.table_name) = classes.oid and classes.relkind = 'r';
 
 -- All that the chain has of a run is compared with its row, not its end alone.
 create or replace view audit.entry_check as
@@ -92,8 +113,22 @@ with endings as (
     select
         entries.*,
         count(*) filter (where entries.event_code = 'run')
-            over (partition by entries.run_id order by entries.entry_number) as ending_number
+            over (partition by entries.run_id order by entries.entry_number) as ending_number,
+        row_number() over (
+            partition by entries.run_id, entries.event_code, entries.content ->> 'ended_at' order by entries.entry_number
+        ) as said_number,
+        lag(entries.run_id) over (order by entries.entry_number) as run_id_before,
+        lag(entries.event_code) over (order by entries.entry_number) as event_before
     from audit.entries
+),
+
+-- An end that is said once more, as by a task that is tried again.
+said_again as (
+    select
+        endings.run_id,
+        endings.ending_number
+    from endings
+    where endings.event_code = 'run' and endings.said_number > 1
 ),
 
 -- A folder holds one report; of all else a run says one thing each time that it ends.
@@ -103,7 +138,9 @@ followed as (
         lag(endings.content) over same as content_before,
         lag(endings.entry_number) over same as number_before,
         lag(endings.ending_number) over same as ending_before,
-        max(endings.ending_number) over (partition by endings.run_id) as ending_count
+        max(endings.ending_number) over (partition by endings.run_id) as ending_count,
+        (endings.run_id, endings.ending_number) in (select said_again.run_id, said_again.ending_number from said_again)
+            as is_said_again
     from endings
     window same as (
         partition by
@@ -135,7 +172,8 @@ select
             and open_runs.run_id is null
             and (
                 not to_jsonb(runs) - times.names @> followed.content - times.names
-                or (followed.content ->> 'ended_at')::timestamptz is distinct from runs.ended_at
+                or audit.moment(followed.content ->> 'ended_at') is distinct from runs.ended_at
+                or (followed.content ->> 'ended_at' is null) <> (runs.ended_at is null)
             )
             then 'the run stands otherwise in ops.pipeline_runs'
         when
@@ -157,7 +195,7 @@ select
                     others.event_code = 'sign_off'
                     and others.entry_number < followed.entry_number
                     and others.content ->> 'manifest_sha256' = followed.content ->> 'manifest_sha256'
-                    and lower(others.content ->> 'decided_by') = lower(followed.content ->> 'decided_by')
+                    and lower(btrim(others.content ->> 'decided_by')) = lower(btrim(followed.content ->> 'decided_by'))
                     and coalesce(others.content ->> 'signed_as', 'reviewer')
                     <> coalesce(followed.content ->> 'signed_as', 'reviewer')
             )
@@ -170,11 +208,21 @@ select
                 or followed.content ->> 'ended_at' = followed.content_before ->> 'ended_at'
             )
             then 'of the same end of its run something else was on record before, in entry ' || followed.number_before
+        when
+            followed.event_code in ('inputs', 'controls', 'results', 'totals', 'publication')
+            and followed.recorded_at > migrations.applied_at
+            and (
+                followed.run_id is distinct from followed.run_id_before
+                or followed.event_before not in ('run', 'inputs', 'controls', 'results', 'totals', 'publication')
+                or (followed.content_before is null and followed.is_said_again)
+            )
+            then 'it came after the end of its run was on record'
     end as problem
 from followed
 left join ops.pipeline_runs as runs on followed.run_id = runs.run_id
 left join audit.open_runs as open_runs on followed.run_id = open_runs.run_id
 -- How a moment reads depends on the session that writes it.
+left join ops.schema_migrations as migrations on migrations.migration_number = 25
 cross join (values (array['as_of_at', 'started_at', 'first_started_at', 'ended_at'])) as times (names);
 
 -- Each entry is compared with the one before it on the same table, so that what was restated is named whatever comes after.
@@ -267,12 +315,20 @@ select
     recorded.entry_number,
     case
         when open_runs.run_id is not null then null
+        when recorded.batch_id is null and batches.run_id is null then 'no run read it'
         when batches.batch_id is null then 'it is on record, and not in ops.extract_batches any more'
         when recorded.batch_id is null and ended.run_id is not null then 'it is in ops.extract_batches, and not on record'
         when recorded.is_of_several_runs or recorded.run_id <> batches.run_id then 'several runs say that they read it'
         when
-            not audit.content(batches) @> (recorded.content - 'status_code')
-            or not coalesce(decided.content, recorded.content) @> (recorded.content - 'status_code')
+            not audit.content(batches) @> (recorded.content - array['status_code', 'message'])
+            or not coalesce(decided.content, recorded.content) @> (recorded.content - array['status_code', 'message'])
+            -- Who supersedes it adds the reason.
+            or not starts_with(coalesce(batches.message, ''), coalesce(recorded.content ->> 'message', ''))
+            or (
+                decided.content is null
+                and recorded.content ? 'message'
+                and batches.message is distinct from recorded.content ->> 'message'
+            )
             or batches.status_code <> coalesce(decided.content ->> 'status_code', recorded.content ->> 'status_code')
             then 'it is not what was recorded'
         when decided.content ->> 'status_code' not in ('superseded', recorded.content ->> 'status_code')
@@ -379,15 +435,18 @@ left join quality.controls as controls
 union all
 select
     null as control_id,
-    in_force.run_id,
+    coalesce(in_force.run_id, kept.run_id) as run_id,
     in_force.entry_number,
     case
-        when open_runs.run_id is null and in_force.controls is distinct from kept.controls
+        when open_runs.run_id is not null then null
+        when in_force.run_id is null and runs.run_id is null then 'controls in force of a run that never was'
+        when in_force.run_id is not null and in_force.controls is distinct from kept.controls
             then 'the controls in force are not those that were recorded'
     end as problem
 from in_force
-left join kept on in_force.run_id = kept.run_id
-left join audit.open_runs as open_runs on in_force.run_id = open_runs.run_id;
+full join kept on in_force.run_id = kept.run_id
+left join ops.pipeline_runs as runs on coalesce(in_force.run_id, kept.run_id) = runs.run_id
+left join audit.open_runs as open_runs on coalesce(in_force.run_id, kept.run_id) = open_runs.run_id;
 
 comment on view audit.control_check is
     'One row per definition of a control, and one per run (control_id null): whether the catalogue, and which of it was in force, are as the chain has them. Of definitions that no run since migration 25 had, it has no hash.';
@@ -401,7 +460,7 @@ select
     runs.run_id,
     case
         when
-            runs.ended_at > migrations.applied_at
+            (runs.ended_at > migrations.applied_at or runs.ended_at < first_migration.applied_at)
             and exists (select from ops.pipeline_runs as later where later.started_at > runs.started_at)
             and not exists (
                 select from audit.entries where entries.run_id = runs.run_id and entries.event_code = 'run'
@@ -409,7 +468,8 @@ select
             then 'it ended and is not on record'
     end as problem
 from ops.pipeline_runs as runs
-inner join ops.schema_migrations as migrations on migrations.migration_number = 25;
+inner join ops.schema_migrations as migrations on migrations.migration_number = 25
+inner join ops.schema_migrations as first_migration on first_migration.migration_number = 1;
 
 comment on view audit.run_check is
     'One row per run: whether one that ended is on record. The last may have died; it goes on record when the next begins.';
@@ -456,21 +516,32 @@ with recorded as (
 found as (
     select distinct results.run_id
     from quality.control_results as results
+),
+
+ended as (
+    select
+        entries.run_id,
+        max(entries.entry_number) as entry_number
+    from audit.entries
+    where entries.event_code = 'run'
+    group by entries.run_id
 )
 
 select
     coalesce(recorded.run_id, found.run_id) as run_id,
-    recorded.entry_number,
+    coalesce(recorded.entry_number, ended.entry_number) as entry_number,
     case
         when open_runs.run_id is not null then null
         when recorded.recorded_hash is distinct from audit.results_hash(recorded.run_id) and recorded.entry_number is not null
             then 'they are not what was recorded'
         when recorded.recorded_measures <> audit.measures_hash(recorded.run_id)
             then 'what was measured with them is not what was recorded'
-        when recorded.entry_number is null and runs.ended_at > migrations.applied_at then 'they are not on record'
+        when recorded.entry_number is null and runs.ended_at > migrations.applied_at
+            then case when ended.run_id is null then 'they are not on record' else 'its end is on record without them' end
     end as problem
 from recorded
 full join found on recorded.run_id = found.run_id
+left join ended on coalesce(recorded.run_id, found.run_id) = ended.run_id
 left join audit.open_runs as open_runs on coalesce(recorded.run_id, found.run_id) = open_runs.run_id
 left join ops.pipeline_runs as runs on coalesce(recorded.run_id, found.run_id) = runs.run_id
 left join ops.schema_migrations as migrations on migrations.migration_number = 20;
@@ -572,8 +643,8 @@ begin
         raise exception 'A sign-off needs a name and a comment: auditors read both.'
             using errcode = 'invalid_parameter_value';
     end if;
-    if comment ~ '\S@\S' then
-        raise exception 'The comment holds an e-mail address, and what is on record stays for ever: leave it out.'
+    if comment ~ '\S@\S' or decided_by ~ '\S@\S' then
+        raise exception 'The name or the comment holds an e-mail address, and what is on record stays for ever: leave it out.'
             using errcode = 'invalid_parameter_value';
     end if;
     select entries.content into signed
@@ -615,8 +686,11 @@ $$;
 comment on function audit.sign_off is
     'Puts on record what a person says, as preparer or reviewer, of the report of a run whose manifest has a SHA-256, with the login; gives that hash.';
 
-revoke all on function audit.quarter_hashes, audit.definition_hash, audit.measures_hash, audit.sign_off from public;
-grant execute on function audit.quarter_hashes, audit.definition_hash, audit.measures_hash, audit.sign_off
+revoke all on function
+    audit.quarter_hashes, audit.definition_hash, audit.measures_hash, audit.moment, audit.sign_off
+    from public;
+grant execute on function
+    audit.quarter_hashes, audit.definition_hash, audit.measures_hash, audit.moment, audit.sign_off
     to sevenfold_publisher, sevenfold_auditor;
 grant select on audit.restatement_check, audit.batch_check, audit.control_check, audit.judgement_check, audit.run_check
     to sevenfold_publisher, sevenfold_auditor;

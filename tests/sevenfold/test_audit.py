@@ -321,6 +321,51 @@ def test_a_run_of_which_something_else_is_said_later_is_found(recorded: str) -> 
     assert "Entry 3 (run): the run stands otherwise in ops.pipeline_runs." in verified()
 
 
+@pytest.mark.parametrize("is_said_again", [False, True], ids=["added", "with_its_end_once_more"])
+def test_what_is_added_to_a_run_whose_end_is_on_record_is_found(recorded: str, is_said_again: bool) -> None:
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into quality.control_results (run_id, gate_code, control_id, status_code)
+            values ('earlier', 'marts', 'MARTS-X', 'passed');
+            update ops.pipeline_runs set ended_at = '2026-12-01' where run_id = 'earlier'
+            """
+        )
+    assert "The control results of run earlier: its end is on record without them." in verified()
+    with connect("publisher") as connection:
+        if is_said_again:
+            connection.execute(
+                "insert into audit.entries (run_id, event_code, content) select run_id, event_code, content "
+                "from audit.entries where run_id = 'earlier' and event_code = 'run'"
+            )
+        connection.execute(
+            """
+            insert into audit.entries (run_id, event_code, content) values
+                ('earlier', 'results', jsonb_build_object('row_count', 1, 'sha256', audit.results_hash('earlier'))),
+                ('earlier', 'publication', '{"rows_written": 9999}')
+            """
+        )
+    said = verified()
+    assert "(results): it came after the end of its run was on record." in said
+    assert ("(publication): it came after the end of its run was on record." in said) == is_said_again
+
+
+def test_an_end_that_is_no_moment_stops_no_check(recorded: str) -> None:
+    with connect("publisher") as connection:
+        connection.execute(
+            "insert into audit.entries (run_id, event_code, content) values (%s, 'run', %s)",
+            (RUN, '{"ended_at": "junk"}'),
+        )
+    assert "Entry 8 (run): the run stands otherwise in ops.pipeline_runs." in verified()
+    assert "EVIDENCE-ENTRY" in {one.definition.control_id for one in history_outcomes() if one.status_code == "failed"}
+
+
+def test_a_quarter_that_row_security_hides_is_named(snapshot_published: str) -> None:
+    with connect("publisher") as connection:
+        connection.execute("alter table marts.fct_customer_state_shares enable row level security")
+    assert "The table marts.fct_customer_state_shares: row security hides some of it" in verified()
+
+
 def test_a_quarter_that_is_gone_or_no_longer_spoken_of_is_named(snapshot_published: str) -> None:
     with connect("publisher") as connection:
         connection.execute("delete from marts.fct_customer_state_shares")
@@ -475,15 +520,16 @@ def test_a_run_that_ended_unseen_is_named_once_another_began(recorded: str) -> N
 
 def test_one_name_in_both_roles_is_found_whoever_writes_it(recorded: str) -> None:
     insert = "insert into audit.entries (run_id, event_code, content) values (%s, 'sign_off', %s)"
-    signed = '{"manifest_sha256": "' + "0" * 64 + '", "decided_by": "Ana", "signed_as": "%s", "comment": "%s"}'
+    signed = (
+        '{"manifest_sha256": "' + "0" * 64 + '", "verdict": "accepted", "decided_by": "Ana", "signed_as": "%s", '
+        '"comment": "%s"}'
+    )
     with connect("publisher") as connection:
         for role in ("preparer", "reviewer"):
             connection.execute(insert, (RUN, signed % (role, "seen")))
-        with pytest.raises(psycopg.errors.CheckViolation):
-            connection.execute(insert, (RUN, signed % ("reviewer", "ask ana@shop.example")))
-    with connect("publisher") as connection:
-        for role in ("preparer", "reviewer"):
-            connection.execute(insert, (RUN, signed % (role, "seen")))
+    for role, comment in (("reviewer", "ask ana@shop.example"), ("both", "seen"), ("reviewer", " ")):
+        with connect("publisher") as connection, pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(insert, (RUN, signed % (role, comment)))
     assert "(sign_off): one name signs as preparer and as reviewer." in verified()
 
 
@@ -619,7 +665,8 @@ def test_entries_on_a_run_that_never_was_and_a_sign_off_of_nothing_are_found(rec
     with connect("publisher") as connection:
         for event_code in ("history", "run"):
             connection.execute(insert, ("ghost", event_code, "{}"))
-        connection.execute(insert, (RUN, "sign_off", '{"manifest_sha256": "dead"}'))
+        signed = '{"manifest_sha256": "dead", "verdict": "accepted", "decided_by": "Ana", "comment": "looked at"}'
+        connection.execute(insert, (RUN, "sign_off", signed))
         connection.execute(insert, ("other", "report", f'{{"folder": "{RUN}", "manifest_sha256": "feed"}}'))
     said = verified()
     for problem in (
