@@ -83,6 +83,84 @@ TRIGGERS = {
     "ops.extract_batches": {"record": "record"},
     "mdm.match_judgements": {"record": "record"},
 }
+# One sentence per row, of each view that compares what is there with what is on record.
+PROBLEMS: tuple[LiteralString, ...] = (
+    """
+    select format('Entry %s (%s): %s.', entry_number, event_code, problem)
+    from audit.entry_check
+    where problem is not null
+    order by entry_number
+    """,
+    """
+    select
+        format(
+            'The quarter to %s was restated by run %s, entry %s (%s): %s.', quarter, run_id, entry_number,
+            string_agg(table_name, ', ' order by table_name collate "C"), min(problem)
+        )
+    from audit.restatement_check
+    where problem is not null
+    group by quarter, run_id, entry_number
+    order by entry_number, quarter
+    """,
+    """
+    select
+        format(
+            case event_code when 'exception' then 'Exception %s: %s.' else 'The end of exception %s: %s.' end,
+            exception_id, problem
+        )
+    from audit.exception_check
+    where problem is not null
+    order by exception_id, event_code
+    """,
+    """
+    select format('Judgement %s: %s.', judgement_id, problem)
+    from audit.judgement_check
+    where problem is not null
+    order by length(judgement_id), judgement_id
+    """,
+    """
+    select format('Batch %s: %s.', batch_id, problem)
+    from audit.batch_check
+    where problem is not null
+    order by length(batch_id), batch_id
+    """,
+    """
+    select format('Run %s: %s.', run_id, problem)
+    from audit.run_check
+    where problem is not null
+    order by run_id collate "C"
+    """,
+    """
+    select coalesce('The control ' || control_id, 'Run ' || run_id) || format(': %s.', problem)
+    from audit.control_check
+    where problem is not null
+    order by control_id collate "C", run_id collate "C"
+    """,
+    # Of a run that died there is no entry until the next begins.
+    """
+    select format('The control results of run %s: %s.', run_id, problem)
+    from audit.result_check
+    where problem is not null and entry_number is not null
+    order by run_id collate "C"
+    """,
+    """
+    select format('The table %s: %s.', table_name, problem)
+    from audit.history_check
+    where problem is not null
+    order by table_name
+    """,
+)
+RESTATEMENTS: LiteralString = """
+    select
+        format(
+            'The quarter to %s was restated by run %s, entry %s (%s).', quarter, run_id, entry_number,
+            string_agg(table_name, ', ' order by table_name collate "C")
+        )
+    from audit.restatement_check
+    where problem is null
+    group by quarter, run_id, entry_number
+    order by entry_number, quarter
+"""
 INSERT = "insert into audit.entries (run_id, event_code, content) values (%s, %s, %s)"
 
 
@@ -183,118 +261,16 @@ def verify() -> Chain:
     return Chain(*row)
 
 
-def changed_exceptions() -> list[str]:
-    """Say which exceptions are not in their table as the chain has them: changed, removed, or never put on record."""
+def problems() -> list[str]:
+    """Say, a sentence each, what is not as the chain has it."""
     with connect() as connection:
-        rows = connection.execute(
-            """
-            select exception_id, event_code, problem
-            from audit.exception_check
-            where problem is not null
-            order by exception_id, event_code
-            """
-        ).fetchall()
-    words = {"exception": "Exception", "exception_end": "The end of exception"}
-    return [f"{words[event_code]} {exception_id}: {problem}." for exception_id, event_code, problem in rows]
+        return [str(sentence) for query in PROBLEMS for (sentence,) in connection.execute(query).fetchall()]
 
 
-def changed_results() -> list[str]:
-    """Say of which runs the control results are not those that the chain has the hash of."""
-    return [f"The control results of run {run_id}: {problem}." for run_id, problem in _result_problems(True)]
-
-
-def contradictions() -> list[str]:
-    """Say which entries contradict an earlier one: of one end of a run, and of one report, one thing is on record."""
+def restatements() -> list[str]:
+    """Say which published quarters a full run, or one of the very day, restated: one line per run and quarter."""
     with connect() as connection:
-        rows = connection.execute(
-            "select entry_number, event_code, problem from audit.entry_check where problem is not null "
-            "order by entry_number"
-        ).fetchall()
-    return [f"Entry {entry_number} ({event_code}): {problem}." for entry_number, event_code, problem in rows]
-
-
-def changed_history() -> dict[str, str]:
-    """Say of which tables of the snapshots the rows are not those that were published, by table: what is wrong."""
-    with connect() as connection:
-        rows = connection.execute(
-            "select table_name, problem from audit.history_check where problem is not null order by table_name"
-        ).fetchall()
-    return {str(table_name): str(problem) for table_name, problem in rows}
-
-
-def restatements(is_expected: bool) -> list[str]:
-    """Say which published quarters a later run restated, one line per run and quarter.
-
-    Args:
-        is_expected: Those of full runs and of runs of the very day; else those that no run should have restated.
-    """
-    with connect() as connection:
-        rows = connection.execute(
-            """
-            select quarter, run_id, entry_number, min(problem), string_agg(table_name, ', ' order by table_name)
-            from audit.restatement_check
-            where (problem is null) = %s
-            group by quarter, run_id, entry_number
-            order by entry_number, quarter
-            """,
-            (is_expected,),
-        ).fetchall()
-    return [
-        f"The quarter to {quarter} was restated by run {run_id}, entry {entry_number} ({tables})"
-        f"{f': {problem}' if problem else ''}."
-        for quarter, run_id, entry_number, problem, tables in rows
-    ]
-
-
-def changed_batches() -> list[str]:
-    """Say which deliveries are not in their table as the chain has them: changed, removed, or never put on record."""
-    with connect() as connection:
-        rows = connection.execute(
-            "select batch_id, problem from audit.batch_check where problem is not null "
-            "order by length(batch_id), batch_id"
-        ).fetchall()
-    return [f"Batch {batch_id}: {problem}." for batch_id, problem in rows]
-
-
-def changed_controls() -> list[str]:
-    """Say which definitions of controls are not as the chain has them, and of which runs the controls in force."""
-    with connect() as connection:
-        rows = connection.execute(
-            """
-            select control_id, run_id, problem
-            from audit.control_check
-            where problem is not null
-            order by control_id collate "C", run_id collate "C"
-            """
-        ).fetchall()
-    return [
-        f"The control {control_id}: {problem}." if control_id else f"Run {run_id}: {problem}."
-        for control_id, run_id, problem in rows
-    ]
-
-
-def changed_judgements() -> list[str]:
-    """Say which judgements on two records are not in their table as the chain has them."""
-    with connect() as connection:
-        rows = connection.execute(
-            """
-            select judgement_id, problem from audit.judgement_check
-            where problem is not null
-            order by length(judgement_id), judgement_id
-            """
-        ).fetchall()
-    return [f"Judgement {judgement_id}: {problem}." for judgement_id, problem in rows]
-
-
-def unknown_runs() -> list[str]:
-    """Say which runs ended before a later one began and are not on record."""
-    with connect() as connection:
-        rows = connection.execute(
-            """
-            select run_id, problem from audit.run_check where problem is not null order by run_id collate "C"
-            """
-        ).fetchall()
-    return [f"Run {run_id}: {problem}." for run_id, problem in rows]
+        return [str(sentence) for (sentence,) in connection.execute(RESTATEMENTS).fetchall()]
 
 
 def sign_off(run_id: str, manifest_sha256: str, said: SignOff) -> None:
@@ -316,7 +292,15 @@ def sign_off(run_id: str, manifest_sha256: str, said: SignOff) -> None:
 
 def unrecorded_runs() -> list[str]:
     """Give the runs that ended and of whose control results the chain says nothing."""
-    return [run_id for run_id, _ in _result_problems(False)]
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select run_id from audit.result_check
+            where problem is not null and entry_number is null
+            order by run_id collate "C"
+            """
+        ).fetchall()
+    return [str(run_id) for (run_id,) in rows]
 
 
 def reopened_runs() -> dict[str, int]:
@@ -333,20 +317,6 @@ def reopened_runs() -> dict[str, int]:
             """
         ).fetchall()
     return {str(run_id): int(ending_count) for run_id, ending_count in rows}
-
-
-def _result_problems(is_recorded: bool) -> list[tuple[str, str]]:
-    with connect() as connection:
-        rows = connection.execute(
-            """
-            select run_id, problem
-            from audit.result_check
-            where problem is not null and (entry_number is not null) = %s
-            order by run_id collate "C"
-            """,
-            (is_recorded,),
-        ).fetchall()
-    return [(str(run_id), str(problem)) for run_id, problem in rows]
 
 
 def idle_triggers() -> list[str]:

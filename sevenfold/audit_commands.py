@@ -37,7 +37,7 @@ def _notes() -> list[str]:
         f"Run {run_id} went on after it had ended, and ended {count} times: each end is on record."
         for run_id, count in audit.reopened_runs().items()
     ]
-    notes += audit.restatements(is_expected=True)
+    notes += audit.restatements()
     notes += [
         f"Of run {run_id} {len(folders)} reports are on record: {', '.join(folders)}."
         for run_id, folders in audit.report_versions().items()
@@ -78,15 +78,7 @@ def _proved() -> tuple["Chain", int]:
             "entries were removed at its end, or all of it was written anew. Compare with a backup."
         )
     problems = [
-        *audit.contradictions(),
-        *audit.restatements(is_expected=False),
-        *audit.changed_exceptions(),
-        *audit.changed_judgements(),
-        *audit.changed_batches(),
-        *audit.unknown_runs(),
-        *audit.changed_controls(),
-        *audit.changed_results(),
-        *(f"The table {name}: {problem}." for name, problem in audit.changed_history().items()),
+        *audit.problems(),
         *(
             f"The manifest of the report in {name}: it is another."
             for name in reports

@@ -221,8 +221,8 @@ select
 from followed
 left join ops.pipeline_runs as runs on followed.run_id = runs.run_id
 left join audit.open_runs as open_runs on followed.run_id = open_runs.run_id
--- How a moment reads depends on the session that writes it.
 left join ops.schema_migrations as migrations on migrations.migration_number = 25
+-- How a moment reads depends on the session that writes it.
 cross join (values (array['as_of_at', 'started_at', 'first_started_at', 'ended_at'])) as times (names);
 
 -- Each entry is compared with the one before it on the same table, so that what was restated is named whatever comes after.
@@ -545,6 +545,7 @@ left join ended on coalesce(recorded.run_id, found.run_id) = ended.run_id
 left join audit.open_runs as open_runs on coalesce(recorded.run_id, found.run_id) = open_runs.run_id
 left join ops.pipeline_runs as runs on coalesce(recorded.run_id, found.run_id) = runs.run_id
 left join ops.schema_migrations as migrations on migrations.migration_number = 20;
+
 -- What stewards decide about pairs of records goes on record by itself, as other decisions do.
 alter table audit.entries
     drop constraint entries_event_code_check,

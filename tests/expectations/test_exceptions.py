@@ -203,7 +203,7 @@ def test_an_exception_its_end_and_a_superseded_batch_are_on_record(failing: str)
         ("batch", RUN, True, "cut; Jane", "landed"),
     ]
     assert audit.verify().broken_entry is None
-    assert audit.changed_exceptions() == []
+    assert audit.problems() == []
     problems = "select count(*) from audit.exception_check where problem is not null"
     with psycopg.connect(failing, options="-c timezone=Asia/Kathmandu") as connection:
         assert connection.execute(problems).fetchone() == (0,)
