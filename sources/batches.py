@@ -147,6 +147,15 @@ class BatchLog:
         row = self.connection.execute(_LAST_CURSOR, self._keys).fetchone()
         return row[0] if row and not self.table.is_empty() else None
 
+    def known_versions(self) -> str | None:
+        """Give the digest of the versions of rows of which raw was last found to miss none."""
+        row = self.connection.execute(_KNOWN_VERSIONS, self._keys).fetchone()
+        return row[0] if row else None
+
+    def remember_versions(self, content_sha256: str) -> None:
+        """Remember, once the batch ends well, that raw misses none of the versions of rows with this digest."""
+        self.connection.execute(_REMEMBER_VERSIONS, self._keys | {"content_sha256": content_sha256})
+
     def _insert(self, batch: Batch) -> Batch:
         row = self.connection.execute(_INSERT, self._keys | vars(batch)).fetchone()
         return replace(batch, batch_id=row[0] if row else 0)
@@ -190,4 +199,14 @@ _LAST_CURSOR = """
     where source_code = %(source_code)s and entity_code = %(entity_code)s and status_code <> 'refused'
     order by batch_id desc
     limit 1
+"""
+_KNOWN_VERSIONS = """
+    select content_sha256 from ops.source_versions
+    where source_code = %(source_code)s and entity_code = %(entity_code)s
+"""
+_REMEMBER_VERSIONS = """
+    insert into ops.source_versions (source_code, entity_code, content_sha256)
+    values (%(source_code)s, %(entity_code)s, %(content_sha256)s)
+    on conflict (source_code, entity_code) do update
+    set content_sha256 = excluded.content_sha256, compared_at = excluded.compared_at
 """

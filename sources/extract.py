@@ -4,12 +4,15 @@ A file, or one read of a table, is a delivery; a delivery is one batch and one t
 together with its batch and its cursor, or none does. What is wrong with a delivery is said in its batch (`refused`).
 
 An SQL source with a cursor is read from the last value on, less the lookback. A row that was committed later than that
-is not lost: after the read, key and cursor of every row of the source are compared with raw, and when raw misses one
-the whole table is read, of which only what is new lands.
+is not lost: after the read, key and cursor of every row of the source are compared with raw, unless they are what they
+were at the last comparison, and when raw misses one the whole table is read, of which only what is new lands.
 """
 
 import datetime as dt
 import decimal
+import hashlib
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +25,17 @@ from sources.batches import Batch, BatchLog, ExtractRefused, OpenBatch
 from sources.check import check_contract
 from sources.contract import Contract, Cursor
 from sources.manifest import read_manifest
-from sources.readers import SourceError, SourceFile, SqlSource, find_files, read_file, sha256, sql_text, state_of
+from sources.readers import (
+    Delivery,
+    SourceError,
+    SourceFile,
+    SqlSource,
+    find_files,
+    read_file,
+    sha256,
+    sql_text,
+    state_of,
+)
 
 __all__ = ["Batch", "ExtractRefused", "ExtractResult", "check_contract", "extract", "step_back"]
 
@@ -131,27 +144,63 @@ def _extract_table(log: BatchLog, full: bool) -> None:
         cursor = log.entity.cursor
         end = source.maximum(cursor.column) if cursor else None
         begin = _begin(log, cursor, end) if cursor and not full else None
+        span = _Span(cursor.column, begin, end) if cursor and end is not None else None
         batch = replace(batch, cursor_from=sql_text(begin), cursor_to=sql_text(end))
         with log.open(batch) as opened:
-            if cursor and begin is not None and _read_changes(source, opened, cursor, begin, end):
+            if span and begin is not None and _read_changes(log, source, opened, span):
                 return
+            if span:  # before the rows: what is there now, and still is when they are read, will have landed
+                log.remember_versions(_digest_of_versions(source, span))
             with source.rows() as delivery:
                 opened.land(delivery)
             _require_rows(log, opened, "the table holds no row")
 
 
-def _read_changes(source: SqlSource, batch: OpenBatch, cursor: Cursor, begin: Any, end: Any) -> bool:
+@dataclass(frozen=True)
+class _Span:
+    """From which value of its cursor to which a table is read."""
+
+    column: str
+    begin: Any
+    end: Any
+
+
+def _read_changes(log: BatchLog, source: SqlSource, batch: OpenBatch, span: _Span) -> bool:
     """Land what the cursor says is new; return whether raw then holds every row of the source."""
-    with source.rows(cursor.column, begin) as delivery:
+    with source.rows(span.column, span.begin) as delivery:
         landed = batch.land(delivery)
     if landed.new_columns:
         batch.note("The whole table was read for its new columns.")
         return False
-    with source.versions(cursor.column, end) as versions:
-        if not batch.table.misses_a_version(versions, cursor.column):
+    if not landed.rows_landed and log.known_versions() == _digest_of_versions(source, span):
+        return True
+    digest = hashlib.sha256()
+    with source.versions(span.column, span.end) as versions:
+        if not batch.table.misses_a_version(_digested(versions, digest), span.column):
+            log.remember_versions(digest.hexdigest())
             return True
     batch.note("Rows were committed later than the lookback allows for: the whole table was read.")
     return False
+
+
+def _digest_of_versions(source: SqlSource, span: _Span) -> str:
+    """Give the SHA-256 of key and cursor of all rows until the end, in the order in which the source gives them."""
+    digest = hashlib.sha256()
+    with source.versions(span.column, span.end) as versions:
+        deque(_digested(versions, digest).rows, maxlen=0)  # read, and kept nowhere
+    return digest.hexdigest()
+
+
+def _digested(delivery: Delivery, digest: "hashlib._Hash") -> Delivery:
+    """Give a delivery of which all that is read goes into a digest."""
+
+    def rows() -> Iterator[bytes]:
+        for chunk in delivery.rows:
+            digest.update(chunk)
+            yield chunk
+
+    digest.update("|".join(delivery.columns).encode())
+    return replace(delivery, rows=rows())
 
 
 def _begin(log: BatchLog, cursor: Cursor, end: Any) -> Any:

@@ -405,6 +405,26 @@ def test_rows_committed_later_than_the_lookback_are_not_lost(
     assert after[0] <= 2, "the source was read as a whole although nothing came late"
 
 
+def test_a_table_is_compared_with_raw_only_when_its_rows_have_changed(
+    warehouse: str, tmp_path: Path, till: sqlite3.Connection
+) -> None:
+    def compared_at() -> object:
+        with psycopg.connect(warehouse) as connection:
+            return connection.execute("select compared_at from ops.source_versions").fetchall()
+
+    source = till_contract(tmp_path)
+    run(source)
+    first = compared_at()
+    run(source)
+    assert compared_at() == first
+    change(till, "delete from people where id = 1")
+    assert run(source)[1] == 0
+    assert compared_at() != first
+    with psycopg.connect(warehouse) as connection:
+        connection.execute("delete from raw.shop__customer_records where id = '2'")
+    assert run(till_contract(tmp_path, key=["id", "name"]))[1] == 1  # versions by another key are others
+
+
 def test_rows_that_commit_late_in_another_transaction_are_not_lost(warehouse: str, tmp_path: Path) -> None:
     with psycopg.connect(warehouse) as writer, psycopg.connect(warehouse, autocommit=True) as other:
         other.execute("create schema shop")
