@@ -54,7 +54,8 @@ def sized_settings(memory: int, cores: int, free_disk: int, free_shared_memory: 
     """
     usable = memory // 2
     sized = {
-        "shared_buffers": _megabytes(usable // 4, 32 * MEGABYTE, 8 * GIGABYTE),
+        # The system keeps the pages that it has read and written too: more would hold them twice.
+        "shared_buffers": _megabytes(usable // 16, 32 * MEGABYTE, 4 * GIGABYTE),
         "effective_cache_size": _megabytes(usable // 2, 64 * MEGABYTE, 64 * GIGABYTE),
         "work_mem": _megabytes(usable // 64, 16 * MEGABYTE, 256 * MEGABYTE),
         "maintenance_work_mem": _megabytes(usable // 8, 64 * MEGABYTE, GIGABYTE),
