@@ -245,7 +245,7 @@ def _foreign_key(table: PublishedTable, key: ForeignKey) -> Definition:
     query = """
         select *
         from {table}
-        where {column} not in (select {primary_key} from {referenced})
+        where {column} is not null and {column} not in (select {primary_key} from {referenced})
     """
     return Definition(
         **KEY | _about(table, (key.column,)),

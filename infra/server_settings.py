@@ -21,7 +21,7 @@ FIXED = {
     "checkpoint_timeout": "15min",
     "wal_level": "minimal  # with no sender: a table filled in the transaction that made it writes no log",
     "max_wal_senders": "0",
-    "wal_compression": "off  # its checksum has each page of a new table logged when it is first read: packing them cost 11 % of a run",
+    "wal_compression": "off  # for its checksum, each page of a new table is logged when first read",
     "random_page_cost": "1.1",
     "jit": "off",
     "client_connection_check_interval": "5s  # a killed task's statement ends with it",

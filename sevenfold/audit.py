@@ -6,6 +6,7 @@ nothing of number, time, writer and hash. An entry is never changed or removed; 
 database can, breaks the chain or ends it short of the hash that a report's manifest names.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, LiteralString
@@ -80,7 +81,7 @@ TRIGGERS = {
     "audit.entries": {"chain": "chain", "refuse": "refuse"},
     "ops.control_exceptions": {"record": "record", "refuse": "refuse"},
     "ops.control_exception_ends": {"record": "record", "refuse": "refuse"},
-    "ops.extract_batches": {"record": "record"},
+    "ops.extract_batches": {"record": "record", "stamp": "stamp"},
     "mdm.match_judgements": {"record": "record"},
 }
 # One sentence per row, of each view that compares what is there with what is on record.
@@ -262,9 +263,25 @@ def verify() -> Chain:
 
 
 def problems() -> list[str]:
-    """Say, a sentence each, what is not as the chain has it."""
+    """Say, a sentence each, what is not as the chain has it; a question that cannot be asked is a problem too."""
+    with connect(autocommit=True) as connection:
+        return [sentence for query in PROBLEMS for sentence in _sentences(connection, query)]
+
+
+def _sentences(connection: psycopg.Connection[Any], query: LiteralString) -> list[str]:
+    try:
+        return [str(sentence) for (sentence,) in connection.execute(query).fetchall()]
+    except psycopg.DataError as error:
+        view = re.search(r"audit\.\w+_check", query)
+        name = view[0] if view else "A view"
+        return [f"{name} cannot be asked ({error.sqlstate}): what it compares has no shape that can be read."]
+
+
+def is_history_as_published() -> bool:
+    """Say whether the published quarters are as their last publication left them."""
     with connect() as connection:
-        return [str(sentence) for query in PROBLEMS for (sentence,) in connection.execute(query).fetchall()]
+        query = "select not exists (select from audit.history_check where problem is not null)"
+        return connection.execute(query).fetchone() == (True,)
 
 
 def restatements() -> list[str]:

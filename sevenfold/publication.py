@@ -121,6 +121,7 @@ def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool) -> in
                 prove(connection, [key for table in tables for key in table.foreign_keys])
                 if with_ledger:
                     row_count += publish_ledger(connection, run)
+                _require_what_was_made(connection, tables)
                 mark_published(connection, run, row_count)
         except psycopg.errors.ForeignKeyViolation as error:
             raise PublicationError(violation_message(error, tuple(READERS))) from None
@@ -184,6 +185,44 @@ def publish_ledger(connection: Connection, run: Run) -> int:
     return sum(connection.execute(statement, values).rowcount for statement in LEDGER)
 
 
+def _require_what_was_made(connection: Connection, tables: Sequence[PublishedTable]) -> None:
+    """Refuse to publish other rows than the doors have judged, as a trigger on a published table can make them.
+
+    Raises:
+        PublicationError: A published table would not hold what was made.
+    """
+    names = [table.published.as_string(connection) for table in tables]
+    changers = connection.execute(
+        """
+        select tgrelid::regclass::text || ' (trigger ' || tgname || ')'
+        from pg_trigger
+        where tgrelid = any(%(names)s::regclass[]) and not tgisinternal and tgenabled <> 'D'
+        union all
+        select ev_class::regclass::text || ' (rule ' || rulename || ')'
+        from pg_rewrite
+        where ev_class = any(%(names)s::regclass[])
+        order by 1
+        """,
+        {"names": names},
+    ).fetchall()
+    if not changers:
+        return
+    connection.execute("set constraints all immediate")  # what a trigger would do at the end, it does now
+    for table in tables:
+        columns = list(_columns(connection, table.candidate_schema, table.name))
+        parts = _statement_parts(table, {}, {}) | {
+            "published_values": _comma(sql.Identifier("published", name) for name in columns),
+            "candidate_values": _comma(sql.Identifier("candidate", name) for name in columns),
+        }
+        row = connection.execute(DIFFERS.format(**parts)).fetchone()
+        if row and row[0]:
+            raise PublicationError(
+                f"{table.schema}.{table.name} would not hold what was made: {row[0]:,} rows differ. "
+                f"Something of {', '.join(name for (name,) in changers)} changes them. Drop it, or let it leave the "
+                "columns of the product alone, and run again; nothing was published."
+            )
+
+
 def mark_published(connection: Connection, run: Run, row_count: int) -> None:
     """Say that the run is what readers see; in the transaction that makes it so.
 
@@ -228,6 +267,12 @@ UPDATE = sql.SQL("""
     set {assignments}
     from {candidate} as candidate
     where {same_key} and ({published_values}) is distinct from ({candidate_values})
+""")
+DIFFERS = sql.SQL("""
+    select count(*)
+    from {published} as published
+    full join {candidate} as candidate on {same_key}
+    where ({published_values}) is distinct from ({candidate_values})
 """)
 INSERT = sql.SQL("""
     insert into {published} ({columns})

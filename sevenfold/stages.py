@@ -93,7 +93,8 @@ def is_anything_new(run_id: str) -> bool:
 
     Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts,
     stewards' corrections, judgements, exceptions, rules, code, engines and model. A later date is news only when a
-    source's row falls between the two dates, or a quarter.
+    source's row falls between the two dates, or a quarter. Rules or published quarters that somebody changed in the
+    warehouse are news: no report may show them as what was tested and published.
     """
     with stage(run_id, "compare_inputs") as record:
         run = record.run
@@ -105,6 +106,8 @@ def is_anything_new(run_id: str) -> bool:
             or published.input_fingerprint != digest
             or snapshot.is_more_known(published.as_of_at, run.as_of_at)
             or snapshot.is_quarter_missing(run.as_of_date)
+            or not _are_rules_as_loaded()
+            or not audit.is_history_as_published()
         )
         record.row_count = 0
         update_run(run_id, input_fingerprint=digest)
@@ -240,15 +243,31 @@ def _load_rules(run: Run) -> int | None:
     from expectations.outcomes import keep_unchanged_outcomes
 
     digest = fingerprint.seeds_hash()
-    with connect() as connection:
-        has_rules = connection.execute("select to_regclass('rules.customer_states') is not null").fetchone() == (True,)
     rows = 0
-    if not (has_rules and _last_remembered("rules_loaded") == digest):
-        rows = _build_and_keep(run, SEEDS, full_refresh=True)
-    else:
+    if _last_remembered("rules_loaded") == digest and _are_rules_as_loaded():
         keep_unchanged_outcomes(run.run_id)
-    remember(run.run_id, rules_loaded=digest)
+    else:
+        rows = _build_and_keep(run, SEEDS, full_refresh=True)
+    remember(run.run_id, rules_loaded=digest, rules_kept=_rules_hash())
     return rows
+
+
+def _are_rules_as_loaded() -> bool:
+    return _last_remembered("rules_kept") == _rules_hash()
+
+
+def _rules_hash() -> str:
+    """Hash all rows of all rules in the warehouse: who may write there can change them without the seeds."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select relname::text, audit.table_hash(oid)
+            from pg_class
+            where relnamespace = 'rules'::regnamespace and relkind = 'r'
+            order by relname
+            """
+        ).fetchall()
+    return fingerprint.fingerprint(rules=rows)
 
 
 def _last_remembered(name: str) -> object:

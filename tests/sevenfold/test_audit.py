@@ -350,6 +350,21 @@ def test_what_is_added_to_a_run_whose_end_is_on_record_is_found(recorded: str, i
     assert ("(publication): it came after the end of its run was on record." in said) == is_said_again
 
 
+def test_a_quarter_that_is_added_to_a_run_whose_end_is_on_record_is_found(snapshot_published: str) -> None:
+    with connect() as connection:
+        connection.execute("update ops.pipeline_runs set ended_at = clock_timestamp()")
+    audit.record(RUN)
+    audit.record_history(RUN, ["marts.fct_customer_state_shares"])
+    audit.record(RUN)
+    assert "(history): it came after the end of its run was on record." in verified()
+
+
+def test_a_question_that_cannot_be_asked_is_a_problem(recorded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable = "select format('%s', 1 / (entry_number - entry_number)) from audit.entry_check"
+    monkeypatch.setattr(audit, "PROBLEMS", (unreadable, *audit.PROBLEMS))
+    assert "audit.entry_check cannot be asked (22012)" in verified()
+
+
 def test_an_end_that_is_no_moment_stops_no_check(recorded: str) -> None:
     with connect("publisher") as connection:
         connection.execute(
@@ -394,13 +409,36 @@ def test_a_delivery_that_is_not_as_the_evidence_has_it_is_found(recorded: str) -
             """
             update ops.extract_batches set batch_id = 7;
             insert into ops.extract_batches (batch_id, run_id, source_code, entity_code, status_code)
-            values (8, 'open', 'app', 'customer_records', 'landed')
+            values (8, 'open', 'app', 'customer_records', 'landed'), (9, 'never', 'app', 'customer_records', 'landed');
+            insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+            values ('open', '2026-07-01', now(), 'running')
             """
         )
     said = verified()
     assert "Batch 1: it is on record, and not in ops.extract_batches any more." in said
     assert "Batch 7: it is in ops.extract_batches, and not on record." in said
     assert "Batch 8" not in said
+    assert "Batch 9: no run read it." in said
+
+
+def test_a_delivery_in_the_name_of_a_run_to_come_is_found(recorded: str) -> None:
+    with connect("loader") as connection:
+        connection.execute(
+            """
+            insert into ops.extract_batches (run_id, source_code, entity_code, status_code, extracted_at)
+            values ('tomorrow', 'app', 'customer_records', 'landed', '2030-01-01');
+            update ops.extract_batches set extracted_at = '2030-01-01'
+            """
+        )
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into ops.pipeline_runs (run_id, as_of_date, first_started_at, started_at, ended_at, status_code)
+            values ('tomorrow', '2026-07-02', clock_timestamp(), clock_timestamp(), clock_timestamp(), 'nothing_new')
+            """
+        )
+    audit.record("tomorrow")
+    assert "Batch 2: it is older than the run that read it." in verified()
 
 
 @pytest.mark.parametrize(
@@ -649,6 +687,10 @@ def test_a_run_that_failed_and_goes_on_ends_again_and_contradicts_nothing(record
         ("history", '{"marts.fct_customer_state_shares": {}}'),
         ("history", '{"pg_catalog.pg_authid": {"sha256": "' + "0" * 64 + '"}}'),
         ("history", '{"marts.fct_x": {"sha256": "' + "0" * 64 + '", "quarters": 7}}'),
+        ("history", '{"marts.fct_x": {"sha256": "' + "0" * 64 + '", "quarters": [{}]}}'),
+        ("history", '{"marts.fct_x": [{"sha256": "' + "0" * 64 + '"}]}'),
+        ("inputs", "[1]"),
+        ("controls", "[[{}]]"),
         ("exception", '{"exception_id": "abc"}'),
         ("exception", '{"exception_id": "99999999999999999999"}'),
         ("results", "[]"),

@@ -208,6 +208,48 @@ def test_the_ledger_moves_with_the_publication_and_forgets_nothing(open_run: Ope
     ]
 
 
+@pytest.mark.parametrize(
+    ("moment", "effect"),
+    [
+        ("before insert or update", "new.label := 'blue'; return new;"),
+        ("after insert", "update marts.dim_colours set label = 'blue'; return null;"),
+        ("before insert", "return null;"),
+    ],
+)
+def test_a_trigger_that_changes_what_is_published_stops_it(open_run: OpenRun, moment: str, effect: str) -> None:
+    propose("(1, 'red', 0.5)")
+    publish(open_run(), [COLOURS], with_ledger=False)
+    with connect("publisher") as connection:
+        connection.execute(
+            f"create function marts.skew() returns trigger language plpgsql as $$begin {effect} end$$".encode()
+        )
+        connection.execute(
+            f"create trigger skew {moment} on marts.dim_colours for each row execute function marts.skew()".encode()
+        )
+    propose("(1, 'red', 0.5), (2, 'green', 0.5)")
+    runs.close_run("first")
+    with pytest.raises(PublicationError, match=r"1 rows? differ.*dim_colours \(trigger skew\)|2 rows differ"):
+        publish(open_run("run_2"), [COLOURS], with_ledger=False)
+    assert [row[0] for row in colours()] == [1]
+
+
+def test_a_trigger_that_leaves_what_is_published_alone_stops_nothing(open_run: OpenRun) -> None:
+    propose("(1, 'red', 0.5)")
+    publish(open_run(), [COLOURS], with_ledger=False)
+    with connect() as connection:
+        connection.execute("alter table marts.dim_colours add seen_by text")
+        connection.execute(
+            "create function public.note() returns trigger language plpgsql as $$begin "
+            "new.seen_by := session_user; return new; end$$"
+        )
+        connection.execute(
+            "create trigger note before insert on marts.dim_colours for each row execute function public.note()"
+        )
+    propose("(1, 'red', 0.5), (2, 'green', 0.5)")
+    runs.close_run("first")
+    assert publish(open_run("run_2"), [COLOURS], with_ledger=False) == 1
+
+
 def test_readers_see_the_runs(open_run: OpenRun) -> None:
     publish(open_run(), [], with_ledger=False)
     assert read("select run_id, status_code from marts.fct_pipeline_runs") == [("first", "published")]
