@@ -756,6 +756,29 @@ select entry_number, event_code, recorded_by, recorded_at, entry_hash
 from audit.entries
 where run_id = %(run_id)s and event_code not in ('report', 'sign_off')
 order by entry_number""",
+    "evidence_problems": """
+select 'chain' as check_code, entry_number::text as subject, problem from audit.chain_check where problem is not null
+union all
+select 'entry', entry_number::text, problem from audit.entry_check where problem is not null
+union all
+select 'run', run_id, problem from audit.run_check where problem is not null
+union all
+select 'result', run_id, problem from audit.result_check where problem is not null and entry_number is not null
+union all
+select 'control', coalesce(control_id, run_id), problem from audit.control_check where problem is not null
+union all
+select 'batch', batch_id, problem from audit.batch_check where problem is not null
+union all
+select 'exception', exception_id::text, problem from audit.exception_check where problem is not null
+union all
+select 'judgement', judgement_id, problem from audit.judgement_check where problem is not null
+union all
+select 'history', table_name, problem from audit.history_check where problem is not null
+union all
+select 'restatement', quarter || ', entry ' || entry_number || ', ' || table_name, problem
+from audit.restatement_check
+where problem is not null
+order by check_code, subject""",
     "restatements": """
 select
     restated.quarter, restated.run_id, restated.recorded_at, restated.number_before, restated.entry_number,

@@ -162,12 +162,13 @@ def _evidence_words(figures: Figures) -> list[str]:
         if control["control_id"].startswith(("EVIDENCE-", "HISTORY-")) and control["status_code"] != "passed"
     ]
     said = [f"The evidence, or what was published before, does not hold: {', '.join(changed)}."] if changed else []
+    if problems := figures["evidence_problems"]:
+        number = "1 thing is" if len(problems) == 1 else f"{count(len(problems))} things are"
+        said.append(f"When this page was written, {number} not as the chain of evidence has it (Sign-off).")
     restated = sorted({row["quarter"] for row in figures["restatements"] if row["run_id"] == figures.run["run_id"]})
-    return (
-        [*said, f"Published before, and restated by this run: the quarters to {', '.join(restated)}."]
-        if restated
-        else said
-    )
+    if restated:
+        said.append(f"Published before, and restated by this run: the quarters to {', '.join(restated)}.")
+    return said
 
 
 def acceptance(control: Row) -> str:
