@@ -6,7 +6,6 @@ a row that nobody changes or deletes; the database puts it on record in the chai
 
 import datetime as dt
 import difflib
-import re
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
@@ -15,6 +14,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.privacy import holds_address
 from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 
@@ -209,7 +209,7 @@ def end(exception_id: int, ended_by: str) -> None:
 def _check(connection: Connection, request: ExceptionRequest) -> None:
     if not request.reason.strip() or not request.decided_by.strip():
         raise ControlExceptionError("Say why (--reason) and who (--by).")
-    if re.search(r"\S@\S", request.reason):
+    if holds_address(request.reason):
         raise ControlExceptionError(
             "The reason holds an e-mail address, and it stays on record for ever: leave it out."
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.privacy import holds_address
 from sevenfold.warehouse import connect
 
 SAME, NOT_SAME, CANNOT_TELL, WITHDRAWN = "same", "not_same", "cannot_tell", "withdrawn"
@@ -159,8 +160,8 @@ def _problem(judgement: Judgement, evidence: Mapping[Pair, Pair]) -> str | None:
         return f"judgement_code must be one of {', '.join(CODES)}."
     if judgement.pair[0] == judgement.pair[1] or not judgement.pair[0]:
         return "left_record_id and right_record_id must name two records."
-    if not judgement.reason.strip():
-        return "reason is empty: say why, without personal data."
+    if not judgement.reason.strip() or holds_address(judgement.reason):
+        return "reason is empty, or holds an e-mail address: say why, without personal data, for it stays on record."
     if not judgement.decided_by.strip():
         return "nobody is named who decided: fill decided_by, or give --by."
     if judgement.pair not in evidence:

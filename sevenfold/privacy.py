@@ -8,6 +8,11 @@ import psycopg
 QUOTED_VALUE = re.compile(r"""(:\s*|\bvalue\s+|\bliteral\s+)(["']).*\2""", re.DOTALL)
 
 
+def holds_address(text: str) -> bool:
+    """Say whether a text, which will stay on record for ever, holds an e-mail address."""
+    return re.search(r"\S@\S", text) is not None
+
+
 def without_values(message: str) -> str:
     """Give the first line of a database message, values blanked: the DETAIL and CONTEXT that follow show rows."""
     first_line = message.strip().splitlines()[0] if message.strip() else ""

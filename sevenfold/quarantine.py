@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.privacy import holds_address
 from sevenfold.warehouse import connect
 
 LONGEST_SHOWN = 24  # characters of a masked value
@@ -148,6 +149,8 @@ def supersede(batch_id: int, reason: str, decided_by: str) -> str:
     """
     if not reason.strip() or not decided_by.strip():
         raise SevenfoldError("Say why (--reason) and who (--by).")
+    if holds_address(reason):
+        raise SevenfoldError("The reason holds an e-mail address, and it stays on record for ever: leave it out.")
     with connect("loader") as connection:
         row = connection.execute(
             """

@@ -241,6 +241,8 @@ def test_news_change_what_they_touch_and_no_customer(retailer: Retailer, tmp_pat
     with psycopg.connect(retailer.url) as connection:
         assert published_tables(connection) == retailer.first_tables
         first_rows = connection.execute("select max(rows_published) from ops.pipeline_runs").fetchone()
+        rules = connection.execute("select * from rules.customer_states order by state_code").fetchall()
+        connection.execute("update rules.customer_states set communication_effort = 'daily' where state_code = 'B'")
     assert first_rows is not None
 
     later = tmp_path / "input"
@@ -254,6 +256,7 @@ def test_news_change_what_they_touch_and_no_customer(retailer: Retailer, tmp_pat
     assert 0 < written < 0.1 * float(str(first_rows[0]))
     with psycopg.connect(retailer.url) as connection:
         assert unequal_totals(connection) == []
+        assert connection.execute("select * from rules.customer_states order by state_code").fetchall() == rules
         now = customers(connection)
         kept = [record for record in retailer.first_customers if now.get(record) == retailer.first_customers[record]]
         lost = connection.execute(

@@ -271,8 +271,10 @@ def test_a_published_quarter_that_somebody_changed_is_found_by_verify_and_by_the
     with connect("publisher") as connection:
         connection.execute("alter table marts.fct_customer_state_shares add column added_later integer")
     assert "The chain of evidence is whole" in verified()
+    assert audit.is_history_as_published()
     with connect("publisher") as connection:
         connection.execute("update marts.fct_customer_state_shares set party_count = 11 where state_code = 'A'")
+    assert not audit.is_history_as_published()
     assert "The table marts.fct_customer_state_shares: it is not what was published of 2026-04-01." in verified()
     failed = [one for one in history_outcomes() if one.status_code == "failed"]
     assert [(one.definition.control_id, one.failed_count) for one in failed] == [(watched, 1), ("HISTORY-TOTALS", 1)]

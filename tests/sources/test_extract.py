@@ -554,6 +554,9 @@ def test_a_check_counts_without_showing_or_keeping_anything(warehouse: str, tmp_
     with psycopg.connect(warehouse) as connection:
         assert connection.execute("select count(*) from pg_tables where schemaname = 'raw'").fetchone() == (0,)
     assert batches(warehouse, "batch_id") == []
+    assert "the key is personal data" not in said
+    told = str(check_contract(contract(tmp_path, fields={"email": "mail"}, location="s*.csv", key=["mail"]).file))
+    assert "the key is personal data (mail)" in told
 
 
 def test_a_check_reads_dates_as_a_run_would_and_says_how_old_the_newest_row_is(warehouse: str, tmp_path: Path) -> None:
