@@ -118,8 +118,8 @@ class EntityCheck:
             )
         if self.telling_key_columns:
             lines.append(
-                f"  the key is personal data ({', '.join(self.telling_key_columns)}), and so are the IDs of records made of "
-                "it: they stand in the ledger and in the evidence, where auditors read them and nothing is erased. Ask the "
+                f"  the key is personal data ({', '.join(self.telling_key_columns)}), and so are record IDs made of it: "
+                "they stand in the ledger and in the evidence, where auditors read them and nothing is erased. Ask the "
                 "source for a number of its own."
             )
         if self.unmapped_columns:
