@@ -118,7 +118,7 @@ class EntityCheck:
             )
         if self.telling_key_columns:
             lines.append(
-                f"  the key is personal data ({', '.join(self.telling_key_columns)}), and so are record IDs made of it: "
+                f"  the key is personal data ({', '.join(self.telling_key_columns)}), and so are the IDs of records: "
                 "they stand in the ledger and in the evidence, where auditors read them and nothing is erased. Ask the "
                 "source for a number of its own."
             )

@@ -49,6 +49,10 @@ $$;
 create trigger stamp before insert or update on ops.extract_batches
 for each row execute function audit.stamp();
 
+-- Whoever adds it, an exception ends; with a day to spare, wherever the deployment's day is.
+alter table ops.control_exceptions add constraint control_exceptions_ends_on_check
+check (ends_on <= (decided_at at time zone 'UTC')::date + 367) not valid;
+
 create function audit.as_object(said jsonb) returns jsonb
 language sql immutable
 return case when jsonb_typeof(said) = 'object' then said else '{}' end;
