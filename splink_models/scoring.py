@@ -20,6 +20,7 @@ from splink_models import shared_values
 from splink_models.model import SPARK, Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
+    KEPT_REVISION,
     block_pairs,
     build_blocking_keys,
     count,
@@ -321,7 +322,7 @@ def kept_file(home: Path, model: Model) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
     columns = (*MATCH_INPUT_COLUMNS, *model.scored_columns)
     hashes = f"{RECORD_HASH} {shared_values.VALUE_HASH}"
-    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {hashes}"
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {hashes} {KEPT_REVISION}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
         if not file.name.startswith(name):
@@ -442,9 +443,12 @@ def _forget_other_versions(warehouse: Any, version: str) -> None:
 
 def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, run_id: str) -> None:
     """Replace the pairs of new, changed and vanished records, and what turned keys add or drop, in one transaction."""
-    touched = (
-        "select source_record_id, state from new_records union all select source_record_id, null from vanished_records"
-    )
+    touched = """
+        select source_record_id, state, source_record_id in (select source_record_id from scored_states) as was_scored
+        from new_records
+        union all
+        select source_record_id, null, true from vanished_records
+    """
     _send(workspace, warehouse, "touched_records", touched)
     _send(workspace, warehouse, "dropped_pairs", "from dropped_pairs")
     _send(
@@ -496,17 +500,17 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
         ),
         (
             "delete from intermediate.match_scores using touched_records "
-            "where match_scores.left_record_id = touched_records.source_record_id",
+            "where was_scored and match_scores.left_record_id = touched_records.source_record_id",
             None,
         ),
         (
             "delete from intermediate.match_scores using touched_records "
-            "where match_scores.right_record_id = touched_records.source_record_id",
+            "where was_scored and match_scores.right_record_id = touched_records.source_record_id",
             None,
         ),
         (
             "delete from intermediate.match_scored_records using touched_records "
-            "where match_scored_records.source_record_id = touched_records.source_record_id",
+            "where was_scored and match_scored_records.source_record_id = touched_records.source_record_id",
             None,
         ),
         (

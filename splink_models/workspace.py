@@ -26,6 +26,8 @@ from splink_models.settings import BlockingRule
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
 MEMORY_SHARE = 0.5
+KEPT_REVISION = 2
+"""Raise it when what is kept gets other tables."""
 KEPT_TABLES = """
     create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
         given_name_count bigint, reason_code text);
@@ -116,11 +118,13 @@ def find_changed_records(connection: duckdb.DuckDBPyConnection) -> int:
         create or replace table changed_records as
         select record_hash from present_records anti join kept.match_inputs using (record_hash)
     """)
-    connection.execute("""
-        create or replace table gone_records as
-        select source_record_id from kept.match_inputs anti join present_records using (record_hash)
-    """)
-    return count(connection, "changed_records")
+    changed = count(connection, "changed_records")
+    if count(connection, "present_records") - changed != count(connection, "kept.match_inputs"):
+        connection.execute("""
+            create or replace table gone_records as
+            select source_record_id from kept.match_inputs anti join present_records using (record_hash)
+        """)
+    return changed
 
 
 def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
@@ -178,7 +182,7 @@ def _delete(connection: duckdb.DuckDBPyConnection, table: str, named: str) -> No
 
 
 def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], terms: Sequence[str]) -> None:
-    """Bring `kept.records` up to date with `records`: some columns, and how frequent their terms are.
+    """Bring `kept.prepared_records` up to date with `records`: some columns, and how frequent their terms are.
 
     A term's frequency is in the table `tf_<term>` (`make_term_lookups`).
     """
@@ -186,19 +190,23 @@ def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], 
     joins = " ".join(f"left join tf_{term} on records.{term} = tf_{term}.{term}" for term in terms)
     chosen = ", ".join([*(f"records.{column}" for column in columns), *frequencies])
     kept = f"select {chosen} from records {joins}"
-    connection.execute(f"create table if not exists kept.records as {kept} limit 0")
-    _delete(connection, "kept.records", "replaced_records")
-    connection.execute(f"insert into kept.records {kept}")
+    connection.execute(f"create table if not exists kept.prepared_records as {kept} limit 0")
+    _delete(connection, "kept.prepared_records", "replaced_records")
+    connection.execute(f"insert into kept.prepared_records {kept}")
 
 
 def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `records` those that `blocked_pairs` names: Splink reads them twice, and the file is read once."""
+    """Make `records` those that `blocked_pairs` names: Splink reads them twice, and the file is read once.
+
+    No other table has this name: Splink asks for its columns by the name alone, and would take those of both.
+    """
     connection.execute("""
         create or replace table compared_records as
         select distinct unnest([join_key_l, join_key_r]) as record_number from blocked_pairs
     """)
     connection.execute("""
-        create or replace table records as from kept.records semi join compared_records using (record_number)
+        create or replace table records as
+        from kept.prepared_records semi join compared_records using (record_number)
     """)
 
 
@@ -256,7 +264,8 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
     else:
         connection.execute("""
             create or replace table touched_carriers as
-            from kept.blocking_keys semi join touched_keys using (rule_number, key)
+            from (from kept.blocking_keys where key in (select key from touched_keys))  -- one number is faster sought
+            semi join touched_keys using (rule_number, key)
         """)
         connection.execute("create or replace view looked_at_keys as from touched_carriers")
     _update_crowded_keys(connection, rules, is_first)
