@@ -9,11 +9,13 @@ the warehouse around it. Nothing here decides: thresholds and guards are rows of
 import hashlib
 import time
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from sevenfold import fingerprint
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models import shared_values
@@ -163,16 +165,48 @@ def _predict_by_engine(connection: duckdb.DuckDBPyConnection, model: Model) -> s
 def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: float | None) -> str:
     """Let Splink score `blocked_pairs`, keeping those of at least the threshold.
 
-    Frequencies of terms are columns of `records`, or else are looked up (`make_term_lookups`).
+    Frequencies of terms are columns of `records`, or else are looked up (`make_term_lookups`). Splink takes a second to
+    say in SQL what the model asks. That SQL is kept: the same question is asked by it again, without Splink.
 
     Returns:
         The name of Splink's table.
     """
+    prior = model.prior_for(count(connection, "kept.match_inputs"))
+    settings = model.splink_with_levels | {"probability_two_random_records_match": prior}
+    columns = connection.execute("describe records").fetchall()
+    question = fingerprint.fingerprint(
+        splink=installed_version("splink"), settings=settings, threshold=threshold, columns=columns
+    )
+    kept = connection.execute(
+        "select statement, predictions from kept.splink_statements where question = ? order by place", [question]
+    ).fetchall()
+    for statement, _ in kept:
+        connection.execute(statement)
+    if kept:
+        return str(kept[0][1])
+    predictions, statements = _predict_by_splink(connection, model, settings, threshold)
+    connection.execute("delete from kept.splink_statements")
+    rows = [(question, place, statement, predictions) for place, statement in enumerate(statements)]
+    connection.executemany("insert into kept.splink_statements values (?, ?, ?, ?)", rows)
+    return predictions
+
+
+def _predict_by_splink(
+    connection: duckdb.DuckDBPyConnection, model: Model, settings: dict[str, Any], threshold: float | None
+) -> tuple[str, list[str]]:
+    """Give the name of Splink's table, and the statements that made it."""
     from splink import DuckDBAPI, Linker  # heavy: not at import
 
-    record_count = count(connection, "kept.match_inputs")
-    api = DuckDBAPI(connection=connection)
-    settings = model.splink_with_levels | {"probability_two_random_records_match": model.prior_for(record_count)}
+    statements: list[str] = []
+
+    class Recorded(DuckDBAPI):  # type: ignore[misc]
+        def _execute_sql_against_backend(self, final_sql: str) -> duckdb.DuckDBPyRelation:
+            if not final_sql.lstrip().lower().startswith("select"):
+                statements.append(final_sql)
+            relation: duckdb.DuckDBPyRelation = super()._execute_sql_against_backend(final_sql)
+            return relation
+
+    api = Recorded(connection=connection)
     linker = Linker(
         api.register("records", dataset_display_name="records_to_score"),
         settings,
@@ -186,7 +220,7 @@ def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: floa
         api.register("blocked_pairs", dataset_display_name="pairs_to_score")
     )
     scored = linker.inference.predict(threshold_match_probability=threshold, warning_mode="never")
-    return str(scored.physical_name)
+    return str(scored.physical_name), statements
 
 
 def _no_predictions(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
@@ -321,8 +355,8 @@ def kept_file(home: Path, model: Model) -> Path:
     folder = home / "matching"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
     columns = (*MATCH_INPUT_COLUMNS, *model.scored_columns)
-    hashes = f"{RECORD_HASH} {shared_values.VALUE_HASH}"
-    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {hashes} {KEPT_REVISION}"
+    hashes = f"{RECORD_HASH} {shared_values.VALUE_HASH} {KEPT_REVISION}"
+    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {hashes}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
         if not file.name.startswith(name):

@@ -36,6 +36,7 @@ KEPT_TABLES = """
     create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
     create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
     create table if not exists kept.scoring (scoring_id text);
+    create table if not exists kept.splink_statements (question text, place integer, statement text, predictions text);
 """
 
 
