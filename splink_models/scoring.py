@@ -200,10 +200,15 @@ def _predict_by_splink(
     statements: list[str] = []
 
     class Recorded(DuckDBAPI):  # type: ignore[misc]
+        def _setup_for_execute_sql(self, sql: str, physical_name: str) -> str:
+            # The records of either side: a view, since those of both are a copy already.
+            kind = "view" if "pruned_predict_input" in physical_name else "table"
+            return f"create or replace {kind} {physical_name} as {sql}"
+
         def _execute_sql_against_backend(self, final_sql: str) -> duckdb.DuckDBPyRelation:
+            relation: duckdb.DuckDBPyRelation = super()._execute_sql_against_backend(final_sql)
             if not final_sql.lstrip().lower().startswith("select"):
                 statements.append(final_sql)
-            relation: duckdb.DuckDBPyRelation = super()._execute_sql_against_backend(final_sql)
             return relation
 
     api = Recorded(connection=connection)

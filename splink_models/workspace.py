@@ -254,9 +254,14 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
     if not is_first:
         connection.execute("""
             create or replace table touched_keys as
+            with left_keys as (
+                select rule_number, key from kept.blocking_keys semi join replaced_records using (record_number)
+                except all
+                select rule_number, key from arriving_keys
+            )
             select rule_number, key from arriving_keys anti join kept.crowded_keys using (rule_number, key)
             union
-            select rule_number, key from kept.blocking_keys semi join replaced_records using (record_number)
+            from left_keys
         """)
         _delete(connection, "kept.blocking_keys", "replaced_records")
     connection.execute("insert into kept.blocking_keys from arriving_keys; drop table arriving_keys")
@@ -284,7 +289,7 @@ def _update_crowded_keys(
 ) -> None:
     """Count the touched keys again, and bring `kept.crowded_keys` up to date.
 
-    A key that was crowded and that nobody has left stays so: it is not touched.
+    A key that was crowded and that no more carriers have left than came stays so: it is not touched.
     """
     limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
     connection.execute(f"""
