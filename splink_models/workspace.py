@@ -27,7 +27,7 @@ from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_de
 
 MEMORY_SHARE = 0.5
 KEPT_REVISION = 2
-"""Raise it when what is kept gets other tables."""
+"""Raise it when what is kept gets other tables, or Splink is asked otherwise."""
 KEPT_TABLES = """
     create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
         given_name_count bigint, reason_code text);
