@@ -55,18 +55,21 @@ def data_test_definitions(manifest: Mapping[str, Any]) -> Iterator[Definition]:
     """The control of every data test in a manifest."""
     for node in manifest["nodes"].values():
         if node["resource_type"] == "test":
-            yield _generic(manifest, node) if node.get("test_metadata") else _singular(manifest, node)
+            yield _data_test_definition(manifest, node)
 
 
 def data_test_outcomes(manifest: Mapping[str, Any], outcomes: Sequence[DataTest]) -> list[Outcome]:
     """What dbt's tests found, as outcomes of their controls; a test that was skipped did not run."""
-    keys = [key for key, node in manifest["nodes"].items() if node["resource_type"] == "test"]
-    definitions = dict(zip(keys, data_test_definitions(manifest), strict=True))
+    nodes = manifest["nodes"]
     return [
-        Outcome(definitions[one.node_id], STATUSES[one.status], one.failures)
+        Outcome(_data_test_definition(manifest, nodes[one.node_id]), STATUSES[one.status], one.failures)
         for one in outcomes
-        if one.status in STATUSES and one.node_id in definitions
+        if one.status in STATUSES and one.node_id in nodes
     ]
+
+
+def _data_test_definition(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> Definition:
+    return _generic(manifest, node) if node.get("test_metadata") else _singular(manifest, node)
 
 
 def _generic(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> Definition:

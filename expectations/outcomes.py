@@ -105,4 +105,5 @@ def _row_counts(cursor: Any, tables: set[str]) -> dict[str, int]:
     names = [name for (name,) in cursor.fetchall()]
     count = sql.SQL("select {}, count(*) from {}")
     parts = [count.format(sql.Literal(name), sql.Identifier(*name.split(".", 1))) for name in names]
+    cursor.execute("set local enable_indexonlyscan = off")  # of rows just written, each would be looked up in the table
     return dict(cursor.execute(sql.SQL(" union all ").join(parts)).fetchall()) if parts else {}

@@ -209,6 +209,7 @@ ALL_RECORDS = "select source_record_id from intermediate.int_match_inputs"
 
 # Where a joined pair is gone, both its records are touched, so that every part of what was one component is reached.
 # The records that are there are those that are scored, of one version: their table has an index, the inputs have none.
+# Each is looked up: PostgreSQL cannot know how few are reached, and would read all of a table otherwise.
 TOUCHED_RECORDS = """
     with recursive reached as (
         select source_record_id from intermediate.match_touched_records
@@ -223,16 +224,29 @@ TOUCHED_RECORDS = """
             where right_record_id = reached.source_record_id and decision_code = 'join'
         ) as joined
     )
-    select source_record_id from reached inner join intermediate.match_scored_records using (source_record_id)
-    where model_version = (select max(model_version) from intermediate.match_scored_records)
+    select reached.source_record_id
+    from reached
+    cross join lateral (
+        select from intermediate.match_scored_records as scored
+        where
+            scored.model_version = (select max(model_version) from intermediate.match_scored_records)
+            and scored.source_record_id = reached.source_record_id
+        limit 1
+    ) as scored
 """
 
 DECISIONS = """
     select
         left_record_id, right_record_id, is_kept_apart,
         case when decided_by_code <> 'judgement' then match_probability end as match_probability
-    from intermediate.int_match_decisions as decisions
+    from intermediate.int_match_decisions
     where (decision_code = 'join' or is_kept_apart)
+"""
+
+RESOLVED_DECISIONS = f"""
+    select decisions.*
+    from resolved_records
+    cross join lateral ({DECISIONS} and left_record_id = resolved_records.source_record_id offset 0) as decisions
 """
 
 
@@ -240,8 +254,7 @@ def _read_decisions(cursor: Any, everything: bool) -> tuple[pa.Array, Pairs, Pai
     """Read the records in byte order, the joined pairs, and the pairs kept apart; pairs with other records fall out."""
     cursor.execute('select source_record_id from resolved_records order by source_record_id collate "C"')
     records = cursor.fetch_arrow_table()["source_record_id"].combine_chunks()
-    of_records = "" if everything else " and left_record_id in (select source_record_id from resolved_records)"
-    cursor.execute(DECISIONS + of_records)
+    cursor.execute(DECISIONS if everything else RESOLVED_DECISIONS)
     decisions = cursor.fetch_arrow_table()
     left, right = (pc.index_in(decisions[side], value_set=records) for side in ("left_record_id", "right_record_id"))
     is_known = pc.and_(pc.is_valid(left), pc.is_valid(right))

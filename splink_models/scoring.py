@@ -9,17 +9,20 @@ the warehouse around it. Nothing here decides: thresholds and guards are rows of
 import hashlib
 import time
 from dataclasses import dataclass
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from sevenfold import fingerprint
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models import shared_values
 from splink_models.model import SPARK, Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
+    KEPT_REVISION,
     block_pairs,
     build_blocking_keys,
     count,
@@ -164,16 +167,53 @@ def _predict_by_engine(connection: duckdb.DuckDBPyConnection, model: Model) -> s
 def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: float | None) -> str:
     """Let Splink score `blocked_pairs`, keeping those of at least the threshold.
 
-    Frequencies of terms are columns of `records`, or else are looked up (`make_term_lookups`).
+    Frequencies of terms are columns of `records`, or else are looked up (`make_term_lookups`). Splink takes a second to
+    say in SQL what the model asks. That SQL is kept: the same question is asked by it again, without Splink.
 
     Returns:
         The name of Splink's table.
     """
+    prior = model.prior_for(count(connection, "kept.match_inputs"))
+    settings = model.splink_with_levels | {"probability_two_random_records_match": prior}
+    columns = connection.execute("describe records").fetchall()
+    question = fingerprint.fingerprint(
+        splink=installed_version("splink"), settings=settings, threshold=threshold, columns=columns
+    )
+    kept = connection.execute(
+        "select statement, predictions from kept.splink_statements where question = ? order by place", [question]
+    ).fetchall()
+    for statement, _ in kept:
+        connection.execute(statement)
+    if kept:
+        return str(kept[0][1])
+    predictions, statements = _predict_by_splink(connection, model, settings, threshold)
+    connection.execute("delete from kept.splink_statements")
+    rows = [(question, place, statement, predictions) for place, statement in enumerate(statements)]
+    connection.executemany("insert into kept.splink_statements values (?, ?, ?, ?)", rows)
+    return predictions
+
+
+def _predict_by_splink(
+    connection: duckdb.DuckDBPyConnection, model: Model, settings: dict[str, Any], threshold: float | None
+) -> tuple[str, list[str]]:
+    """Give the name of Splink's table, and the statements that made it."""
     from splink import DuckDBAPI, Linker  # heavy: not at import
 
-    record_count = count(connection, "kept.match_inputs")
-    api = DuckDBAPI(connection=connection)
-    settings = model.splink_with_levels | {"probability_two_random_records_match": model.prior_for(record_count)}
+    statements: list[str] = []
+
+    class Recorded(DuckDBAPI):  # type: ignore[misc]
+        def _setup_for_execute_sql(self, sql: str, physical_name: str) -> str:
+            # The records of either side: a view, since those of both are a copy already.
+            kind = "view" if "pruned_predict_input" in physical_name else "table"
+            return f"create or replace {kind} {physical_name} as {sql}"
+
+        def _execute_sql_against_backend(self, final_sql: str) -> duckdb.DuckDBPyRelation:
+            relation: duckdb.DuckDBPyRelation = super()._execute_sql_against_backend(final_sql)
+            if not final_sql.lstrip().lower().startswith("select"):
+                statements.append(final_sql)
+            return relation
+
+    api = Recorded(connection=connection)
     linker = Linker(
         api.register("records", dataset_display_name="records_to_score"),
         settings,
@@ -187,7 +227,7 @@ def predict(connection: duckdb.DuckDBPyConnection, model: Model, threshold: floa
         api.register("blocked_pairs", dataset_display_name="pairs_to_score")
     )
     scored = linker.inference.predict(threshold_match_probability=threshold, warning_mode="never")
-    return str(scored.physical_name)
+    return str(scored.physical_name), statements
 
 
 def _no_predictions(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
@@ -322,7 +362,7 @@ def kept_file(home: Path, model: Model) -> Path:
     folder = home / "matching"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
     columns = (*MATCH_INPUT_COLUMNS, *model.scored_columns)
-    hashes = f"{RECORD_HASH} {shared_values.VALUE_HASH}"
+    hashes = f"{RECORD_HASH} {shared_values.VALUE_HASH} {KEPT_REVISION}"
     made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {hashes}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
@@ -444,9 +484,12 @@ def _forget_other_versions(warehouse: Any, version: str) -> None:
 
 def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, run_id: str) -> None:
     """Replace the pairs of new, changed and vanished records, and what turned keys add or drop, in one transaction."""
-    touched = (
-        "select source_record_id, state from new_records union all select source_record_id, null from vanished_records"
-    )
+    touched = """
+        select source_record_id, state, source_record_id in (select source_record_id from scored_states) as was_scored
+        from new_records
+        union all
+        select source_record_id, null, true from vanished_records
+    """
     _send(workspace, warehouse, "touched_records", touched)
     _send(workspace, warehouse, "dropped_pairs", "from dropped_pairs")
     _send(
@@ -498,17 +541,17 @@ def _store_statements(version: str, run_id: str) -> list[tuple[str, tuple[str, .
         ),
         (
             "delete from intermediate.match_scores using touched_records "
-            "where match_scores.left_record_id = touched_records.source_record_id",
+            "where was_scored and match_scores.left_record_id = touched_records.source_record_id",
             None,
         ),
         (
             "delete from intermediate.match_scores using touched_records "
-            "where match_scores.right_record_id = touched_records.source_record_id",
+            "where was_scored and match_scores.right_record_id = touched_records.source_record_id",
             None,
         ),
         (
             "delete from intermediate.match_scored_records using touched_records "
-            "where match_scored_records.source_record_id = touched_records.source_record_id",
+            "where was_scored and match_scored_records.source_record_id = touched_records.source_record_id",
             None,
         ),
         (

@@ -28,6 +28,8 @@ from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_de
 MEMORY_SHARE = 0.5
 BYTES_PER_RECORD = 2048
 SMALLEST_LIMIT = 2**30
+KEPT_REVISION = 2
+"""Raise it when what is kept gets other tables, or Splink is asked otherwise."""
 KEPT_TABLES = """
     create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
         given_name_count bigint, reason_code text);
@@ -36,6 +38,7 @@ KEPT_TABLES = """
     create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
     create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
     create table if not exists kept.scoring (scoring_id text);
+    create table if not exists kept.splink_statements (question text, place integer, statement text, predictions text);
 """
 
 
@@ -127,11 +130,13 @@ def find_changed_records(connection: duckdb.DuckDBPyConnection) -> int:
         create or replace table changed_records as
         select record_hash from present_records anti join kept.match_inputs using (record_hash)
     """)
-    connection.execute("""
-        create or replace table gone_records as
-        select source_record_id from kept.match_inputs anti join present_records using (record_hash)
-    """)
-    return count(connection, "changed_records")
+    changed = count(connection, "changed_records")
+    if count(connection, "present_records") - changed != count(connection, "kept.match_inputs"):
+        connection.execute("""
+            create or replace table gone_records as
+            select source_record_id from kept.match_inputs anti join present_records using (record_hash)
+        """)
+    return changed
 
 
 def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
@@ -189,7 +194,7 @@ def _delete(connection: duckdb.DuckDBPyConnection, table: str, named: str) -> No
 
 
 def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], terms: Sequence[str]) -> None:
-    """Bring `kept.records` up to date with `records`: some columns, and how frequent their terms are.
+    """Bring `kept.prepared_records` up to date with `records`: some columns, and how frequent their terms are.
 
     A term's frequency is in the table `tf_<term>` (`make_term_lookups`).
     """
@@ -197,19 +202,23 @@ def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], 
     joins = " ".join(f"left join tf_{term} on records.{term} = tf_{term}.{term}" for term in terms)
     chosen = ", ".join([*(f"records.{column}" for column in columns), *frequencies])
     kept = f"select {chosen} from records {joins}"
-    connection.execute(f"create table if not exists kept.records as {kept} limit 0")
-    _delete(connection, "kept.records", "replaced_records")
-    connection.execute(f"insert into kept.records {kept}")
+    connection.execute(f"create table if not exists kept.prepared_records as {kept} limit 0")
+    _delete(connection, "kept.prepared_records", "replaced_records")
+    connection.execute(f"insert into kept.prepared_records {kept}")
 
 
 def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `records` those that `blocked_pairs` names: Splink reads them twice, and the file is read once."""
+    """Make `records` those that `blocked_pairs` names: Splink reads them twice, and the file is read once.
+
+    No other table has this name: Splink asks for its columns by the name alone, and would take those of both.
+    """
     connection.execute("""
         create or replace table compared_records as
         select distinct unnest([join_key_l, join_key_r]) as record_number from blocked_pairs
     """)
     connection.execute("""
-        create or replace table records as from kept.records semi join compared_records using (record_number)
+        create or replace table records as
+        from kept.prepared_records semi join compared_records using (record_number)
     """)
 
 
@@ -256,9 +265,14 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
     if not is_first:
         connection.execute("""
             create or replace table touched_keys as
+            with left_keys as (
+                select rule_number, key from kept.blocking_keys semi join replaced_records using (record_number)
+                except all
+                select rule_number, key from arriving_keys
+            )
             select rule_number, key from arriving_keys anti join kept.crowded_keys using (rule_number, key)
             union
-            select rule_number, key from kept.blocking_keys semi join replaced_records using (record_number)
+            from left_keys
         """)
         _delete(connection, "kept.blocking_keys", "replaced_records")
     connection.execute("insert into kept.blocking_keys from arriving_keys; drop table arriving_keys")
@@ -267,7 +281,8 @@ def build_blocking_keys(connection: duckdb.DuckDBPyConnection, rules: tuple[Bloc
     else:
         connection.execute("""
             create or replace table touched_carriers as
-            from kept.blocking_keys semi join touched_keys using (rule_number, key)
+            from (from kept.blocking_keys where key in (select key from touched_keys))  -- one number is faster sought
+            semi join touched_keys using (rule_number, key)
         """)
         connection.execute("create or replace view looked_at_keys as from touched_carriers")
     _update_crowded_keys(connection, rules, is_first)
@@ -285,7 +300,7 @@ def _update_crowded_keys(
 ) -> None:
     """Count the touched keys again, and bring `kept.crowded_keys` up to date.
 
-    A key that was crowded and that nobody has left stays so: it is not touched.
+    A key that was crowded and that no more carriers have left than came stays so: it is not touched.
     """
     limits = ", ".join(f"({number}, {rule.crowded_key_limit:d})" for number, rule in enumerate(rules))
     connection.execute(f"""

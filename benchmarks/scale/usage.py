@@ -149,11 +149,18 @@ def _spent(process: psutil.Process) -> float:
 
 
 def _spent_by_family(server: psutil.Process) -> float:
-    """A backend that has ended counts among the children of the server; one that works has its own count."""
-    spent = _spent(server)
-    for child in server.children():
-        try:
-            spent += _spent(child)
-        except psutil.NoSuchProcess:
-            continue
-    return spent
+    """A backend that has ended counts among the children of the server; one that works has its own count.
+
+    One that ends between the two readings is in neither, and the server's count has grown: then both are read again.
+    """
+    spent = -1.0
+    while spent != (now := _spent(server)):
+        spent, of_children = now, sum(map(_spent_if_alive, server.children()))
+    return spent + of_children
+
+
+def _spent_if_alive(process: psutil.Process) -> float:
+    try:
+        return _spent(process)
+    except psutil.NoSuchProcess:
+        return 0.0
