@@ -32,7 +32,6 @@ from splink_models.workspace import (
     find_turned_keys,
     has_kept_records,
     keep_records,
-    limit_memory_by_records,
     look_at_all_keys,
     open_workspace,
     prepare_records,
@@ -99,7 +98,6 @@ def prepare_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> st
         The model version that fits so many records.
     """
     record_count = prepare_records(connection, model.derived_columns)
-    limit_memory_by_records(connection, record_count)
     make_term_lookups(connection, model)
     keep_records(connection, model.scored_columns, [term.column for term in model.term_columns])
     build_blocking_keys(connection, model.blocking_rules)

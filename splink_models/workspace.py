@@ -26,8 +26,6 @@ from splink_models.settings import BlockingRule
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
 MEMORY_SHARE = 0.5
-BYTES_PER_RECORD = 2048
-SMALLEST_LIMIT = 2**30
 KEPT_REVISION = 2
 """Raise it when what is kept gets other tables, or Splink is asked otherwise."""
 KEPT_TABLES = """
@@ -62,8 +60,9 @@ def open_workspace(
     """
     spill_parent = home / "spill"
     spill_parent.mkdir(parents=True, exist_ok=True)
+    memory = int(memory_bytes() * MEMORY_SHARE)
     with tempfile.TemporaryDirectory(dir=spill_parent, prefix="matching-") as spill, duckdb.connect() as connection:
-        _limit_memory(connection, int(memory_bytes() * MEMORY_SHARE))
+        connection.execute("set memory_limit = ?", [f"{memory // 2**20}MiB"])
         connection.execute("set temp_directory = ?", [spill])
         connection.execute("set threads = ?", [threads or os.cpu_count() or 1])
         connection.execute("set preserve_insertion_order = false")
@@ -72,16 +71,6 @@ def open_workspace(
         connection.execute("create table scored_crowded_keys (rule_number utinyint, key bigint)")
         connection.execute("create table turned_keys (rule_number utinyint, key bigint, is_crowded boolean)")
         yield connection
-
-
-def limit_memory_by_records(connection: duckdb.DuckDBPyConnection, record_count: int) -> None:
-    """Let DuckDB spill beyond what so many records need: it takes all that it may, and is hardly faster for it."""
-    needed = max(BYTES_PER_RECORD * record_count, SMALLEST_LIMIT)
-    _limit_memory(connection, min(needed, int(memory_bytes() * MEMORY_SHARE)))
-
-
-def _limit_memory(connection: duckdb.DuckDBPyConnection, limit: int) -> None:
-    connection.execute("set memory_limit = ?", [f"{limit // 2**20}MiB"])
 
 
 def _attach_kept(connection: duckdb.DuckDBPyConnection, file: Path | None) -> None:
