@@ -390,7 +390,7 @@ def recorded_manifests() -> dict[str, str]:
     with connect() as connection:
         rows = connection.execute(
             "select content ->> 'folder', content ->> 'manifest_sha256' from audit.entries where event_code = 'report' "
-            "order by entry_number"
+            "and num_nulls(content ->> 'folder', content ->> 'manifest_sha256') = 0 order by entry_number"
         ).fetchall()
     return {str(folder): str(manifest_sha256) for folder, manifest_sha256 in rows}
 

@@ -242,18 +242,26 @@ def _load_rules(run: Run) -> int | None:
     """Load the rules (dbt seeds) and test them, unless the warehouse has these very ones."""
     from expectations.outcomes import keep_unchanged_outcomes
 
-    digest = fingerprint.seeds_hash()
     rows = 0
-    if _last_remembered("rules_loaded") == digest and _are_rules_as_loaded():
+    if _are_rules_as_loaded():
         keep_unchanged_outcomes(run.run_id)
     else:
         rows = _build_and_keep(run, SEEDS, full_refresh=True)
-    remember(run.run_id, rules_loaded=digest, rules_kept=_rules_hash())
+        with connect("loader") as connection:
+            connection.execute("delete from ops.loaded_rules")
+            connection.execute(
+                "insert into ops.loaded_rules (seeds_sha256, rules_sha256) values (%s, %s)",
+                (fingerprint.seeds_hash(), _rules_hash()),
+            )
+    remember(run.run_id, rules_loaded=fingerprint.seeds_hash())
     return rows
 
 
 def _are_rules_as_loaded() -> bool:
-    return _last_remembered("rules_kept") == _rules_hash()
+    """Tell whether the warehouse has the rules of the seeds, and as they were loaded."""
+    with connect("loader") as connection:
+        loaded = connection.execute("select seeds_sha256, rules_sha256 from ops.loaded_rules").fetchall()
+    return loaded == [(fingerprint.seeds_hash(), _rules_hash())]
 
 
 def _rules_hash() -> str:

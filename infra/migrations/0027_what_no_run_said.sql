@@ -15,6 +15,7 @@ begin atomic
                 )
             when jsonb_typeof(content) <> 'object' then false
             when event_code in ('exception', 'exception_end') then coalesce(content ->> 'exception_id', '') ~ '^[0-9]{1,18}$'
+            when event_code = 'report' then num_nulls(content ->> 'folder', content ->> 'manifest_sha256') = 0
             when event_code = 'history' then (
                 select
                     coalesce(
@@ -40,7 +41,7 @@ create function audit.stamp() returns trigger
 language plpgsql
 as $$
 begin
-    if current_user = 'sevenfold_loader' then
+    if current_user <> (select pg_get_userbyid(relowner) from pg_class where oid = tg_relid) then
         new.extracted_at := case tg_op when 'INSERT' then clock_timestamp() else old.extracted_at end;
     end if;
     return new;
@@ -48,6 +49,19 @@ end
 $$;
 create trigger stamp before insert or update on ops.extract_batches
 for each row execute function audit.stamp();
+
+-- What tells tampered rules from those that were loaded is not for those to write who write the rules.
+create table ops.loaded_rules (
+    seeds_sha256 text not null,
+    rules_sha256 text not null,
+    loaded_at timestamptz not null default clock_timestamp()
+);
+grant select, insert, delete on ops.loaded_rules to sevenfold_loader;
+
+comment on table ops.loaded_rules is 'One row: the rules that were loaded and tested last.';
+comment on column ops.loaded_rules.seeds_sha256 is 'SHA-256 of the seeds that they come from.';
+comment on column ops.loaded_rules.rules_sha256 is 'SHA-256 of the tables that were made of them, as they then were.';
+comment on column ops.loaded_rules.loaded_at is 'When.';
 
 -- Whoever adds it, an exception ends; with a day to spare, wherever the deployment's day is.
 alter table ops.control_exceptions add constraint control_exceptions_ends_on_check

@@ -692,6 +692,7 @@ def test_a_run_that_failed_and_goes_on_ends_again_and_contradicts_nothing(record
         ("history", '{"marts.fct_x": {"sha256": "' + "0" * 64 + '", "quarters": [{}]}}'),
         ("history", '{"marts.fct_x": [{"sha256": "' + "0" * 64 + '"}]}'),
         ("inputs", "[1]"),
+        ("report", "{}"),
         ("controls", "[[{}]]"),
         ("exception", '{"exception_id": "abc"}'),
         ("exception", '{"exception_id": "99999999999999999999"}'),

@@ -228,9 +228,26 @@ def test_a_trigger_that_changes_what_is_published_stops_it(open_run: OpenRun, mo
         )
     propose("(1, 'red', 0.5), (2, 'green', 0.5)")
     runs.close_run("first")
-    with pytest.raises(PublicationError, match=r"1 rows? differ.*dim_colours \(trigger skew\)|2 rows differ"):
+    with pytest.raises(PublicationError, match=r"dim_colours would not hold what was made: \d rows differ"):
         publish(open_run("run_2"), [COLOURS], with_ledger=False)
     assert [row[0] for row in colours()] == [1]
+
+
+def test_a_constraint_that_changes_what_is_published_stops_it(open_run: OpenRun) -> None:
+    propose("(1, 'red', 0.5)")
+    publish(open_run(), [COLOURS], with_ledger=False)
+    with connect("publisher") as connection:
+        connection.execute(
+            """
+            create function marts.is_sound(wanted integer) returns boolean language plpgsql as
+            $$begin update marts.dim_colours set label = 'blue' where colour_id <> wanted; return true; end$$;
+            alter table marts.dim_colours add constraint is_sound check (marts.is_sound(colour_id)) not valid
+            """
+        )
+    propose("(1, 'red', 0.5), (2, 'green', 0.5)")
+    runs.close_run("first")
+    with pytest.raises(PublicationError, match="would not hold what was made"):
+        publish(open_run("run_2"), [COLOURS], with_ledger=False)
 
 
 def test_a_trigger_that_leaves_what_is_published_alone_stops_nothing(open_run: OpenRun) -> None:
@@ -253,8 +270,17 @@ def test_a_trigger_that_leaves_what_is_published_alone_stops_nothing(open_run: O
 def test_readers_see_the_runs(open_run: OpenRun) -> None:
     publish(open_run(), [], with_ledger=False)
     assert read("select run_id, status_code from marts.fct_pipeline_runs") == [("first", "published")]
+    made = read("select 'marts.fct_pipeline_runs'::regclass::oid")
     publish(runs.read_run("first"), [], with_ledger=False)
     assert read("select has_table_privilege('sevenfold_bi_reader', 'marts.fct_pipeline_runs', 'select')") == [(True,)]
+    assert read("select 'marts.fct_pipeline_runs'::regclass::oid") == made
+    view = read("select pg_get_viewdef('marts.fct_pipeline_runs'::regclass)")[0][0].replace(
+        " status_code", " 'failed' as status_code"
+    )
+    with connect("publisher") as connection:
+        connection.execute(f"create or replace view marts.fct_pipeline_runs as {view}".encode())
+    publish(runs.read_run("first"), [], with_ledger=False)
+    assert read("select status_code from marts.fct_pipeline_runs") == [("published",)]
 
 
 def manifest(**meta: object) -> dict[str, Any]:
