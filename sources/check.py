@@ -62,7 +62,7 @@ class EntityCheck:
         rows_without_key: Rows whose key is blank: they would be quarantined. 0 for an entity without key.
         repeated_keys: Keys that stand on several rows: versions of one record, or a key that is none.
         rows_of_repeated_keys: The rows on which they stand.
-        telling_key_columns: Of the key, the columns that are personal data too.
+        personal_key_columns: Of the key, the columns that are personal data too.
         minimum_rows: Rows that the contract expects at least.
         newest: When the newest row was recorded; none when no row says so.
         freshness: Oldest age of the newest row that the contract accepts.
@@ -78,7 +78,7 @@ class EntityCheck:
     rows_without_key: int
     repeated_keys: int
     rows_of_repeated_keys: int
-    telling_key_columns: tuple[str, ...]
+    personal_key_columns: tuple[str, ...]
     minimum_rows: int
     newest: dt.datetime | None
     freshness: dt.timedelta | None
@@ -116,9 +116,9 @@ class EntityCheck:
                 f"  {self.repeated_keys:,} keys stand on several rows, {self.rows_of_repeated_keys:,} in all: "
                 "versions of a record, or not a key."
             )
-        if self.telling_key_columns:
+        if self.personal_key_columns:
             lines.append(
-                f"  the key is personal data ({', '.join(self.telling_key_columns)}), and so are the IDs of records: "
+                f"  the key is personal data ({', '.join(self.personal_key_columns)}), and so are the IDs of records: "
                 "they stand in the ledger and in the evidence, where auditors read them and nothing is erased. Ask the "
                 "source for a number of its own."
             )
@@ -201,7 +201,7 @@ def _check_entity(connection: psycopg.Connection[Any], contract: Contract, entit
         rows_without_key=without_key if entity.key else 0,
         repeated_keys=repeated if entity.key else 0,
         rows_of_repeated_keys=repeated_rows if entity.key else 0,
-        telling_key_columns=tuple(
+        personal_key_columns=tuple(
             column
             for column in entity.key
             if any(column in mapping.columns for name, mapping in entity.mappings.items() if name in PERSONAL_FIELDS)
