@@ -1,6 +1,7 @@
 """Who may read and write what: the rights that the warehouse holds, beside those of the seed `access_rights`.
 
-Compared is each right by itself: who, on which schema, table, view or function, what, and of which columns.
+Compared is each right by itself: who, on which schema, table, view or function, what, and of which columns. What
+stands in a published schema and is no published table is declared to nobody.
 """
 
 import csv
@@ -9,11 +10,13 @@ from collections.abc import Iterable
 from functools import cache
 
 from expectations.figures import Row
+from expectations.processing import declarations
 from sevenfold.settings import REPOSITORY
 
 SEED = REPOSITORY / "dbt_project" / "seeds" / "rules" / "access_rights.csv"
-EACH = "*"  # in the seed: each table and view that the writer of the schema makes
+EACH = "*"  # in the seed: each table and view that the writer of the schema makes, in a published one each published
 OWNER = "owner"
+PUBLISHED_SCHEMAS = ("marts", "restricted")
 AS_DECLARED, NOT_DECLARED, NOT_FOUND = "as declared", "not declared", "declared, not found"
 
 Right = tuple[str, str, str, str, str]  # role, schema, object, privilege, columns
@@ -68,9 +71,12 @@ def _expanded(held: set[Right]) -> set[Right]:
     """The rights declared; what is declared of each table of a schema's writer holds for those that are there."""
     declared = _declared()
     writers = {(role, schema) for role, schema, name, privilege, _ in declared if (name, privilege) == (EACH, OWNER)}
+    published = declarations().keys()
     made: dict[str, list[str]] = defaultdict(list)
     for role, schema, name, privilege, _ in held:
-        if privilege == OWNER and (role, schema) in writers:
+        is_function = name.endswith("()")
+        is_stranger = schema in PUBLISHED_SCHEMAS and f"{schema}.{name}" not in published
+        if privilege == OWNER and (role, schema) in writers and not is_function and not is_stranger:
             made[schema].append(name)
     return {
         (role, schema, each, privilege, columns)

@@ -681,14 +681,21 @@ def test_rights_that_nobody_declared_are_found_and_those_that_are_gone(published
         "revoke select on audit.entries from sevenfold_auditor",
         "grant create on schema marts to sevenfold_transformer",
         "alter table marts.dim_parties owner to sevenfold_transformer",
+        "create view marts.of_my_own as select 1 as i",
+        "alter view marts.of_my_own owner to sevenfold_publisher",
+        "create function restricted.of_my_own() returns integer language sql as 'select 1'",
+        "alter function restricted.of_my_own() owner to sevenfold_publisher",
     )
     page = write_report(RUN)
     grants = json.loads((page.parent / "figures.json").read_text())["grants"]
     assert [tuple(grant.values()) for grant in grants if grant["verdict"] != "as declared"] == [
+        ("everybody", "restricted", "of_my_own()", "execute", "", "not declared"),
         ("sevenfold_auditor", "mdm", "steward_corrections", "select", "", "not declared"),
         ("sevenfold_auditor", "raw", "point_of_sale__customer_records", "select", "nombre, raw_id", "not declared"),
         ("sevenfold_auditor", "restricted", "(schema)", "usage", "", "not declared"),
         ("sevenfold_bi_reader", "restricted", "golden_record_provenance", "select", "", "not declared"),
+        ("sevenfold_publisher", "marts", "of_my_own", "owner", "", "not declared"),
+        ("sevenfold_publisher", "restricted", "of_my_own()", "owner", "", "not declared"),
         ("sevenfold_transformer", "marts", "(schema)", "create", "", "not declared"),
         ("sevenfold_transformer", "marts", "dim_parties", "owner", "", "not declared"),
         ("sevenfold_auditor", "audit", "entries", "select", "", "declared, not found"),
