@@ -30,16 +30,16 @@ GIVEN_NAME = "left(split_part(coalesce(given_name_canonical, first_name_key), ' 
 
 
 VALUE_HASH = "(hash(field, value) >> 1)::bigint"
-"""A number for a value of a field; other values may have it too."""
+"""A number for a value of a field: should two have the same, they are judged as one."""
 
 
 def carried_values(inputs: str) -> str:
     """What gives the identifying values that some inputs carry, with what tells their carriers apart."""
     values = " union all ".join(
-        f"select record_number, '{field}' as field, given_name_canonical, first_name_key, first_last_name_key, "
-        "birth_date, "
+        f"select record_number, {number}::utinyint as field_number, '{field}' as field, {GIVEN_NAME} as given_name, "
+        "first_name_key, first_last_name_key, birth_date, "
         f"{f'unnest(list_distinct({field}))' if field in LIST_FIELDS else field} as value from {inputs}"
-        for field in IDENTIFYING_FIELDS
+        for number, field in enumerate(IDENTIFYING_FIELDS)
     )
     return f"(from ({values}) where value is not null)"
 
@@ -48,64 +48,65 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
     """Judge again the values that records in `stale_records` carry, or those in `outdated_inputs` carried.
 
     Brings `kept.demoted_values`, the values over a limit and why, up to date, and adds to `stale_records` the carriers
-    of every value that is demoted now and was not, or the other way round.
+    of every value that is demoted now and was not, or the other way round. Values are judged by numbers, which takes
+    less time than texts; these are read of what turned alone.
     """
     _keep_values(connection)
-    inputs, touched = "kept.match_inputs", ""
-    if not is_first:
-        connection.execute(f"""
-            create or replace table touched_values as
-            select field, value from {carried_values("stale_records")}
-            union
-            select field, value from {carried_values("outdated_inputs")}
-        """)
-        touched = "semi join touched_values using (field, value)"
-        # Numbers find who may carry them, since texts take longer to read; the texts tell who does.
-        connection.execute(f"""
-            create or replace table carrying_records as
-            with touched as (select {VALUE_HASH} as value_hash from touched_values),
-            carrying as (select distinct record_number from kept.carried_values semi join touched using (value_hash))
-            from kept.match_inputs semi join carrying using (record_number)
-        """)
-        inputs = "carrying_records"
+    touched = "" if is_first else "semi join touched_values using (value_hash)"
+    connection.execute(f"create or replace table carriers as from kept.carried_values {touched}")
+    connection.execute(f"create or replace table judged_values as {judging_sql()}")
     connection.execute(f"""
-        create or replace table carriers as
-        select *, {GIVEN_NAME} as given_name from {carried_values(inputs)} {touched}
-    """)
-    _judge_values(connection)
-    connection.execute(f"""
+        create or replace table demoted_before as from kept.demoted_values {touched};
         create or replace table turned_values as
-        with demoted_before as (select field, value from kept.demoted_values {touched})
-        (select field, value from judged_values anti join demoted_before using (field, value))
+        (select value_hash from judged_values anti join demoted_before using (value_hash))
         union all
-        (select field, value from demoted_before anti join judged_values using (field, value))
+        (select value_hash from demoted_before anti join judged_values using (value_hash))
     """)
-    outdated = "" if is_first else "where (field, value) in (select (field, value) from touched_values)"
-    connection.execute(f"delete from kept.demoted_values {outdated}")
-    connection.execute("insert into kept.demoted_values by name from judged_values")
     if not is_first:
         connection.execute("""
             insert into stale_records
-            with turned as (select distinct record_number from carriers semi join turned_values using (field, value))
-            from carrying_records semi join turned using (record_number) anti join stale_records using (record_number)
+            with turned as (select distinct record_number from carriers semi join turned_values using (value_hash))
+            from kept.match_inputs semi join turned using (record_number) anti join stale_records using (record_number)
         """)
+    outdated = "" if is_first else "where value_hash in (select value_hash from touched_values)"
+    connection.execute(f"delete from kept.demoted_values {outdated}")
+    connection.execute(f"""
+        insert into kept.demoted_values by name
+        with named as (
+            select {VALUE_HASH} as value_hash, min(value) as value
+            from {carried_values("stale_records")} group by all having value_hash in (from turned_values)
+            union all
+            select value_hash, value from demoted_before anti join turned_values using (value_hash)
+        )
+        from judged_values join named using (value_hash)
+    """)
     connection.execute("drop table carriers")
 
 
 def _keep_values(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring `kept.carried_values`, a number per record and value, up to date."""
+    """Bring `kept.carried_values`, in numbers what each record carries, up to date; make `touched_values`."""
+    connection.execute(f"""
+        create or replace table arriving_values as
+        select
+            record_number, field_number, {VALUE_HASH} as value_hash, {_number("given_name")} as given_name_number,
+            {_number("first_name_key")} as first_name_number, {_number("first_last_name_key")} as last_name_number,
+            {_number("coalesce(birth_date::text, given_name)")} as person_number
+        from {carried_values("stale_records")}
+    """)
+    connection.execute("""
+        create or replace table touched_values as
+        select value_hash from arriving_values
+        union all
+        select value_hash from kept.carried_values semi join outdated_inputs using (record_number)
+    """)
     connection.execute(
         "delete from kept.carried_values where record_number in (select record_number from outdated_inputs)"
     )
-    connection.execute(f"""
-        insert into kept.carried_values
-        select record_number, {VALUE_HASH} as value_hash from {carried_values("stale_records")}
-    """)
+    connection.execute("insert into kept.carried_values from arriving_values; drop table arriving_values")
 
 
-def _judge_values(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `judged_values`: the values of `carriers` that are over a limit, and which one."""
-    connection.execute(f"create or replace table judged_values as {judging_sql()}")
+def _number(text: str) -> str:
+    return f"case when {text} is not null then (hash({text}) >> 1)::bigint end"
 
 
 def judging_sql() -> str:
@@ -116,36 +117,35 @@ def judging_sql() -> str:
     Given names of one birth date count once: those who share a till's number are not born on one day.
     """
     limits = ", ".join(
-        f"('{field}', '{kind}', {shared_value_limits()[kind].maximum_records:d}, "
+        f"({number}, '{field}', '{kind}', {shared_value_limits()[kind].maximum_records:d}, "
         f"{shared_value_limits()[kind].maximum_given_names:d})"
-        for field, kind in VALUE_KINDS.items()
+        for number, (field, kind) in enumerate(VALUE_KINDS.items())
     )
     return f"""
-        with limits (field, value_kind_code, maximum_records, maximum_given_names) as (values {limits}),
+        with limits (field_number, field, value_kind_code, maximum_records, maximum_given_names) as (values {limits}),
         suspected as (
-            select field, value, count(*) as record_count from carriers join limits using (field)
-            group by field, value, maximum_records, maximum_given_names
-            having count(*) > maximum_records or count(distinct given_name) > maximum_given_names
+            select field_number, value_hash, count(*) as record_count from carriers join limits using (field_number)
+            group by field_number, value_hash, maximum_records, maximum_given_names
+            having count(*) > maximum_records or count(distinct given_name_number) > maximum_given_names
         ),
-        surnames as (select field, value, first_last_name_key as first_name_key from carriers),
+        last_names as (select value_hash, last_name_number as first_name_number from carriers),
         named as (
             select
-                field, value,
-                least(count(distinct given_name), count(distinct coalesce(birth_date::text, given_name)))
-                    as given_name_count
-            from carriers semi join suspected using (field, value)
-            anti join surnames using (field, value, first_name_key)
+                value_hash,
+                least(count(distinct given_name_number), count(distinct person_number)) as given_name_count
+            from carriers semi join suspected using (value_hash)
+            anti join last_names using (value_hash, first_name_number)
             group by all
         ),
         counted as (
-            select field, value, record_count, coalesce(given_name_count, 1) as given_name_count
-            from suspected left join named using (field, value)
+            select field_number, value_hash, record_count, coalesce(given_name_count, 1) as given_name_count
+            from suspected left join named using (value_hash)
         )
         select
-            field, value_kind_code, value, record_count, given_name_count,
+            value_hash, field, value_kind_code, record_count, given_name_count,
             case when record_count > maximum_records then 'too_many_records' else 'too_many_given_names' end
                 as reason_code
-        from counted join limits using (field)
+        from counted join limits using (field_number)
         where record_count > maximum_records or given_name_count > maximum_given_names
     """
 

@@ -26,12 +26,13 @@ from splink_models.settings import BlockingRule
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
 MEMORY_SHARE = 0.5
-KEPT_REVISION = 2
+KEPT_REVISION = 3
 """Raise it when what is kept gets other tables, or Splink is asked otherwise."""
 KEPT_TABLES = """
-    create table if not exists kept.demoted_values (field text, value text, value_kind_code text, record_count bigint,
-        given_name_count bigint, reason_code text);
-    create table if not exists kept.carried_values (record_number integer, value_hash bigint);
+    create table if not exists kept.demoted_values (value_hash bigint, field text, value text, value_kind_code text,
+        record_count bigint, given_name_count bigint, reason_code text);
+    create table if not exists kept.carried_values (record_number integer, field_number utinyint, value_hash bigint,
+        given_name_number bigint, first_name_number bigint, last_name_number bigint, person_number bigint);
     create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key bigint);
     create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
     create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
@@ -202,12 +203,9 @@ def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
     No other table has this name: Splink asks for its columns by the name alone, and would take those of both.
     """
     connection.execute("""
-        create or replace table compared_records as
-        select distinct unnest([join_key_l, join_key_r]) as record_number from blocked_pairs
-    """)
-    connection.execute("""
         create or replace table records as
-        from kept.prepared_records semi join compared_records using (record_number)
+        from kept.prepared_records
+        where record_number in (select unnest([join_key_l, join_key_r]) from blocked_pairs)
     """)
 
 
@@ -417,20 +415,16 @@ def block_pairs(
     connection.execute("""
         create or replace table blocked_pairs as
         with pairs as (
-            select
-                one.record_number as one,
-                other.record_number as other,
-                min(rule_number)::varchar as match_key
+            select distinct one.record_number as one, other.record_number as other
             from shared_keys as one join shared_keys as other using (rule_number, key)
             where (one.is_new or one.is_revived)
                 and (one.record_number < other.record_number
                     or (one.is_new and not other.is_new and one.record_number > other.record_number))
-            group by all
         )
         select
             case when one.source_record_id < other.source_record_id then pairs.one else pairs.other end as join_key_l,
             case when one.source_record_id < other.source_record_id then pairs.other else pairs.one end as join_key_r,
-            match_key
+            '0' as match_key
         from pairs
         join kept.record_states as one on one.record_number = pairs.one
         join kept.record_states as other on other.record_number = pairs.other
