@@ -17,6 +17,7 @@ SEED = REPOSITORY / "dbt_project" / "seeds" / "rules" / "access_rights.csv"
 EACH = "*"  # in the seed: each table and view that the writer of the schema makes, in a published one each published
 OWNER = "owner"
 PUBLISHED_SCHEMAS = ("marts", "restricted")
+SEALED_SCHEMA = "candidate"  # from its door to its publication a table is the login's (`sevenfold.publication.seal`)
 AS_DECLARED, NOT_DECLARED, NOT_FOUND = "as declared", "not declared", "declared, not found"
 
 Right = tuple[str, str, str, str, str]  # role, schema, object, privilege, columns
@@ -78,10 +79,18 @@ def _expanded(held: set[Right]) -> set[Right]:
         is_stranger = schema in PUBLISHED_SCHEMAS and f"{schema}.{name}" not in published
         if privilege == OWNER and (role, schema) in writers and not is_function and not is_stranger:
             made[schema].append(name)
+    owned = {(schema, name) for _, schema, name, privilege, _ in held if privilege == OWNER}
+    owned.add((SEALED_SCHEMA, "(schema)"))
+    sealed = {name for _, schema, name, _, _ in held if schema == SEALED_SCHEMA and (schema, name) not in owned}
     return {
         (role, schema, each, privilege, columns)
         for role, schema, name, privilege, columns in declared
         for each in (made[schema] if name == EACH else [name])
+    } | {
+        (role, schema, each, privilege, columns)
+        for role, schema, name, privilege, columns in declared
+        for each in sealed
+        if (schema, name) == (SEALED_SCHEMA, EACH) and privilege != OWNER
     }
 
 

@@ -210,25 +210,24 @@ def record(run_id: str) -> None:
                 connection.execute(INSERT, (run_id, event_code, Jsonb(row[0])))
 
 
-def record_history(run_id: str, tables: Iterable[str]) -> None:
-    """Put on record a hash of each table of the snapshots, and of each quarter in it, as its publication left it."""
-    with connect("publisher") as connection:
-        connection.execute(
-            """
-            insert into audit.entries (run_id, event_code, content)
-            select
-                %s, 'history',
-                jsonb_object_agg(
-                    table_name,
-                    jsonb_build_object(
-                        'sha256', audit.table_hash(table_name::regclass),
-                        'quarters', audit.quarter_hashes(table_name::regclass)
-                    )
+def record_history(connection: psycopg.Connection[Any], run_id: str, tables: Iterable[str]) -> None:
+    """Put on record a hash of each table of the snapshots, and of each quarter in it, in the publication itself."""
+    connection.execute(
+        """
+        insert into audit.entries (run_id, event_code, content)
+        select
+            %s, 'history',
+            jsonb_object_agg(
+                table_name,
+                jsonb_build_object(
+                    'sha256', audit.table_hash(table_name::regclass),
+                    'quarters', audit.quarter_hashes(table_name::regclass)
                 )
-            from unnest(%s::text[]) as table_name
-            """,
-            (run_id, list(tables)),
-        )
+            )
+        from unnest(%s::text[]) as table_name
+        """,
+        (run_id, list(tables)),
+    )
 
 
 def record_report(run_id: str, content: Mapping[str, str]) -> None:

@@ -14,11 +14,12 @@ back (`runs.is_past`) adds its quarter to the snapshots and leaves everything el
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import sql
 
+from sevenfold import audit
 from sevenfold.errors import SevenfoldError
 from sevenfold.foreign_keys import ForeignKey, drop_undeclared, prove, violation_message
 from sevenfold.runs import Run
@@ -103,16 +104,57 @@ def published_tables(manifest: Mapping[str, Any]) -> list[PublishedTable]:
     return sorted(map(PublishedTable.from_node, nodes), key=lambda table: (table.schema, table.name))
 
 
-def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool) -> int:
+def seal() -> None:
+    """Take the candidates from the role that makes them: what a door judges from now on is what can be published.
+
+    A view, or rows that come and go with who asks or stand in another table, is no candidate: publication refuses it.
+    """
+    _give_candidates("(select nspowner from pg_namespace where nspname = 'candidate')")
+
+
+def unseal() -> None:
+    """Give the candidates back to the role that makes them, to be made anew."""
+    _give_candidates("'sevenfold_transformer'::regrole")
+
+
+def _give_candidates(owner: LiteralString) -> None:
+    with connect() as connection:
+        connection.execute("set local lock_timeout = '60s'")
+        rows = connection.execute(
+            sql.SQL("""
+                select relname, pg_get_userbyid({owner}) from pg_class
+                where
+                    relnamespace = 'candidate'::regnamespace
+                    and relkind in ('r', 'p', 'v', 'm', 'f')
+                    and relowner <> {owner}
+            """).format(owner=sql.SQL(owner))
+        ).fetchall()
+        for name, role in rows:
+            connection.execute(
+                sql.SQL("alter table {} owner to {}").format(
+                    sql.Identifier("candidate", name), sql.Identifier(role)
+                )
+            )
+
+
+def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool, with_history: bool = False) -> int:
     """Publish tables, and the ledger with them, and mark the run as published: all at once, or nothing.
+
+    Args:
+        run: The run that made them.
+        tables: What to publish; their candidates are sealed.
+        with_ledger: Whether the identity ledger moves too.
+        with_history: Whether the tables are of the snapshots: a hash of each then goes on record with them.
 
     Returns:
         Rows written: inserted, updated and deleted.
 
     Raises:
-        PublicationError: A table cannot take what was made, or the run was closed meanwhile.
+        PublicationError: A table cannot take what was made, it is not what the doors judged, or the run was closed
+            meanwhile.
     """
     with connect("publisher", autocommit=True) as connection:
+        _require_sealed(connection)
         prepare(connection, tables)
         _refresh_run_history(connection)
         try:
@@ -122,6 +164,8 @@ def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool) -> in
                 if with_ledger:
                     row_count += publish_ledger(connection, run)
                 _require_what_was_made(connection, tables)
+                if with_history:
+                    audit.record_history(connection, run.run_id, [f"{table.schema}.{table.name}" for table in tables])
                 mark_published(connection, run, row_count)
         except psycopg.errors.ForeignKeyViolation as error:
             raise PublicationError(violation_message(error, tuple(READERS))) from None
@@ -185,13 +229,52 @@ def publish_ledger(connection: Connection, run: Run) -> int:
     return sum(connection.execute(statement, values).rowcount for statement in LEDGER)
 
 
+def _require_sealed(connection: Connection) -> None:
+    """Refuse candidates that somebody could have changed since the door judged them.
+
+    Raises:
+        PublicationError: One is not sealed, or is no plain table.
+    """
+    found = connection.execute(
+        """
+        select 'candidate.' || relname
+        from pg_class
+        inner join pg_namespace on relnamespace = pg_namespace.oid and nspname = 'candidate'
+        where
+            relkind in ('r', 'p', 'v', 'm', 'f')
+            and (relowner <> nspowner or relkind <> 'r' or relrowsecurity or relhassubclass)
+        order by relname
+        """
+    ).fetchall()
+    if found:
+        raise PublicationError(
+            f"{', '.join(name for (name,) in found)} may be other than its door judged: it was made, or made anew, after "
+            "that, or is no plain table. Nothing was published. Run again; in Airflow, clear gate_marts and what follows."
+        )
+
+
 def _require_what_was_made(connection: Connection, tables: Sequence[PublishedTable]) -> None:
     """Refuse to publish other rows than the doors have judged: whatever stands on a published table can change them.
 
     Raises:
-        PublicationError: A published table would not hold what was made.
+        PublicationError: A published table would not hold what was made, or could be changed after it was compared.
     """
     connection.execute("set constraints all immediate")  # what would happen at the end happens now
+    late = connection.execute(
+        """
+        select tgname || ' of ' || tgrelid::regclass
+        from pg_trigger
+        inner join pg_class on tgrelid = pg_class.oid
+        where tgdeferrable and not tgisinternal and relnamespace = any(%s::regnamespace[])
+        order by 1
+        """,
+        (list(READERS),),
+    ).fetchall()
+    if late:
+        raise PublicationError(
+            f"The trigger {', '.join(name for (name,) in late)} can wait until all is published, and change it then. "
+            "Drop it, or make it `not deferrable`, and run again; nothing was published."
+        )
     for table in tables:
         columns = list(_columns(connection, table.candidate_schema, table.name))
         parts = _statement_parts(table, {}, {}) | {

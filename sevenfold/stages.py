@@ -124,6 +124,8 @@ def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:
         RunFailed: A task failed; the message is the one that the run's row and report show.
     """
     run = close_run(run_id, failed_tasks)
+    if run.status_code == "published":
+        publication.unseal()
     _leave_evidence(run_id)
     if failed_tasks or run.failed_task:
         raise RunFailed(f"{run.failed_task}: {run.message}")
@@ -296,6 +298,7 @@ def _build_and_keep(run: Run, select: str, full_refresh: bool = False) -> int:
     from expectations.dbt_tests import data_test_outcomes
     from expectations.outcomes import keep_outcomes
 
+    publication.unseal()
     try:
         result = dbt("build", select, _variables(run), full_refresh=full_refresh)
     except DbtError as error:
@@ -333,6 +336,8 @@ def _gate(gate_code: "GateCode") -> Stage:
 
         if gate_code == "raw":  # the first of a run: from here on it is known what it will be asked
             keep_catalogue(run.run_id, read_manifest())
+        if gate_code == "marts":
+            publication.seal()
         return run_gate(gate_code, run.run_id).controls
 
     return gate
@@ -389,11 +394,18 @@ def _publish(run: Run) -> int | None:
     return _publish_tables(run, tables, with_ledger=not looks_back)
 
 
-def _publish_tables(run: Run, tables: list[publication.PublishedTable], with_ledger: bool) -> int:
+def _publish_tables(
+    run: Run, tables: list[publication.PublishedTable], with_ledger: bool = False, with_history: bool = False
+) -> int:
     from expectations.catalogue import key_outcomes
     from expectations.outcomes import keep_outcomes
 
-    rows = publication.publish(run, tables, with_ledger=with_ledger)
+    if not _are_rules_as_loaded():
+        raise publication.PublicationError(
+            "The rules in the warehouse were changed after this run had loaded and tested them, so that nobody knows by "
+            "which ones it worked. Nothing was published. Run again: they are loaded anew."
+        )
+    rows = publication.publish(run, tables, with_ledger=with_ledger, with_history=with_history)
     keep_outcomes(run.run_id, key_outcomes(tables))
     return rows
 
@@ -406,11 +418,10 @@ def _take_snapshot(run: Run) -> int | None:
 
     _build_and_keep(run, "tag:snapshot")
     snapshot.fit_curves()
+    publication.seal()
     run_gate("snapshot", run.run_id)
     tables = [*_published_tables(publication.WITH_SNAPSHOT), snapshot.SATURATION_FITS]
-    rows = _publish_tables(run, tables, with_ledger=False)
-    audit.record_history(run.run_id, [f"{table.schema}.{table.name}" for table in tables])
-    return rows
+    return _publish_tables(run, tables, with_history=True)
 
 
 def _published_tables(publish_with: str) -> list[publication.PublishedTable]:

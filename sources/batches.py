@@ -182,16 +182,18 @@ _UPDATE = """
         message = %(message)s
     where batch_id = %(batch_id)s
 """
+# Content is known by the batch that landed it; that somebody says it is unchanged makes it no content of ours.
 _KNOWN_CONTENT = """
+    with batches as (
+        select batch_id, location, content_sha256, status_code in ('landed', 'superseded') as has_landed
+        from ops.extract_batches
+        where source_code = %(source_code)s and entity_code = %(entity_code)s and status_code <> 'refused'
+    )
     select
         (array_agg(content_sha256 order by batch_id desc) filter (where location = %(location)s))[1],
         min(batch_id) filter (where content_sha256 = %(content_sha256)s)
-    from ops.extract_batches
-    where
-        source_code = %(source_code)s
-        and entity_code = %(entity_code)s
-        and content_sha256 is not null
-        and status_code <> 'refused'
+    from batches
+    where content_sha256 in (select landed.content_sha256 from batches as landed where landed.has_landed)
 """
 _LAST_CURSOR = """
     select cursor_to

@@ -236,6 +236,11 @@ def test_a_trigger_that_is_disabled_or_gone_is_said(recorded: str) -> None:
     assert "The trigger record of ops.control_exceptions is missing." in said
 
 
+def record_history() -> None:
+    with connect("publisher") as connection:
+        audit.record_history(connection, RUN, ["marts.fct_customer_state_shares"])
+
+
 @pytest.fixture
 def snapshot_published(warehouse: str) -> str:
     """A run at work that published a table of the snapshots, on record."""
@@ -259,7 +264,7 @@ def snapshot_published(warehouse: str) -> str:
             select '2026-04-01'::date as snapshot_date, 20 as placed_count
             """
         )
-    audit.record_history(RUN, ["marts.fct_customer_state_shares"])
+    record_history()
     return warehouse
 
 
@@ -289,10 +294,11 @@ def test_a_quarter_that_was_restated_stays_named_whatever_is_published_later(sna
     for difference, is_full_refresh in ((1, False), (-1, False), (2, True)):
         with connect("publisher") as connection:
             connection.execute(change, (difference,))
+        with connect() as connection:
             connection.execute(
                 "update ops.pipeline_runs set parameters = jsonb_build_object('full_refresh', %s)", (is_full_refresh,)
             )
-        audit.record_history(RUN, ["marts.fct_customer_state_shares"])
+        record_history()
     with connect() as connection:
         connection.execute(end, (RUN,))
     audit.record(RUN)
@@ -356,7 +362,7 @@ def test_a_quarter_that_is_added_to_a_run_whose_end_is_on_record_is_found(snapsh
     with connect() as connection:
         connection.execute("update ops.pipeline_runs set ended_at = clock_timestamp()")
     audit.record(RUN)
-    audit.record_history(RUN, ["marts.fct_customer_state_shares"])
+    record_history()
     audit.record(RUN)
     assert "(history): it came after the end of its run was on record." in verified()
 
@@ -386,7 +392,7 @@ def test_a_quarter_that_row_security_hides_is_named(snapshot_published: str) -> 
 def test_a_quarter_that_is_gone_or_no_longer_spoken_of_is_named(snapshot_published: str) -> None:
     with connect("publisher") as connection:
         connection.execute("delete from marts.fct_customer_state_shares")
-    audit.record_history(RUN, ["marts.fct_customer_state_shares"])
+    record_history()
     assert "(marts.fct_customer_state_shares): the quarter is gone." in verified()
 
 

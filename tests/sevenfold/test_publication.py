@@ -10,7 +10,7 @@ import pytest
 
 from sevenfold import publication, runs
 from sevenfold.foreign_keys import ForeignKey
-from sevenfold.publication import PublicationError, PublishedTable, publish, published_tables
+from sevenfold.publication import PublicationError, PublishedTable, published_tables
 from sevenfold.warehouse import connect
 
 OpenRun = Callable[..., runs.Run]
@@ -49,8 +49,15 @@ LEDGER_PROPOSALS = """
 """
 
 
+def publish(run: runs.Run, tables: list[PublishedTable], with_ledger: bool) -> int:
+    """Publish what is proposed, as a run does after its last door."""
+    publication.seal()
+    return publication.publish(run, tables, with_ledger)
+
+
 def propose(rows: str, columns: str = "colour_id, label, shade") -> None:
     """Make the candidate anew, as dbt does: another table under the same name."""
+    publication.unseal()
     with connect("transformer") as connection:
         connection.execute("drop table if exists candidate.dim_colours")
         connection.execute(
@@ -176,6 +183,7 @@ def test_the_ledger_moves_with_the_publication_and_forgets_nothing(open_run: Ope
     assert publish(open_run(), [], with_ledger=True) == 10
     assert publish(runs.read_run("first"), [], with_ledger=True) == 0, "what is repeated is there already"
     runs.close_run("first")
+    publication.unseal()
     with connect("transformer") as connection:
         connection.execute("truncate candidate.ledger_events_proposed")
         connection.execute("delete from candidate.ledger_customers_proposed where customer_id = 'c2'")
@@ -250,6 +258,62 @@ def test_a_constraint_that_changes_what_is_published_stops_it(open_run: OpenRun)
         publish(open_run("run_2"), [COLOURS], with_ledger=False)
 
 
+def test_a_trigger_that_can_wait_until_all_is_published_stops_it(open_run: OpenRun) -> None:
+    run = open_run()
+    propose("(1, 'red', 0.5)")
+    publish(run, [COLOURS], with_ledger=False)
+    with connect("publisher") as connection:
+        connection.execute(
+            "create function marts.skew() returns trigger language plpgsql as $$begin "
+            "set constraints all deferred; update marts.dim_colours set label = 'grey'; return null; end$$"
+        )
+        connection.execute(
+            "create constraint trigger skew after insert or update on marts.dim_colours deferrable initially deferred "
+            "for each row when (pg_trigger_depth() < 9) execute function marts.skew()"
+        )
+    propose("(1, 'green', 0.5)")
+    with pytest.raises(PublicationError, match=r"The trigger skew of marts\.dim_colours can wait until all is published"):
+        publish(run, [COLOURS], with_ledger=False)
+    assert [row[1] for row in colours()] == ["red"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update candidate.dim_colours set label = 'grey'",
+        "drop table candidate.dim_colours",
+        "alter table candidate.dim_colours rename to dim_shades",
+        "create table candidate.more () inherits (candidate.dim_colours)",
+    ],
+)
+def test_what_a_door_judges_its_maker_can_no_longer_change(open_run: OpenRun, change: str) -> None:
+    propose("(1, 'red', 0.5)")
+    publication.seal()
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), connect("transformer") as connection:
+        connection.execute(change.encode())
+    assert publication.publish(open_run(), [COLOURS], with_ledger=False) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "drop table candidate.dim_colours; create table candidate.dim_colours (colour_id integer)",
+        "alter table candidate.dim_colours rename to dim_shades; "
+        "create view candidate.dim_colours as select * from candidate.dim_shades",
+        "alter table candidate.dim_colours enable row level security",
+        "create table candidate.more () inherits (candidate.dim_colours)",
+    ],
+)
+def test_what_no_door_has_judged_as_it_stands_is_not_published(open_run: OpenRun, change: str) -> None:
+    propose("(1, 'red', 0.5)")
+    with connect("transformer") as connection:
+        connection.execute(change.encode())
+    if not change.startswith("drop"):
+        publication.seal()
+    with pytest.raises(PublicationError, match=r"candidate\.dim_colours may be other than its door judged"):
+        publication.publish(open_run(), [COLOURS], with_ledger=False)
+
+
 def test_a_trigger_that_leaves_what_is_published_alone_stops_nothing(open_run: OpenRun) -> None:
     propose("(1, 'red', 0.5)")
     publish(open_run(), [COLOURS], with_ledger=False)
@@ -315,6 +379,7 @@ SHADED_COLUMNS = "colour_id, label, shade, twin_id"
 
 
 def propose_shades(rows: str) -> None:
+    publication.unseal()
     with connect("transformer") as connection:
         connection.execute("drop table if exists candidate.dim_shades")
         connection.execute(
