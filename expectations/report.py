@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -95,12 +96,16 @@ def _lines(value: object) -> str:
 
 
 def as_csv(rows: list[Row]) -> bytes:
-    """Rows as CSV, with the names of their columns."""
+    """Rows as CSV, with the names of their columns; a text that a spreadsheet would take for a formula is quoted by '."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _no_formula(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and re.match(r"[=+@\t\r]|-[^\d ]", value) else value
 
 
 def render(figures: Figures, truth: Row | None = None) -> str:

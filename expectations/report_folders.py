@@ -41,11 +41,12 @@ def report_folder(run_id: str) -> Path:
 def versions(run_id: str) -> list[Path]:
     """The folders of a run's report, oldest first."""
     first = _first_folder(run_id)
-    later = _reports().glob(f"{glob.escape(first.name)}{VERSION}*")
-    return [
-        *([first] if first.is_dir() else []),
-        *sorted(later, key=lambda folder: int(folder.name.rpartition(VERSION)[2])),
-    ]
+    numbered = {
+        int(number): folder
+        for folder in _reports().glob(f"{glob.escape(first.name)}{VERSION}*")
+        if (number := folder.name.rpartition(VERSION)[2]).isdecimal()  # what else is there, `verify` names
+    }
+    return [*([first] if first.is_dir() else []), *(numbered[number] for number in sorted(numbered))]
 
 
 def same(run_id: str, files: Mapping[str, bytes]) -> Path | None:

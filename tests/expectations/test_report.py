@@ -25,6 +25,7 @@ from expectations import GateFailed, picture_store, run_gate, write_report
 from expectations.catalogue import catalogue, keep
 from expectations.figures import QUERIES, _plain_row, as_json, read_figures
 from expectations.pdf import _unfolded, write_pdf
+from expectations.report import as_csv
 from expectations.report_folders import MANIFEST, check, report_folder, versions
 from infra import embedded
 from sevenfold import audit
@@ -316,6 +317,7 @@ def test_the_figures_of_a_run_stay_when_later_ones_publish(published: str) -> No
     execute(published, "update ops.source_contracts set owner = 'else'")
     late = write_report(RUN)
     assert late.parent.name.endswith("~2")
+    late.parent.with_name(f"{page.parent.name}~of_my_own").mkdir()
     assert write_report(RUN) == late
     said = "This page was written when a later run, later, had begun on 2026-10-01 02:00:00 UTC"
     assert [said in path.read_text(encoding="utf-8") for path in (page, late)] == [False, True]
@@ -330,6 +332,12 @@ def test_the_same_run_gives_the_same_bytes_whether_its_pictures_are_drawn_or_kep
     assert len(json.loads(kept.read_text(encoding="utf-8"))) == PICTURES
     monkeypatch.setattr(picture_store, "_drawn", lambda picture: pytest.fail(f"{picture.function} was drawn again"))
     assert html() == first
+
+
+def test_no_text_is_a_formula_to_a_spreadsheet() -> None:
+    texts = ["=1+1", "@SUM(1)", "-cmd", "- as it was", "-0.5 %", "a=b"]
+    lines = as_csv([{"text": text, "share": -0.5} for text in texts]).decode().splitlines()
+    assert lines[1:] == ["'=1+1,-0.5", "'@SUM(1),-0.5", "'-cmd,-0.5", "- as it was,-0.5", "-0.5 %,-0.5", "a=b,-0.5"]
 
 
 def test_a_demo_s_truth_is_shown_in_a_report_of_its_own(published: str) -> None:

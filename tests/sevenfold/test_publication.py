@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sevenfold import publication, runs
+from sevenfold import fingerprint, publication, runs, stages
 from sevenfold.foreign_keys import ForeignKey
 from sevenfold.publication import PublicationError, PublishedTable, published_tables
 from sevenfold.warehouse import connect
@@ -312,6 +312,18 @@ def test_what_no_door_has_judged_as_it_stands_is_not_published(open_run: OpenRun
         publication.seal()
     with pytest.raises(PublicationError, match=r"candidate\.dim_colours may be other than its door judged"):
         publication.publish(open_run(), [COLOURS], with_ledger=False)
+
+
+def test_rules_that_changed_while_a_run_went_on_stop_its_publication(open_run: OpenRun) -> None:
+    run = open_run()
+    loaded = (fingerprint.seeds_hash(), stages._rules_hash())
+    with connect("loader") as connection:
+        connection.execute("insert into ops.loaded_rules (seeds_sha256, rules_sha256) values (%s, %s)", loaded)
+    stages._publish_tables(run, [])
+    with connect("transformer") as connection:
+        connection.execute("create table rules.customer_states as select 'A' as state_code")
+    with pytest.raises(PublicationError, match="The rules in the warehouse were changed"):
+        stages._publish_tables(run, [])
 
 
 def test_a_trigger_that_leaves_what_is_published_alone_stops_nothing(open_run: OpenRun) -> None:

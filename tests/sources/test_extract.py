@@ -188,6 +188,22 @@ def test_a_record_that_changes_back_lands_a_third_time(warehouse: str, shop: Con
     assert raw(warehouse, "id", "name") == [("1", "Ana"), ("2", "Luis"), ("1", "Ana María"), ("1", "Ana")]
 
 
+def test_a_file_is_known_by_the_batch_that_landed_it_and_not_because_somebody_says_so(
+    warehouse: str, shop: Contract
+) -> None:
+    file = deliver(shop, "1,Ana")
+    assert run(shop) == (1, 1, ["landed"])
+    deliver(shop, "1,Ana", "2,Luis")
+    with psycopg.connect(warehouse) as connection:
+        connection.execute(
+            "insert into ops.extract_batches (run_id, source_code, entity_code, location, status_code, content_sha256) "
+            "select run_id, source_code, entity_code, location, 'unchanged', %s from ops.extract_batches",
+            (hashlib.sha256(file.read_bytes()).hexdigest(),),
+        )
+    assert run(shop) == (2, 1, ["landed"])
+    assert run(shop) == (0, 0, ["unchanged"])
+
+
 def test_the_versions_of_a_record_in_one_file_land_in_order_and_none_is_taken_for_a_duplicate(
     warehouse: str, shop: Contract
 ) -> None:
