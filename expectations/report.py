@@ -96,7 +96,7 @@ def _lines(value: object) -> str:
 
 
 def as_csv(rows: list[Row]) -> bytes:
-    """Rows as CSV, with the names of their columns; a text that a spreadsheet would take for a formula is quoted by '."""
+    """Rows as CSV, with the names of their columns; a ' stands before what a spreadsheet would take for a formula."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()

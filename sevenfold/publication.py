@@ -131,9 +131,7 @@ def _give_candidates(owner: LiteralString) -> None:
         ).fetchall()
         for name, role in rows:
             connection.execute(
-                sql.SQL("alter table {} owner to {}").format(
-                    sql.Identifier("candidate", name), sql.Identifier(role)
-                )
+                sql.SQL("alter table {} owner to {}").format(sql.Identifier("candidate", name), sql.Identifier(role))
             )
 
 
@@ -247,9 +245,10 @@ def _require_sealed(connection: Connection) -> None:
         """
     ).fetchall()
     if found:
+        names = ", ".join(name for (name,) in found)
         raise PublicationError(
-            f"{', '.join(name for (name,) in found)} may be other than its door judged: it was made, or made anew, after "
-            "that, or is no plain table. Nothing was published. Run again; in Airflow, clear gate_marts and what follows."
+            f"{names} may be other than its door judged: it was made, or made anew, after that, or is no plain table. "
+            "Nothing was published. Run again, or clear gate_marts in Airflow and what follows."
         )
 
 

@@ -402,8 +402,8 @@ def _publish_tables(
 
     if not _are_rules_as_loaded():
         raise publication.PublicationError(
-            "The rules in the warehouse were changed after this run had loaded and tested them, so that nobody knows by "
-            "which ones it worked. Nothing was published. Run again: they are loaded anew."
+            "The rules in the warehouse were changed after this run had loaded and tested them: nobody knows by which "
+            "ones it worked. Nothing was published. Run again: they are loaded anew."
         )
     rows = publication.publish(run, tables, with_ledger=with_ledger, with_history=with_history)
     keep_outcomes(run.run_id, key_outcomes(tables))

@@ -272,7 +272,7 @@ def test_a_trigger_that_can_wait_until_all_is_published_stops_it(open_run: OpenR
             "for each row when (pg_trigger_depth() < 9) execute function marts.skew()"
         )
     propose("(1, 'green', 0.5)")
-    with pytest.raises(PublicationError, match=r"The trigger skew of marts\.dim_colours can wait until all is published"):
+    with pytest.raises(PublicationError, match=r"skew of marts\.dim_colours can wait until all is published"):
         publish(run, [COLOURS], with_ledger=False)
     assert [row[1] for row in colours()] == ["red"]
 
