@@ -6,7 +6,7 @@ stands in a published schema and is no published table is declared to nobody.
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 
 from expectations.figures import Row
@@ -16,6 +16,7 @@ from sevenfold.settings import REPOSITORY
 SEED = REPOSITORY / "dbt_project" / "seeds" / "rules" / "access_rights.csv"
 EACH = "*"  # in the seed: each table and view that the writer of the schema makes, in a published one each published
 OWNER = "owner"
+SCHEMA_ITSELF = "(schema)"
 PUBLISHED_SCHEMAS = ("marts", "restricted")
 SEALED_SCHEMA = "candidate"  # from its door to its publication a table is the login's (`sevenfold.publication.seal`)
 AS_DECLARED, NOT_DECLARED, NOT_FOUND = "as declared", "not declared", "declared, not found"
@@ -70,28 +71,26 @@ def _right(grant: Row) -> Right:
 
 def _expanded(held: set[Right]) -> set[Right]:
     """The rights declared; what is declared of each table of a schema's writer holds for those that are there."""
-    declared = _declared()
-    writers = {(role, schema) for role, schema, name, privilege, _ in declared if (name, privilege) == (EACH, OWNER)}
-    published = declarations().keys()
-    made: dict[str, list[str]] = defaultdict(list)
-    for role, schema, name, privilege, _ in held:
-        is_function = name.endswith("()")
-        is_stranger = schema in PUBLISHED_SCHEMAS and f"{schema}.{name}" not in published
-        if privilege == OWNER and (role, schema) in writers and not is_function and not is_stranger:
-            made[schema].append(name)
-    owned = {(schema, name) for _, schema, name, privilege, _ in held if privilege == OWNER}
-    owned.add((SEALED_SCHEMA, "(schema)"))
-    sealed = {name for _, schema, name, _, _ in held if schema == SEALED_SCHEMA and (schema, name) not in owned}
+    declared, published = _declared(), declarations().keys()
+    writers = {schema: role for role, schema, name, privilege, _ in declared if (name, privilege) == (EACH, OWNER)}
+    owners = {(schema, name): role for role, schema, name, privilege, _ in held if privilege == OWNER}
+    made: dict[str, set[str]] = defaultdict(set)
+    for _, schema, name, _, _ in held:
+        owner = owners.get((schema, name), writers[schema] if schema == SEALED_SCHEMA else None)
+        if owner == writers.get(schema) and _is_made(schema, name, published):
+            made[schema].add(name)
     return {
         (role, schema, each, privilege, columns)
         for role, schema, name, privilege, columns in declared
         for each in (made[schema] if name == EACH else [name])
-    } | {
-        (role, schema, each, privilege, columns)
-        for role, schema, name, privilege, columns in declared
-        for each in sealed
-        if (schema, name) == (SEALED_SCHEMA, EACH) and privilege != OWNER
+        if name != EACH or privilege != OWNER or (schema, each) in owners
     }
+
+
+def _is_made(schema: str, name: str, published: Collection[str]) -> bool:
+    """Whether it is a table or view; in a published schema, one that is published."""
+    is_relation = name != SCHEMA_ITSELF and not name.endswith("()")
+    return is_relation and (schema not in PUBLISHED_SCHEMAS or f"{schema}.{name}" in published)
 
 
 @cache

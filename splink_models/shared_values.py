@@ -72,9 +72,9 @@ def update_demoted_values(connection: duckdb.DuckDBPyConnection, is_first: bool)
     connection.execute(f"delete from kept.demoted_values {outdated}")
     connection.execute(f"""
         insert into kept.demoted_values by name
-        with named as (
-            select {VALUE_HASH} as value_hash, min(value) as value
-            from {carried_values("stale_records")} group by all having value_hash in (from turned_values)
+        with said as (select {VALUE_HASH} as value_hash, value from {carried_values("stale_records")}),
+        named as (
+            select value_hash, min(value) as value from said semi join turned_values using (value_hash) group by all
             union all
             select value_hash, value from demoted_before anti join turned_values using (value_hash)
         )
