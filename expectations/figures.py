@@ -709,6 +709,14 @@ held as (
     select proowner, schema_name, object_name, null, 'owner'
     from functions
     where proowner <> owner_id
+    union all
+    -- Who has the role of a step is the pipeline, and can do what its login can.
+    select memberships.member, '(role)', groups.rolname, null, 'member'
+    from pg_auth_members as memberships
+    inner join pg_roles as groups on memberships.roleid = groups.oid
+    where
+        groups.rolname in ('sevenfold_loader', 'sevenfold_transformer', 'sevenfold_publisher')
+        and memberships.member <> (select nspowner from pg_namespace where nspname = 'ops')
 )
 
 select

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from expectations.access import deviations
 from expectations.figures import Figures, Row
 from expectations.words import count, date, moment, share, words
 
@@ -62,6 +63,7 @@ def summary(figures: Figures) -> list[str]:
         _input_words,
         _gate_words,
         _evidence_words,
+        _access_words,
         _exception_words,
         _reconciliation_words,
         _namesake_words,
@@ -181,6 +183,12 @@ def _accepted_by(control: Row) -> str:
     login = f" (login {control['exception_recorded_by']})" if control["exception_recorded_by"] else ""
     reach = "for this run alone" if control["exception_run_id"] else f"until {date(control['exception_ends_on'])}"
     return f"{control['exception_by']}{login} {reach}"
+
+
+def _access_words(figures: Figures) -> list[str]:
+    found = len(deviations(figures["grants"]))
+    number = "1 right is" if found == 1 else f"{count(found)} rights are"
+    return [f"{number} not as declared (Access)."] if found else []
 
 
 def _exception_words(figures: Figures) -> list[str]:

@@ -283,6 +283,13 @@ def is_history_as_published() -> bool:
         return connection.execute(query).fetchone() == (True,)
 
 
+def is_run_as_said(run_id: str) -> bool:
+    """Say whether nothing that is known of a run contradicts what its row in `ops.pipeline_runs` says."""
+    with connect() as connection:
+        query = "select not exists (select from audit.run_check where run_id = %s and problem is not null)"
+        return connection.execute(query, (run_id,)).fetchone() == (True,)
+
+
 def restatements() -> list[str]:
     """Say which published quarters a full run, or one of the very day, restated: one line per run and quarter."""
     with connect() as connection:
@@ -304,6 +311,23 @@ def sign_off(run_id: str, manifest_sha256: str, said: SignOff) -> None:
             )
         except (psycopg.errors.NoDataFound, psycopg.errors.InvalidParameterValue) as error:
             raise SevenfoldError(str(error.diag.message_primary)) from None
+
+
+def step_members() -> list[tuple[str, str]]:
+    """Give who has the role of a step, but for the login that runs the pipeline, with the role."""
+    with connect() as connection:
+        rows = connection.execute(
+            """
+            select pg_get_userbyid(member), groups.rolname::text
+            from pg_auth_members
+            inner join pg_roles as groups on roleid = groups.oid
+            where
+                groups.rolname in ('sevenfold_loader', 'sevenfold_transformer', 'sevenfold_publisher')
+                and member <> (select nspowner from pg_namespace where nspname = 'ops')
+            order by 1, 2
+            """
+        ).fetchall()
+    return [(str(member), str(role)) for member, role in rows]
 
 
 def unrecorded_runs() -> list[str]:

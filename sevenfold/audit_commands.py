@@ -37,6 +37,10 @@ def _notes() -> list[str]:
         f"Run {run_id} went on after it had ended, and ended {count} times: each end is on record."
         for run_id, count in audit.reopened_runs().items()
     ]
+    notes += [
+        f"{member} has the role {role}, and with it can do whatever the pipeline can."
+        for member, role in audit.step_members()
+    ]
     notes += audit.restatements()
     notes += [
         f"Of run {run_id} {len(folders)} reports are on record: {', '.join(folders)}."

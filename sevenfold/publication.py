@@ -14,7 +14,7 @@ back (`runs.is_past`) adds its quarter to the snapshots and leaves everything el
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, LiteralString, Self
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
@@ -32,6 +32,7 @@ READERS = {
     "restricted": ("sevenfold_pii_reader",),
 }
 WITH_RUN, WITH_SNAPSHOT = "run", "snapshot"
+RELATIONS = ["r", "p", "v", "m", "f"]  # tables and views of any kind, as `pg_class` says it
 
 
 class PublicationError(SevenfoldError):
@@ -105,34 +106,54 @@ def published_tables(manifest: Mapping[str, Any]) -> list[PublishedTable]:
 
 
 def seal() -> None:
-    """Take the candidates from the role that makes them: what a door judges from now on is what can be published.
-
-    A view, or rows that come and go with who asks or stand in another table, is no candidate: publication refuses it.
-    """
-    _give_candidates("(select nspowner from pg_namespace where nspname = 'candidate')")
+    """Take the candidates from the role that makes them: what a door judges from now on is what can be published."""
+    with connect() as connection:
+        connection.execute("set local lock_timeout = '60s'")
+        owner = connection.execute(
+            "select pg_get_userbyid(nspowner)::text from pg_namespace where nspname = 'candidate'"
+        ).fetchone()
+        assert owner is not None
+        _give_candidates(connection, str(owner[0]))
+        rights = connection.execute(
+            """
+            select distinct relname, case grantee when 0 then 'public' else pg_get_userbyid(grantee) end
+            from pg_class
+            cross join lateral (
+                select grantee from aclexplode(relacl)
+                union all
+                select grantee from pg_attribute cross join lateral aclexplode(attacl) where attrelid = pg_class.oid
+            ) as granted
+            where relnamespace = 'candidate'::regnamespace and grantee <> relowner and relkind = any(%s)
+            """,
+            (RELATIONS,),
+        ).fetchall()
+        for name, role in rights:
+            table = sql.Identifier("candidate", name)
+            grantee = sql.SQL("public") if role == "public" else sql.Identifier(role)
+            connection.execute(sql.SQL("revoke all on {} from {}").format(table, grantee))
+        for name in sorted({name for name, _ in rights}):
+            table = sql.Identifier("candidate", name)
+            connection.execute(sql.SQL("grant select on {} to sevenfold_publisher").format(table))
 
 
 def unseal() -> None:
     """Give the candidates back to the role that makes them, to be made anew."""
-    _give_candidates("'sevenfold_transformer'::regrole")
-
-
-def _give_candidates(owner: LiteralString) -> None:
     with connect() as connection:
         connection.execute("set local lock_timeout = '60s'")
-        rows = connection.execute(
-            sql.SQL("""
-                select relname, pg_get_userbyid({owner}) from pg_class
-                where
-                    relnamespace = 'candidate'::regnamespace
-                    and relkind in ('r', 'p', 'v', 'm', 'f')
-                    and relowner <> {owner}
-            """).format(owner=sql.SQL(owner))
-        ).fetchall()
-        for name, role in rows:
-            connection.execute(
-                sql.SQL("alter table {} owner to {}").format(sql.Identifier("candidate", name), sql.Identifier(role))
-            )
+        _give_candidates(connection, "sevenfold_transformer")
+
+
+def _give_candidates(connection: Connection, owner: str) -> None:
+    rows = connection.execute(
+        """
+        select relname from pg_class
+        where relnamespace = 'candidate'::regnamespace and relkind = any(%s) and pg_get_userbyid(relowner) <> %s
+        """,
+        (RELATIONS, owner),
+    ).fetchall()
+    for (name,) in rows:
+        statement = sql.SQL("alter table {} owner to {}")
+        connection.execute(statement.format(sql.Identifier("candidate", name), sql.Identifier(owner)))
 
 
 def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool, with_history: bool = False) -> int:
@@ -239,10 +260,17 @@ def _require_sealed(connection: Connection) -> None:
         from pg_class
         inner join pg_namespace on relnamespace = pg_namespace.oid and nspname = 'candidate'
         where
-            relkind in ('r', 'p', 'v', 'm', 'f')
-            and (relowner <> nspowner or relkind <> 'r' or relrowsecurity or relhassubclass)
+            relkind = any(%s)
+            and (
+                relowner <> nspowner or relkind <> 'r' or relrowsecurity or relhassubclass
+                or exists (
+                    select from aclexplode(relacl) where grantee <> relowner and privilege_type <> 'SELECT'
+                )
+                or exists (select from pg_attribute where attrelid = pg_class.oid and attacl is not null)
+            )
         order by relname
-        """
+        """,
+        (RELATIONS,),
     ).fetchall()
     if found:
         names = ", ".join(name for (name,) in found)
@@ -264,7 +292,9 @@ def _require_what_was_made(connection: Connection, tables: Sequence[PublishedTab
         select tgname || ' of ' || tgrelid::regclass
         from pg_trigger
         inner join pg_class on tgrelid = pg_class.oid
-        where tgdeferrable and not tgisinternal and relnamespace = any(%s::regnamespace[])
+        where
+            tgdeferrable and not tgisinternal
+            and (relnamespace = any(%s::regnamespace[]) or relnamespace = pg_my_temp_schema())
         order by 1
         """,
         (list(READERS),),

@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 
 from expectations.access import PUBLISHED_SCHEMAS, deviations, judge
 from expectations.figures import QUERIES
+from sevenfold import audit
 from sevenfold.errors import MissingRightsError, WarehouseError
 from sevenfold.logins import create_login, drop_login, list_logins
 from sevenfold.warehouse import connect
@@ -81,6 +82,19 @@ def test_the_rights_are_those_that_the_seed_declares(filled: str) -> None:
     strangers = [right for right in things if right["schema_name"] in PUBLISHED_SCHEMAS]  # no published table
     assert deviations(found) == strangers
     assert {right["object_name"] for right in found} >= {"(schema)", "entries", "customer_of()"}
+
+
+def test_who_has_the_role_of_a_step_is_named(warehouse: str) -> None:
+    name = f"person_{secrets.token_hex(4)}"
+    with connect(autocommit=True) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(sql.SQL("create role {}; grant sevenfold_loader to {}").format(*[sql.Identifier(name)] * 2))
+        try:
+            found = deviations(judge(cursor.execute(QUERIES["grants"], {}).fetchall()))
+            assert audit.step_members() == [(name, "sevenfold_loader")]
+        finally:
+            cursor.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+    named = [(right["role_name"], right["object_name"], right["privilege_code"]) for right in found]
+    assert named == [(name, "sevenfold_loader", "member")]
 
 
 @pytest.mark.parametrize("role", WRITTEN)

@@ -227,6 +227,22 @@ def test_a_run_that_goes_on_may_change_what_its_controls_found(recorded: str) ->
     assert f"The control results of run {RUN}: they are not what was recorded." in said
 
 
+def test_a_run_that_says_that_it_published_past_its_doors_is_found(warehouse: str) -> None:
+    run = "insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code) "
+    stage = "insert into ops.run_stages (run_id, stage_code, started_at, seconds) values (%s, 'publish', now(), 1)"
+    result = "insert into quality.control_results (run_id, gate_code, control_id, severity_code, status_code) "
+    with connect() as connection:
+        connection.execute(run + "values (%s, '2026-07-01', now(), now(), 'published')", (RUN,))
+    assert not audit.is_run_as_said(RUN)
+    assert f"Run {RUN}: it says that it published, and its stage publish did not end." in verified()
+    with connect() as connection:
+        connection.execute(stage, (RUN,))
+    assert audit.is_run_as_said(RUN)
+    with connect() as connection:
+        connection.execute(result + "values (%s, 'raw', 'RAW-X', 'critical', 'failed')", (RUN,))
+    assert f"Run {RUN}: it says that it published, and a door had stopped it." in verified()
+
+
 def test_a_trigger_that_is_disabled_or_gone_is_said(recorded: str) -> None:
     with connect() as connection:
         connection.execute("alter table audit.entries disable trigger refuse")

@@ -280,6 +280,26 @@ def test_a_trigger_that_can_wait_until_all_is_published_stops_it(open_run: OpenR
 @pytest.mark.parametrize(
     "change",
     [
+        "alter default privileges in schema candidate grant all on tables to public; "
+        "drop table candidate.dim_colours; create table candidate.dim_colours as select 1 as colour_id; "
+        "grant update (colour_id) on candidate.dim_colours to sevenfold_loader",
+    ],
+)
+def test_no_right_on_a_candidate_outlives_its_sealing(open_run: OpenRun, change: str) -> None:
+    propose("(1, 'red', 0.5)")
+    with connect("transformer") as connection:
+        connection.execute(change.encode())
+    publication.seal()
+    for role in ("transformer", "loader"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), connect(role) as connection:
+            connection.execute("update candidate.dim_colours set colour_id = 2")
+    only_id = PublishedTable("dim_colours", "marts", "candidate", ("colour_id",))
+    assert publication.publish(open_run(), [only_id], with_ledger=False) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         "update candidate.dim_colours set label = 'grey'",
         "drop table candidate.dim_colours",
         "alter table candidate.dim_colours rename to dim_shades",
@@ -314,14 +334,25 @@ def test_what_no_door_has_judged_as_it_stands_is_not_published(open_run: OpenRun
         publication.publish(open_run(), [COLOURS], with_ledger=False)
 
 
-def test_rules_that_changed_while_a_run_went_on_stop_its_publication(open_run: OpenRun) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update rules.customer_states set state_code = 'B'",
+        "create policy mine on rules.customer_states using (true); "
+        "alter table rules.customer_states enable row level security",
+        "create table rules.more () inherits (rules.customer_states)",
+    ],
+)
+def test_rules_that_changed_while_a_run_went_on_stop_its_publication(open_run: OpenRun, change: str) -> None:
     run = open_run()
+    with connect("transformer") as connection:
+        connection.execute("create table rules.customer_states as select 'A' as state_code")
     loaded = (fingerprint.seeds_hash(), stages._rules_hash())
     with connect("loader") as connection:
         connection.execute("insert into ops.loaded_rules (seeds_sha256, rules_sha256) values (%s, %s)", loaded)
     stages._publish_tables(run, [])
     with connect("transformer") as connection:
-        connection.execute("create table rules.customer_states as select 'A' as state_code")
+        connection.execute(change.encode())
     with pytest.raises(PublicationError, match="The rules in the warehouse were changed"):
         stages._publish_tables(run, [])
 
