@@ -200,8 +200,13 @@ def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], 
 def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
     """Make `records` those that `blocked_pairs` names: Splink reads them twice, and the file is read once.
 
+    When most records are new, all are compared with some, and read where they are kept: a copy would double them.
     No other table has this name: Splink asks for its columns by the name alone, and would take those of both.
     """
+    connection.execute("drop table if exists records")
+    if count(connection, "new_records") * 2 > count(connection, "kept.prepared_records"):
+        connection.execute("create or replace view records as from kept.prepared_records")
+        return
     connection.execute("""
         create or replace table records as
         from kept.prepared_records
@@ -413,7 +418,7 @@ def block_pairs(
     """)
     _refuse_too_many_pairs(connection, rules, pairs_per_record_limit, minimum_limit)
     connection.execute("""
-        create or replace table blocked_pairs as
+        create or replace table found_pairs as
         with pairs as (
             select distinct one.record_number as one, other.record_number as other
             from shared_keys as one join shared_keys as other using (rule_number, key)
@@ -423,14 +428,15 @@ def block_pairs(
         )
         select
             case when one.source_record_id < other.source_record_id then pairs.one else pairs.other end as join_key_l,
-            case when one.source_record_id < other.source_record_id then pairs.other else pairs.one end as join_key_r,
-            '0' as match_key
+            case when one.source_record_id < other.source_record_id then pairs.other else pairs.one end as join_key_r
         from pairs
         join kept.record_states as one on one.record_number = pairs.one
         join kept.record_states as other on other.record_number = pairs.other
     """)
     connection.execute("drop table shared_keys")
-    return count(connection, "blocked_pairs")
+    # Splink asks by which rule; nobody reads it.
+    connection.execute("create or replace view blocked_pairs as select *, '0' as match_key from found_pairs")
+    return count(connection, "found_pairs")
 
 
 def _refuse_too_many_pairs(
