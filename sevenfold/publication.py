@@ -273,7 +273,8 @@ def _require_sealed(connection: Connection) -> None:
         (RELATIONS,),
     ).fetchall()
     if found:
-        names = ", ".join(name for (name,) in found)
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        names = ", ".join(name for (name,) in found[:3]) + more
         raise PublicationError(
             f"{names} may be other than its door judged: it was made, or made anew, after that, or is no plain table. "
             "Nothing was published. Run again, or clear gate_marts in Airflow and what follows."

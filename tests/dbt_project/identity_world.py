@@ -145,6 +145,7 @@ class World:
         resolve_components(everything=True)
         self._build(IDENTITY)
         tables = [table for table in publication.published_tables(self.manifest) if table.name in IDENTITY]
+        publication.seal()
         publication.publish(run, tables, with_ledger=True)
         runs.close_run(run.run_id)
         return self.customers()
@@ -186,6 +187,7 @@ class World:
             return connection.execute(query.encode()).fetchall()
 
     def _build(self, names: tuple[str, ...]) -> None:
+        publication.unseal()
         with connect("transformer") as connection:
             for name in names:
                 node = self.manifest["nodes"][f"model.sevenfold.{name}"]
