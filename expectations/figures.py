@@ -710,13 +710,8 @@ held as (
     from functions
     where proowner <> owner_id
     union all
-    -- Who has the role of a step is the pipeline, and can do what its login can.
-    select memberships.member, '(role)', groups.rolname, null, 'member'
-    from pg_auth_members as memberships
-    inner join pg_roles as groups on memberships.roleid = groups.oid
-    where
-        groups.rolname in ('sevenfold_loader', 'sevenfold_transformer', 'sevenfold_publisher')
-        and memberships.member <> (select nspowner from pg_namespace where nspname = 'ops')
+    select to_regrole(quote_ident(login_name)), '(role)', role_name, null, 'member'
+    from audit.pipeline_members
 )
 
 select
@@ -738,6 +733,11 @@ where
     starts_with(groups.rolname, 'sevenfold_')
     and members.oid <> (select nspowner from pg_namespace where nspname = 'ops')
 group by groups.rolname
+union all
+select 'superuser', count(*), null
+from pg_roles
+where rolsuper and rolcanlogin and oid <> (select nspowner from pg_namespace where nspname = 'ops')
+having count(*) > 0
 order by 1""",
     "recipients": """
 select

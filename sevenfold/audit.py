@@ -79,10 +79,10 @@ EVENTS: dict[str, LiteralString] = {
 # What keeps the chain and what people decide as they are, by table; a disabled trigger leaves no other trace.
 TRIGGERS = {
     "audit.entries": {"chain": "chain", "refuse": "refuse"},
-    "ops.control_exceptions": {"record": "record", "refuse": "refuse"},
-    "ops.control_exception_ends": {"record": "record", "refuse": "refuse"},
+    "ops.control_exceptions": {"record": "record", "refuse": "refuse", "stamp_decision": "stamp_decision"},
+    "ops.control_exception_ends": {"record": "record", "refuse": "refuse", "stamp_decision": "stamp_decision"},
     "ops.extract_batches": {"record": "record", "stamp": "stamp"},
-    "mdm.match_judgements": {"record": "record"},
+    "mdm.match_judgements": {"record": "record", "stamp_decision": "stamp_decision"},
 }
 # One sentence per row, of each view that compares what is there with what is on record.
 PROBLEMS: tuple[LiteralString, ...] = (
@@ -313,21 +313,11 @@ def sign_off(run_id: str, manifest_sha256: str, said: SignOff) -> None:
             raise SevenfoldError(str(error.diag.message_primary)) from None
 
 
-def step_members() -> list[tuple[str, str]]:
-    """Give who has the role of a step, but for the login that runs the pipeline, with the role."""
+def pipeline_members() -> list[tuple[str, str]]:
+    """Give each login that has a role by which it is the pipeline, or reads or writes everything, with the role."""
     with connect() as connection:
-        rows = connection.execute(
-            """
-            select pg_get_userbyid(member), groups.rolname::text
-            from pg_auth_members
-            inner join pg_roles as groups on roleid = groups.oid
-            where
-                groups.rolname in ('sevenfold_loader', 'sevenfold_transformer', 'sevenfold_publisher')
-                and member <> (select nspowner from pg_namespace where nspname = 'ops')
-            order by 1, 2
-            """
-        ).fetchall()
-    return [(str(member), str(role)) for member, role in rows]
+        query = "select login_name, role_name from audit.pipeline_members order by 1, 2"
+        return [(str(login), str(role)) for login, role in connection.execute(query).fetchall()]
 
 
 def unrecorded_runs() -> list[str]:

@@ -38,8 +38,8 @@ def _notes() -> list[str]:
         for run_id, count in audit.reopened_runs().items()
     ]
     notes += [
-        f"{member} has the role {role}, and with it can do whatever the pipeline can."
-        for member, role in audit.step_members()
+        f"The login {login} has the role {role}, and with it can do what no reader may."
+        for login, role in audit.pipeline_members()
     ]
     notes += audit.restatements()
     notes += [

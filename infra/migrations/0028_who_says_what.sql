@@ -15,7 +15,17 @@ select
                 select from audit.entries where entries.run_id = runs.run_id and entries.event_code = 'run'
             )
             then 'it ended and is not on record'
-        when runs.status_code <> 'published' or runs.ended_at is null or runs.started_at < this_migration.applied_at then null
+        when runs.ended_at is null or runs.started_at < this_migration.applied_at then null
+        when
+            recorded.content is not null
+            and (runs.as_of_at, runs.started_at, runs.first_started_at)
+            is distinct from (
+                audit.moment(recorded.content ->> 'as_of_at'),
+                audit.moment(recorded.content ->> 'started_at'),
+                audit.moment(recorded.content ->> 'first_started_at')
+            )
+            then 'its times are not those that were recorded'
+        when runs.status_code <> 'published' then null
         when
             exists (
                 select from quality.control_results as results
@@ -33,6 +43,56 @@ select
 from ops.pipeline_runs as runs
 inner join ops.schema_migrations as migrations on migrations.migration_number = 25
 inner join ops.schema_migrations as first_migration on first_migration.migration_number = 1
-inner join ops.schema_migrations as this_migration on this_migration.migration_number = 28;
+inner join ops.schema_migrations as this_migration on this_migration.migration_number = 28
+left join lateral (
+    select entries.content from audit.entries
+    where
+        entries.run_id = runs.run_id
+        and entries.event_code = 'run'
+        and audit.moment(entries.content ->> 'ended_at') = runs.ended_at
+    order by entries.entry_number
+    limit 1
+) as recorded on true;
 comment on view audit.run_check is
-    'One row per run: whether one that ended is on record, and one that published came so far. The last may have died; it goes on record when the next begins.';
+    'One row per run: whether one that ended is on record with its times, and one that published came so far. The last may have died; it goes on record when the next begins.';
+
+-- When somebody decided is what the server says, whoever adds it.
+create function audit.stamp_decision() returns trigger
+language plpgsql
+as $$
+begin
+    if tg_table_name = 'control_exception_ends' then
+        new.ended_at := clock_timestamp();
+    else
+        new.decided_at := clock_timestamp();
+    end if;
+    return new;
+end
+$$;
+revoke execute on function audit.stamp_decision() from public;
+create trigger stamp_decision before insert on ops.control_exceptions for each row execute function audit.stamp_decision();
+create trigger stamp_decision before insert on ops.control_exception_ends for each row execute function audit.stamp_decision();
+create trigger stamp_decision before insert on mdm.match_judgements for each row execute function audit.stamp_decision();
+
+create view audit.pipeline_members as
+select
+    logins.rolname::text as login_name,
+    held.rolname::text as role_name
+from pg_roles as logins
+inner join pg_roles as held on logins.oid <> held.oid and pg_has_role(logins.oid, held.oid, 'member')
+cross join (select nspowner from pg_namespace where nspname = 'ops') as owner
+where
+    logins.rolcanlogin
+    and not logins.rolsuper
+    and logins.oid <> owner.nspowner
+    and (
+        held.oid = owner.nspowner
+        or held.rolname in (
+            'sevenfold_loader', 'sevenfold_transformer', 'sevenfold_publisher', 'pg_read_all_data', 'pg_write_all_data'
+        )
+    );
+comment on view audit.pipeline_members is
+    'One row per login, but for the one that runs the pipeline, and role that makes it the pipeline or lets it read or write everything.';
+comment on column audit.pipeline_members.login_name is 'Login.';
+comment on column audit.pipeline_members.role_name is 'Role that it has, through whichever others.';
+grant select on audit.pipeline_members to sevenfold_publisher, sevenfold_auditor;

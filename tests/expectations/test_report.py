@@ -464,11 +464,17 @@ def test_what_stewards_judged_is_counted_by_kind_and_person_with_the_reasons_bes
         """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
         values ('before', '2026-06-30', '2026-06-30 02:00+00', '2026-06-30 03:00+00', 'published')""",
         """insert into mdm.match_judgements
-            (left_record_id, right_record_id, judgement_code, left_hash, right_hash, reason, decided_by, decided_at)
-        values ('a:1', 'b:1', 'same', '', '', 'One address.', 'Jane', '2026-06-29 12:00+00'),
-            ('a:2', 'b:2', 'same', '', '', 'One telephone.', 'Jane', '2026-06-30 12:00+00'),
-            ('a:3', 'b:3', 'not_same', '', '', 'Two brothers.', 'Eva', '2026-06-30 12:00+00'),
-            ('a:4', 'b:4', 'same', '', '', 'Too late for it.', 'Jane', '2099-01-01 00:00+00')""",
+            (left_record_id, right_record_id, judgement_code, left_hash, right_hash, reason, decided_by)
+        values ('a:1', 'b:1', 'same', '', '', 'One address.', 'Jane'),
+            ('a:2', 'b:2', 'same', '', '', 'One telephone.', 'Jane'),
+            ('a:3', 'b:3', 'not_same', '', '', 'Two brothers.', 'Eva'),
+            ('a:4', 'b:4', 'same', '', '', 'Too late for it.', 'Jane')""",
+        # The server says when somebody decided; here it is told otherwise afterwards.
+        """update mdm.match_judgements set decided_at = case left_record_id
+            when 'a:1' then '2026-06-29 12:00+00'
+            when 'a:4' then '2099-01-01 00:00+00'
+            else '2026-06-30 12:00+00'
+        end::timestamptz""",
     )
     page = write_report(RUN)
     text = Page(page.read_text(encoding="utf-8")).text

@@ -84,17 +84,23 @@ def test_the_rights_are_those_that_the_seed_declares(filled: str) -> None:
     assert {right["object_name"] for right in found} >= {"(schema)", "entries", "customer_of()"}
 
 
-def test_who_has_the_role_of_a_step_is_named(warehouse: str) -> None:
-    name = f"person_{secrets.token_hex(4)}"
+def test_each_login_that_could_be_the_pipeline_is_named(warehouse: str) -> None:
+    team, login = (f"{kind}_{secrets.token_hex(4)}" for kind in ("team", "login"))
+    names = {"team": sql.Identifier(team), "login": sql.Identifier(login)}
     with connect(autocommit=True) as connection, connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(sql.SQL("create role {}; grant sevenfold_loader to {}").format(*[sql.Identifier(name)] * 2))
+        cursor.execute(
+            sql.SQL(
+                "create role {team}; grant sevenfold_loader to {team}; "
+                "create role {login} login; grant {team} to {login}"
+            ).format(**names)
+        )
         try:
             found = deviations(judge(cursor.execute(QUERIES["grants"], {}).fetchall()))
-            assert audit.step_members() == [(name, "sevenfold_loader")]
+            assert audit.pipeline_members() == [(login, "sevenfold_loader")]
         finally:
-            cursor.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+            cursor.execute(sql.SQL("drop role {login}, {team}").format(**names))
     named = [(right["role_name"], right["object_name"], right["privilege_code"]) for right in found]
-    assert named == [(name, "sevenfold_loader", "member")]
+    assert named == [(login, "sevenfold_loader", "member")]
 
 
 @pytest.mark.parametrize("role", WRITTEN)

@@ -227,6 +227,16 @@ def test_a_run_that_goes_on_may_change_what_its_controls_found(recorded: str) ->
     assert f"The control results of run {RUN}: they are not what was recorded." in said
 
 
+def test_when_somebody_decided_is_what_the_server_says(warehouse: str) -> None:
+    exception = "insert into ops.control_exceptions (control_id, reason, decided_by, decided_at, ends_on) "
+    with connect() as connection:
+        connection.execute(exception + "values ('RAW-X', 'known', 'Ana', '2020-01-01', current_date + 9)")
+        with pytest.raises(psycopg.errors.CheckViolation), connection.transaction():
+            connection.execute(exception + "values ('RAW-X', 'far', 'Ana', '2099-01-01', '2099-12-01')")
+        found = connection.execute("select decided_at > now() - interval '1 hour' from ops.control_exceptions")
+        assert found.fetchall() == [(True,)]
+
+
 def test_a_run_that_says_that_it_published_past_its_doors_is_found(warehouse: str) -> None:
     run = "insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code) "
     stage = "insert into ops.run_stages (run_id, stage_code, started_at, seconds) values (%s, 'publish', now(), 1)"
@@ -238,7 +248,13 @@ def test_a_run_that_says_that_it_published_past_its_doors_is_found(warehouse: st
     with connect() as connection:
         connection.execute(stage, (RUN,))
     assert audit.is_run_as_said(RUN)
+    audit.record(RUN)
+    assert audit.is_run_as_said(RUN)
     with connect() as connection:
+        connection.execute("update ops.pipeline_runs set as_of_at = now()")
+    assert f"Run {RUN}: its times are not those that were recorded." in verified()
+    with connect() as connection:
+        connection.execute("update ops.pipeline_runs set as_of_at = null")
         connection.execute(result + "values (%s, 'raw', 'RAW-X', 'critical', 'failed')", (RUN,))
     assert f"Run {RUN}: it says that it published, and a door had stopped it." in verified()
 
