@@ -313,11 +313,16 @@ def sign_off(run_id: str, manifest_sha256: str, said: SignOff) -> None:
             raise SevenfoldError(str(error.diag.message_primary)) from None
 
 
-def pipeline_members() -> list[tuple[str, str]]:
-    """Give each login that has a role by which it is the pipeline, or reads or writes everything, with the role."""
+def pipeline_members() -> dict[str, str]:
+    """Give each login that could be the pipeline, or gets past all rights, with the roles by which it can."""
     with connect() as connection:
-        query = "select login_name, role_name from audit.pipeline_members order by 1, 2"
-        return [(str(login), str(role)) for login, role in connection.execute(query).fetchall()]
+        query = """
+            select login_name, string_agg(role_name, ', ' order by role_name collate "C")
+            from audit.pipeline_members
+            group by login_name
+            order by login_name collate "C"
+        """
+        return {str(login): str(roles) for login, roles in connection.execute(query).fetchall()}
 
 
 def unrecorded_runs() -> list[str]:

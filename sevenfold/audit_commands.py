@@ -38,8 +38,7 @@ def _notes() -> list[str]:
         for run_id, count in audit.reopened_runs().items()
     ]
     notes += [
-        f"The login {login} has the role {role}, and with it can do what no reader may."
-        for login, role in audit.pipeline_members()
+        f"The login {login} can do what no reader may, by {roles}." for login, roles in audit.pipeline_members().items()
     ]
     notes += audit.restatements()
     notes += [

@@ -96,11 +96,23 @@ def test_each_login_that_could_be_the_pipeline_is_named(warehouse: str) -> None:
         )
         try:
             found = deviations(judge(cursor.execute(QUERIES["grants"], {}).fetchall()))
-            assert audit.pipeline_members() == [(login, "sevenfold_loader")]
+            assert audit.pipeline_members() == {login: "sevenfold_loader"}
         finally:
             cursor.execute(sql.SQL("drop role {login}, {team}").format(**names))
     named = [(right["role_name"], right["object_name"], right["privilege_code"]) for right in found]
     assert named == [(login, "sevenfold_loader", "member")]
+
+
+def test_what_runs_as_its_owner_takes_no_type_of_its_caller(warehouse: str) -> None:
+    with connect() as connection:
+        paths = dict(
+            connection.execute(
+                "select proname, proconfig[1] from pg_proc inner join pg_namespace on pronamespace = pg_namespace.oid "
+                "where prosecdef and nspname <> 'pg_catalog'"
+            ).fetchall()
+        )
+    assert set(paths) == {"chain", "record", "sign_off", "customer_of"}
+    assert all(path.endswith(", pg_temp") for path in paths.values())
 
 
 @pytest.mark.parametrize("role", WRITTEN)

@@ -227,6 +227,19 @@ def test_a_run_that_goes_on_may_change_what_its_controls_found(recorded: str) ->
     assert f"The control results of run {RUN}: they are not what was recorded." in said
 
 
+def test_a_type_of_the_caller_s_own_is_none_to_the_function_that_signs(recorded: str) -> None:
+    with connect("publisher") as connection:
+        connection.execute(
+            """
+            create function pg_temp.is_seen(value pg_catalog.jsonb) returns boolean language plpgsql as
+            $$begin raise exception 'ran as %', current_user; end$$;
+            create domain pg_temp.jsonb as pg_catalog.jsonb check (pg_temp.is_seen(value))
+            """
+        )
+        with pytest.raises(psycopg.errors.NoDataFound):
+            connection.execute("select audit.sign_off('no run', 'abc', 'accepted', 'all')")
+
+
 def test_when_somebody_decided_is_what_the_server_says(warehouse: str) -> None:
     exception = "insert into ops.control_exceptions (control_id, reason, decided_by, decided_at, ends_on) "
     with connect() as connection:
@@ -251,10 +264,13 @@ def test_a_run_that_says_that_it_published_past_its_doors_is_found(warehouse: st
     audit.record(RUN)
     assert audit.is_run_as_said(RUN)
     with connect() as connection:
-        connection.execute("update ops.pipeline_runs set as_of_at = now()")
+        connection.execute("update ops.pipeline_runs set started_at = '2020-01-01'")
     assert f"Run {RUN}: its times are not those that were recorded." in verified()
     with connect() as connection:
-        connection.execute("update ops.pipeline_runs set as_of_at = null")
+        connection.execute(
+            "update ops.pipeline_runs set started_at = (content ->> 'started_at')::timestamptz "
+            "from audit.entries where event_code = 'run'"
+        )
         connection.execute(result + "values (%s, 'raw', 'RAW-X', 'critical', 'failed')", (RUN,))
     assert f"Run {RUN}: it says that it published, and a door had stopped it." in verified()
 
