@@ -2,7 +2,7 @@
 -- The cohort never grows, and an anonymous purchase that a receipt ties to a customer counts as that customer's state.
 {{ config(schema='mdm') }}
 
-with party_states as not materialized (
+with party_states as (
     select * from {{ ref('mdm_party_states') }}
 ),
 

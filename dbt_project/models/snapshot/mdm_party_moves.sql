@@ -2,7 +2,7 @@
 -- interaction in the later one, and both states.
 {{ config(schema='mdm') }}
 
-with party_states as not materialized (
+with party_states as (
     select * from {{ ref('mdm_party_states') }}
 ),
 
@@ -10,7 +10,7 @@ members as (
     select * from {{ ref('mdm_party_members') }}
 ),
 
-cohort_states as not materialized (
+cohort_states as (
     select * from {{ ref('mdm_cohort_states') }}
 ),
 

@@ -3,26 +3,24 @@
 -- were missing, each has its first evidence; the last of these made the party complete.
 {{ config(schema='mdm') }}
 
--- The few that rose come first, and nothing that is read twice is copied aside for it.
-with rises as materialized (
-    select * from {{ ref('mdm_party_moves') }}
-    where from_state_code <> 'A' and to_state_code = 'A'
-),
-
-party_states as not materialized (
+with party_states as (
     select * from {{ ref('mdm_party_states') }}
 ),
 
-members as not materialized (
+members as (
     select * from {{ ref('mdm_party_members') }}
 ),
 
-records as not materialized (
+records as (
     select * from {{ ref('int_customer_records_standardised') }}
 ),
 
 interaction_keys as (
     select * from {{ ref('int_interaction_keys') }}
+),
+
+party_moves as (
+    select * from {{ ref('mdm_party_moves') }}
 ),
 
 evidence_strategies as (
@@ -38,15 +36,15 @@ contracts as (
     group by source_code
 ),
 
-missing as materialized (
+missing as (
     select
-        rises.*,
+        party_moves.*,
         kinds.evidence_id
-    from rises
+    from party_moves
     inner join party_states as before_states
-        on rises.from_date = before_states.snapshot_date and rises.from_party_id = before_states.party_id
+        on party_moves.from_date = before_states.snapshot_date and party_moves.from_party_id = before_states.party_id
     inner join party_states as after_states
-        on rises.to_date = after_states.snapshot_date and rises.to_party_id = after_states.party_id
+        on party_moves.to_date = after_states.snapshot_date and party_moves.to_party_id = after_states.party_id
     cross join
         lateral (
             values
@@ -54,10 +52,10 @@ missing as materialized (
             (before_states.is_contactable, after_states.contactability_evidence_id),
             (before_states.is_traceable, after_states.traceability_evidence_id)
         ) as kinds (was_there, evidence_id)
-    where not kinds.was_there
+    where party_moves.from_state_code <> 'A' and party_moves.to_state_code = 'A' and not kinds.was_there
 ),
 
-completing as materialized (
+completing as (
     select distinct on (missing.population_code, missing.from_date, missing.unit_id)
         missing.from_date,
         missing.to_date,
@@ -85,22 +83,13 @@ first_versions as (
         source_record_id,
         min(valid_from) as first_known_at
     from records
-    where source_record_id in (select completing.member_id from completing)
     group by source_record_id
-),
-
-linked_parties as (
-    select distinct
-        to_date,
-        party_id
-    from completing
-    where member_kind_code = 'interaction'
 ),
 
 record_members as (
     select
-        linked_parties.to_date,
-        linked_parties.party_id,
+        members.snapshot_date,
+        members.party_id,
         records.source_record_id,
         records.source_code,
         records.loyalty_number,
@@ -108,9 +97,7 @@ record_members as (
         records.receipt_number,
         records.device_id,
         records.valid_from
-    from linked_parties
-    inner join members
-        on linked_parties.to_date = members.snapshot_date and linked_parties.party_id = members.party_id
+    from members
     inner join records on members.member_id = records.source_record_id
     where members.member_kind_code = 'record'
 ),
@@ -128,7 +115,7 @@ keyed as (
             and completing.link_rule_code = interaction_keys.key_kind_code
     left join record_members
         on
-            completing.to_date = record_members.to_date
+            completing.to_date = record_members.snapshot_date
             and completing.party_id = record_members.party_id
             and case interaction_keys.key_kind_code
                 when 'loyalty_number' then record_members.loyalty_number
