@@ -11,13 +11,13 @@ from functools import cache
 
 from expectations.figures import Row
 from expectations.processing import declarations
+from sevenfold.publication import READERS
 from sevenfold.settings import REPOSITORY
 
 SEED = REPOSITORY / "dbt_project" / "seeds" / "rules" / "access_rights.csv"
 EACH = "*"  # in the seed: each table and view that the writer of the schema makes, in a published one each published
 OWNER = "owner"
 SCHEMA_ITSELF = "(schema)"
-PUBLISHED_SCHEMAS = ("marts", "restricted")
 SEALED_SCHEMA = "candidate"  # from its door to its publication a table is the login's (`sevenfold.publication.seal`)
 AS_DECLARED, NOT_DECLARED, NOT_FOUND = "as declared", "not declared", "declared, not found"
 
@@ -90,7 +90,7 @@ def _expanded(held: set[Right]) -> set[Right]:
 def _is_made(schema: str, name: str, published: Collection[str]) -> bool:
     """Whether it is a table or view; in a published schema, one that is published."""
     is_relation = name != SCHEMA_ITSELF and not name.endswith("()")
-    return is_relation and (schema not in PUBLISHED_SCHEMAS or f"{schema}.{name}" in published)
+    return is_relation and (schema not in READERS or f"{schema}.{name}" in published)
 
 
 @cache

@@ -128,9 +128,8 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     Raises:
         TooManyPairsError: when blocking makes more pairs than the limit.
     """
-    connection.execute(
-        "drop table if exists match_inputs; drop table if exists records"
-    )  # both are kept: room for pairs
+    # What arrived and what was derived of it are kept: their room is for the pairs.
+    connection.execute("drop table if exists match_inputs; drop table if exists records")
     blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
     show_compared_records(connection)
     predictions = _predict_by_engine(connection, model) if blocked else _no_predictions(connection, model)

@@ -8,11 +8,12 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from expectations.access import PUBLISHED_SCHEMAS, deviations, judge
+from expectations.access import deviations, judge
 from expectations.figures import QUERIES
 from sevenfold import audit
 from sevenfold.errors import MissingRightsError, WarehouseError
 from sevenfold.logins import create_login, drop_login, list_logins
+from sevenfold.publication import READERS
 from sevenfold.warehouse import connect
 
 WRITTEN = {
@@ -79,7 +80,7 @@ def test_the_rights_are_those_that_the_seed_declares(filled: str) -> None:
         found = judge(cursor.execute(QUERIES["grants"], {}).fetchall())
     things = [right for right in found if right["object_name"] == "things"]
     assert {right["schema_name"] for right in things} == set(SCHEMAS)
-    strangers = [right for right in things if right["schema_name"] in PUBLISHED_SCHEMAS]  # no published table
+    strangers = [right for right in things if right["schema_name"] in READERS]  # no published table
     assert deviations(found) == strangers
     assert {right["object_name"] for right in found} >= {"(schema)", "entries", "customer_of()"}
 
