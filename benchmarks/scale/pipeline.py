@@ -1,10 +1,10 @@
 """The whole pipeline, end to end: `make benchmark-scale`.
 
-A simulated retailer goes through the real DAG, from an empty warehouse to published marts and report; then bare Splink
-trains on, scores and clusters the very records that Sevenfold compared. A run with nothing new follows, then one of a
-day on which one in a hundred records changed or is new, each in a process of its own as at night. Every size has a
-process, a home and an embedded server of its own, with the settings that a newcomer gets. Adds to
-`results/pipeline.json`, writes `pipeline.md`.
+A simulated retailer goes through the real DAG, from an empty warehouse to published marts and report, with the quarters
+of its history or with its last day as month 0; then bare Splink trains on, scores and clusters the very records that
+Sevenfold compared. A run with nothing new follows, then one of a day on which one in a hundred records changed or is
+new, each in a process of its own as at night. Every size has a process, a home and an embedded server of its own, with
+the settings that a newcomer gets. Adds to `results/pipeline.json`, writes `pipeline.md`.
 """
 
 import argparse
@@ -41,8 +41,8 @@ FIELDS = {
 """What bare Splink compares, and as what kind of field (`benchmarks/accuracy/peers/splink_peer.py`)."""
 SPLINK_SECONDS = 7200
 SUMMARY = (
-    *("source records", "interactions", "wall s", "processor s", "of it server", "times bare Splink", "peak MiB"),
-    *("warehouse MB", "log MB", "simulator, rows per processor s", "load"),
+    *("source records", "interactions", "dates", "wall s", "processor s", "of it server", "times bare Splink"),
+    *("peak MiB", "warehouse MB", "log MB", "simulator, rows per processor s", "load"),
 )
 LATER_RUNS = {
     "nothing_new": "A run with nothing new",
@@ -57,8 +57,9 @@ def main() -> None:
     path = RESULTS / "pipeline.json"
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for records in asked.records:
-        content[str(records)] = _in_its_own_process(measure, records, asked.seed)
-        ordered = {key: content[key] for key in sorted(content, key=int)}
+        key = f"{records}{' at one date' if asked.one_date else ''}"
+        content[key] = _in_its_own_process(measure, records, asked.seed, asked.one_date)
+        ordered = {key: content[key] for key in sorted(content, key=lambda key: int(key.split()[0]))}
         path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
         (RESULTS / "pipeline.md").write_text(table(ordered), encoding="utf-8")
 
@@ -72,19 +73,30 @@ def _in_its_own_process(work: Callable[..., dict[str, Any]], *arguments: object)
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make benchmark-scale", description=main.__doc__)
     parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000], help="source records, per size")
+    parser.add_argument("--one-date", action="store_true", help="the last day is month 0: no quarter before it")
     parser.add_argument("--seed", type=int, default=20261126, help="of the simulated retailer")
     return parser.parse_args()
 
 
-def measure(records: int, seed: int) -> dict[str, Any]:
-    """Simulate about so many source records, run the pipeline on them, and bare Splink beside it."""
+def measure(records: int, seed: int, one_date: bool) -> dict[str, Any]:
+    """Simulate about so many source records, run the pipeline on them, and bare Splink beside it.
+
+    Args:
+        records: how many source records, about.
+        seed: of the simulated retailer.
+        one_date: the last day is month 0, as for who starts today; else every quarter of the history is computed.
+    """
     with tempfile.TemporaryDirectory(prefix="sevenfold-scale-") as folder:
         Path(folder).chmod(0o755)  # as root, the server runs as another user
         os.environ["SEVENFOLD_HOME"] = folder
+        if one_date:
+            from sevenfold.demo import LAST_DAY
+
+            os.environ["SEVENFOLD_COHORT_DATE"] = LAST_DAY.isoformat()
         from infra import embedded
 
         try:
-            return _measure(Path(folder), records, seed)
+            return _measure(Path(folder), records, seed) | {"command": _command(records, seed, one_date)}
         finally:
             embedded.remove(Path(folder))
 
@@ -107,7 +119,6 @@ def _measure(home: Path, records: int, seed: int) -> dict[str, Any]:
     changed = _in_its_own_process(_measured_run, LAST_DAY + dt.timedelta(days=1), "published")
     return {
         **describe_run(seed),
-        "command": f"python -m benchmarks.scale.pipeline --records {records} --seed {seed}",
         "rows": {"input": summary.total_rows, **counts},
         "simulator": asdict(simulated),
         "run": run,
@@ -116,6 +127,10 @@ def _measure(home: Path, records: int, seed: int) -> dict[str, Any]:
         "nothing_new": nothing_new,
         "one_in_a_hundred_changed": changed,
     }
+
+
+def _command(records: int, seed: int, one_date: bool) -> str:
+    return f"python -m benchmarks.scale.pipeline --records {records} --seed {seed}{' --one-date' if one_date else ''}"
 
 
 def _measured_run(as_of: dt.date, expected_status: str) -> dict[str, Any]:
@@ -164,6 +179,7 @@ def _counts() -> dict[str, int]:
             (select count(*) from staging.base_customer_records) as source_records,
             (select count(*) from staging.base_interactions) as interactions,
             (select count(*) from intermediate.int_match_inputs) as compared_records,
+            (select count(*) from intermediate.int_snapshot_dates) as dates,
             (select count(*) from marts.dim_parties) as parties,
             (select count(*) from mdm.mdm_party_members) as members_at_all_dates,
             pg_database_size(current_database()) as warehouse_bytes
@@ -205,8 +221,7 @@ def table(content: dict[str, Any]) -> str:
     """All figures as Markdown."""
     sizes = list(content.values())
     rows = [_summary_row(size) for size in sizes]
-    stages = list(dict.fromkeys(stage for size in sizes for stage in grouped(_full(size))))
-    heads = " | ".join(f"{size['rows']['source_records']:,}" for size in sizes)
+    dates = sorted({size["rows"]["dates"] for size in sizes}, reverse=True)
     lines = [
         "# The whole pipeline, measured\n",
         "Written by `make benchmark-scale`; all figures in `pipeline.json`. Processor seconds are those of the process "
@@ -214,14 +229,25 @@ def table(content: dict[str, Any]) -> str:
         f"| {' | '.join(SUMMARY)} |",
         f"|{' --- |' * len(SUMMARY)}",
         *(f"| {' | '.join(row)} |" for row in rows),
-        "\nProcessor seconds per stage, and the exponent by which they grow from the first size to the last "
+    ]
+    for count in dates:
+        lines += _stages_and_later_runs(count, [size for size in sizes if size["rows"]["dates"] == count])
+    return "\n".join(lines) + "\n"
+
+
+def _stages_and_later_runs(dates: int, sizes: list[dict[str, Any]]) -> list[str]:
+    """What the stages of the first run took, and later runs, of all sizes with so many dates."""
+    stages = list(dict.fromkeys(stage for size in sizes for stage in grouped(_full(size))))
+    heads = " | ".join(f"{size['rows']['source_records']:,}" for size in sizes)
+    return [
+        f"\n## States at {dates} {'date' if dates == 1 else 'dates'}\n",
+        "Processor seconds per stage, and the exponent by which they grow from the first size to the last "
         "(1: as the records).\n",
         f"| stage | {heads} | exponent |",
         f"| --- |{' --- |' * len(sizes)} --- |",
         *(f"| {stage} | {_cells(stage, sizes)} |" for stage in stages),
         *(line for name, title in LATER_RUNS.items() for line in _later_runs(name, title, sizes)),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _summary_row(size: dict[str, Any]) -> list[str]:
@@ -230,6 +256,7 @@ def _summary_row(size: dict[str, Any]) -> list[str]:
     return [
         f"{rows['source_records']:,}",
         f"{rows['interactions']:,}",
+        f"{rows['dates']}",
         f"{run['seconds']:.0f}",
         f"{processor:.0f}",
         f"{run['server_seconds']:.0f}",
