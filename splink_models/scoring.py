@@ -7,6 +7,7 @@ the warehouse around it. Nothing here decides: thresholds and guards are rows of
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -67,6 +68,8 @@ MATCH_INPUTS = (
     f"select {', '.join(MATCH_INPUT_COLUMNS)}, {RECORD_HASH} as record_hash from intermediate.int_match_inputs"
 )
 MINIMUM_PAIR_LIMIT = 1_000_000
+PAIRS_AT_ONCE = 16_000_000
+"""Compared in one question to Splink, which holds what it compares in memory."""
 WRITER_ROLE = "transformer"
 
 
@@ -130,16 +133,28 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     """
     # What arrived and what was derived of it are kept: their room is for the pairs.
     connection.execute("drop table if exists match_inputs; drop table if exists records")
-    blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
-    show_compared_records(connection)
-    predictions = _predict_by_engine(connection, model) if blocked else _no_predictions(connection, model)
+    nothing = _no_predictions(connection, model)
+    connection.execute(f"create or replace table scored_pairs as {_scored_pairs_of(nothing, model)}")
+    blocked = 0
+    limits = get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT
+    pairs_at_once = math.inf if model.engine == SPARK else PAIRS_AT_ONCE
+    for pairs in block_pairs(connection, model.blocking_rules, *limits, pairs_at_once):
+        if pairs:
+            blocked += pairs
+            show_compared_records(connection)
+            predictions = _predict_by_engine(connection, model)
+            connection.execute(f"insert into scored_pairs {_scored_pairs_of(predictions, model)}")
+            connection.execute(f"drop table {predictions}")
+    return blocked
+
+
+def _scored_pairs_of(predictions: str, model: Model) -> str:
     evidence = ", ".join(
         f"""case when gamma_{name} >= 0
             then '"{name}": [' || printf('%.4f, %d', {_weight_sql(name, model)}, gamma_{name}) || ']' end"""
         for name in model.comparison_names
     )
-    connection.execute(f"""
-        create or replace table scored_pairs as
+    return f"""
         select
             left_record.source_record_id as left_record_id,
             right_record.source_record_id as right_record_id,
@@ -151,8 +166,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         from {predictions} as predictions
         join kept.match_inputs as left_record on left_record.record_number = predictions.record_number_l
         join kept.match_inputs as right_record on right_record.record_number = predictions.record_number_r
-    """)
-    return blocked
+    """
 
 
 def _predict_by_engine(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
