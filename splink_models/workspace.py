@@ -110,25 +110,22 @@ def has_kept_records(connection: duckdb.DuckDBPyConnection) -> bool:
     return _is_kept(connection, "match_inputs") and count(connection, "kept.match_inputs") > 0
 
 
-def find_changed_records(connection: duckdb.DuckDBPyConnection) -> int:
-    """Make `changed_records`, the hashes in the table `present_records` that are not kept, and `gone_records`.
+def find_changed_records(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `changed_records`, those of `present_records` whose hash is not kept, and `gone_records`.
 
     Gone are the records whose hash is kept and not present: those that are there no more, and what changed ones were.
-
-    Returns:
-        The number of records that are new or changed.
     """
     connection.execute("""
         create or replace table changed_records as
-        select record_hash from present_records anti join kept.match_inputs using (record_hash)
+        from present_records anti join kept.match_inputs using (record_hash)
     """)
-    changed = count(connection, "changed_records")
-    if count(connection, "present_records") - changed != count(connection, "kept.match_inputs"):
+    if count(connection, "present_records") - count(connection, "changed_records") != count(
+        connection, "kept.match_inputs"
+    ):
         connection.execute("""
             create or replace table gone_records as
             select source_record_id from kept.match_inputs anti join present_records using (record_hash)
         """)
-    return changed
 
 
 def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
