@@ -27,7 +27,8 @@ from sevenfold.errors import SevenfoldError
 from splink_models.settings import BlockingRule
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
-MEMORY_SHARE = 0.5
+MEMORY_SHARE, LEAST_MEMORY = 8, 2 * 2**30
+"""DuckDB gets an eighth of the machine's memory, or so many bytes, but never more than half; what is more spills."""
 KEPT_REVISION = 3
 """Raise it when what is kept gets other tables, or Splink is asked otherwise."""
 KEPT_TABLES = """
@@ -63,7 +64,7 @@ def open_workspace(
     """
     spill_parent = home / "spill"
     spill_parent.mkdir(parents=True, exist_ok=True)
-    memory = int(memory_bytes() * MEMORY_SHARE)
+    memory = max(memory_bytes() // MEMORY_SHARE, min(memory_bytes() // 2, LEAST_MEMORY))
     with tempfile.TemporaryDirectory(dir=spill_parent, prefix="matching-") as spill, duckdb.connect() as connection:
         connection.execute("set memory_limit = ?", [f"{memory // 2**20}MiB"])
         connection.execute("set temp_directory = ?", [spill])
