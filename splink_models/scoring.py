@@ -7,6 +7,7 @@ the warehouse around it. Nothing here decides: thresholds and guards are rows of
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from sevenfold import fingerprint
 from sevenfold.errors import SevenfoldError
@@ -67,6 +69,10 @@ MATCH_INPUTS = (
     f"select {', '.join(MATCH_INPUT_COLUMNS)}, {RECORD_HASH} as record_hash from intermediate.int_match_inputs"
 )
 MINIMUM_PAIR_LIMIT = 1_000_000
+PAIRS_AT_ONCE = 16_000_000
+"""Compared in one question to Splink, which holds what it compares in memory."""
+BLOCKS_AT_ONCE = 1_000_000
+"""Blocks of PostgreSQL of whose records one value is made, which holds 1 GB at most."""
 WRITER_ROLE = "transformer"
 
 
@@ -130,16 +136,28 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     """
     # What arrived and what was derived of it are kept: their room is for the pairs.
     connection.execute("drop table if exists match_inputs; drop table if exists records")
-    blocked = block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
-    show_compared_records(connection)
-    predictions = _predict_by_engine(connection, model) if blocked else _no_predictions(connection, model)
+    nothing = _no_predictions(connection, model)
+    connection.execute(f"create or replace table scored_pairs as {_scored_pairs_of(nothing, model)}")
+    blocked = 0
+    limits = get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT
+    pairs_at_once = math.inf if model.engine == SPARK else PAIRS_AT_ONCE
+    for pairs in block_pairs(connection, model.blocking_rules, *limits, pairs_at_once):
+        if pairs:
+            blocked += pairs
+            show_compared_records(connection)
+            predictions = _predict_by_engine(connection, model)
+            connection.execute(f"insert into scored_pairs {_scored_pairs_of(predictions, model)}")
+            connection.execute(f"drop table {predictions}")
+    return blocked
+
+
+def _scored_pairs_of(predictions: str, model: Model) -> str:
     evidence = ", ".join(
         f"""case when gamma_{name} >= 0
             then '"{name}": [' || printf('%.4f, %d', {_weight_sql(name, model)}, gamma_{name}) || ']' end"""
         for name in model.comparison_names
     )
-    connection.execute(f"""
-        create or replace table scored_pairs as
+    return f"""
         select
             left_record.source_record_id as left_record_id,
             right_record.source_record_id as right_record_id,
@@ -151,8 +169,7 @@ def score_workspace(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         from {predictions} as predictions
         join kept.match_inputs as left_record on left_record.record_number = predictions.record_number_l
         join kept.match_inputs as right_record on right_record.record_number = predictions.record_number_r
-    """)
-    return blocked
+    """
 
 
 def _predict_by_engine(connection: duckdb.DuckDBPyConnection, model: Model) -> str:
@@ -383,16 +400,38 @@ def read_changes(workspace: duckdb.DuckDBPyConnection, warehouse: Any) -> bool:
     if not has_kept_records(workspace):
         read_match_inputs(workspace, warehouse)
         return False
-    present = f"select {RECORD_HASH} as record_hash from intermediate.int_match_inputs"
-    _read(workspace, warehouse, "present_records", present)
-    changed = find_changed_records(workspace)
-    _send(workspace, warehouse, "changed_records", "from changed_records")
-    wanted = f"where {RECORD_HASH} in (select record_hash from changed_records)" if changed else "where false"
-    _read(workspace, warehouse, "match_inputs", f"{MATCH_INPUTS} {wanted}")
+    _read_present_records(workspace, warehouse)
+    find_changed_records(workspace)
+    places = "select '(' || block || ',' || item || ')' as place from changed_records"
+    _send(workspace, warehouse, "changed_records", places)
+    with warehouse.cursor() as cursor:
+        cursor.execute("analyze changed_records")
+    changed = "join changed_records on int_match_inputs.ctid = changed_records.place::tid"
+    _read(workspace, warehouse, "match_inputs", f"{MATCH_INPUTS} {changed}")
     with warehouse.cursor() as cursor:
         cursor.execute("drop table changed_records")
     kept_id = workspace.execute("select max(scoring_id) from kept.scoring").fetchall()[0][0]
     return kept_id is not None and kept_id == _scoring_id(warehouse)
+
+
+def _read_present_records(workspace: duckdb.DuckDBPyConnection, warehouse: Any) -> None:
+    """Make `present_records`: hash and place (block, item) of all records; as one value, since rows take longer."""
+    packed = b""
+    with warehouse.cursor() as cursor:
+        cursor.execute(
+            "select pg_relation_size('intermediate.int_match_inputs') / current_setting('block_size')::integer"
+        )
+        for block in range(0, cursor.fetchone()[0], BLOCKS_AT_ONCE):
+            cursor.execute(
+                f"select string_agg(int8send({RECORD_HASH}) || tidsend(ctid), '') from intermediate.int_match_inputs "
+                f"where ctid >= '({block},0)' and ctid < '({block + BLOCKS_AT_ONCE},0)'"
+            )
+            packed += cursor.fetchone()[0] or b""
+    records = np.frombuffer(packed, [("record_hash", ">i8"), ("block", ">u4"), ("item", ">u2")])
+    columns = {name: records[name].astype(records[name].dtype.newbyteorder("=")) for name in records.dtype.names or ()}
+    workspace.register("arriving", columns)
+    workspace.execute("create or replace table present_records as from arriving")
+    workspace.unregister("arriving")
 
 
 def _scoring_id(warehouse: Any) -> str | None:

@@ -474,7 +474,8 @@ def block_all(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     """Block all records with all; give the number of pairs."""
     build_blocking_keys(connection, model.blocking_rules)
     connection.execute("create or replace table new_records as select record_number from records")
-    return block_pairs(connection, model.blocking_rules, get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT)
+    limits = get_settings().match_pairs_per_record, MINIMUM_PAIR_LIMIT
+    return sum(block_pairs(connection, model.blocking_rules, *limits))
 
 
 def estimate_prior(connection: duckdb.DuckDBPyConnection, model: Model, blocked: int, rounds: int = 20) -> Model:

@@ -12,10 +12,12 @@ values and keys that these carry or carried. The first run is the same with ever
 
 # ruff: noqa: S608 - SQL is put together from column names and expressions of the model file, never from data
 
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import duckdb
@@ -25,7 +27,8 @@ from sevenfold.errors import SevenfoldError
 from splink_models.settings import BlockingRule
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
-MEMORY_SHARE = 0.5
+MEMORY_SHARE, LEAST_MEMORY = 8, 2 * 2**30
+"""DuckDB gets an eighth of the machine's memory, or so many bytes, but never more than half; what is more spills."""
 KEPT_REVISION = 3
 """Raise it when what is kept gets other tables, or Splink is asked otherwise."""
 KEPT_TABLES = """
@@ -61,7 +64,7 @@ def open_workspace(
     """
     spill_parent = home / "spill"
     spill_parent.mkdir(parents=True, exist_ok=True)
-    memory = int(memory_bytes() * MEMORY_SHARE)
+    memory = max(memory_bytes() // MEMORY_SHARE, min(memory_bytes() // 2, LEAST_MEMORY))
     with tempfile.TemporaryDirectory(dir=spill_parent, prefix="matching-") as spill, duckdb.connect() as connection:
         connection.execute("set memory_limit = ?", [f"{memory // 2**20}MiB"])
         connection.execute("set temp_directory = ?", [spill])
@@ -108,25 +111,22 @@ def has_kept_records(connection: duckdb.DuckDBPyConnection) -> bool:
     return _is_kept(connection, "match_inputs") and count(connection, "kept.match_inputs") > 0
 
 
-def find_changed_records(connection: duckdb.DuckDBPyConnection) -> int:
-    """Make `changed_records`, the hashes in the table `present_records` that are not kept, and `gone_records`.
+def find_changed_records(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `changed_records`, those of `present_records` whose hash is not kept, and `gone_records`.
 
     Gone are the records whose hash is kept and not present: those that are there no more, and what changed ones were.
-
-    Returns:
-        The number of records that are new or changed.
     """
     connection.execute("""
         create or replace table changed_records as
-        select record_hash from present_records anti join kept.match_inputs using (record_hash)
+        from present_records anti join kept.match_inputs using (record_hash)
     """)
-    changed = count(connection, "changed_records")
-    if count(connection, "present_records") - changed != count(connection, "kept.match_inputs"):
+    if count(connection, "present_records") - count(connection, "changed_records") != count(
+        connection, "kept.match_inputs"
+    ):
         connection.execute("""
             create or replace table gone_records as
             select source_record_id from kept.match_inputs anti join present_records using (record_hash)
         """)
-    return changed
 
 
 def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapping[str, str]) -> int:
@@ -200,10 +200,10 @@ def keep_records(connection: duckdb.DuckDBPyConnection, columns: Sequence[str], 
 def show_compared_records(connection: duckdb.DuckDBPyConnection) -> None:
     """Make `records` those that `blocked_pairs` names: Splink reads them twice, and the file is read once.
 
-    When most records are new, all are compared with some, and read where they are kept: a copy would double them.
-    No other table has this name: Splink asks for its columns by the name alone, and would take those of both.
+    The table `records` of `prepare_records` is gone before. When most records are new, all are compared with some, and
+    read where they are kept: a copy would double them. No other table has this name: Splink asks for its columns by the
+    name alone, and would take those of both.
     """
-    connection.execute("drop table if exists records")
     if count(connection, "new_records") * 2 > count(connection, "kept.prepared_records"):
         connection.execute("create or replace view records as from kept.prepared_records")
         return
@@ -392,13 +392,23 @@ def block_pairs(
     rules: tuple[BlockingRule, ...],
     pairs_per_record_limit: float,
     minimum_limit: int,
-) -> int:
+    pairs_at_once: float = math.inf,
+) -> Iterator[int]:
     """Make `blocked_pairs` (join_key_l, join_key_r, match_key): `new_records` with all, and who shares a revived key.
 
     The left one of a pair is that whose id sorts first. A revived key is one of `turned_keys` that is not crowded now.
+    Many pairs come part by part, so that memory does not follow their number: in a part are those of one range of
+    records with another, and each pair is in one part.
 
-    Returns:
-        The number of distinct pairs.
+    Args:
+        connection: the workspace.
+        rules: of the model.
+        pairs_per_record_limit: as many pairs as these for each new record are too many.
+        minimum_limit: so many never are.
+        pairs_at_once: about so many in a part, at most.
+
+    Yields:
+        The number of pairs of each part, while they are in `blocked_pairs`.
 
     Raises:
         TooManyPairsError: when the rules together would make more than the limit; names the largest rule.
@@ -416,13 +426,38 @@ def block_pairs(
         select shared.*, new_records.record_number is not null as is_new, coalesce(is_revived, false) as is_revived
         from shared left join new_records using (record_number) left join revived using (rule_number, key)
     """)
-    _refuse_too_many_pairs(connection, rules, pairs_per_record_limit, minimum_limit)
-    connection.execute("""
+    candidates = _count_candidates(connection, rules, pairs_per_record_limit, minimum_limit)
+    # Splink asks by which rule; nobody reads it.
+    connection.execute("create or replace table found_pairs (join_key_l integer, join_key_r integer)")
+    connection.execute("create or replace view blocked_pairs as select *, '0' as match_key from found_pairs")
+    for one, other in _pairs_of_ranges(connection, max(1, math.ceil(math.sqrt(2 * candidates / pairs_at_once)))):
+        _find_pairs(connection, one, other)
+        yield count(connection, "found_pairs")
+    connection.execute("drop table shared_keys")
+
+
+def _pairs_of_ranges(connection: duckdb.DuckDBPyConnection, ranges: int) -> Iterator[tuple[range, range]]:
+    """Give those ranges of record numbers between which there may be pairs: only a new record precedes an old one."""
+    ((last, has_old),) = connection.execute("""
+        select coalesce(max(record_number), 0), coalesce(bool_or(not is_new), false) from shared_keys
+    """).fetchall()
+    width = last // ranges + 1
+    all_ranges = [range(start, start + width) for start in range(0, last + 1, width)]
+    for one, other in product(all_ranges, repeat=2):
+        if has_old or one.start <= other.start:
+            yield one, other
+
+
+def _find_pairs(connection: duckdb.DuckDBPyConnection, one: range, other: range) -> None:
+    """Make `found_pairs` those of the records of one range with those of another."""
+    connection.execute(f"""
         create or replace table found_pairs as
         with pairs as (
             select distinct one.record_number as one, other.record_number as other
-            from shared_keys as one join shared_keys as other using (rule_number, key)
-            where (one.is_new or one.is_revived)
+            from (from shared_keys where record_number between {one.start} and {one.stop - 1}) as one
+            join (from shared_keys where record_number between {other.start} and {other.stop - 1}) as other
+                using (rule_number, key)
+            where (one.is_new or (one.is_revived and not other.is_new))
                 and (one.record_number < other.record_number
                     or (one.is_new and not other.is_new and one.record_number > other.record_number))
         )
@@ -433,18 +468,15 @@ def block_pairs(
         join kept.record_states as one on one.record_number = pairs.one
         join kept.record_states as other on other.record_number = pairs.other
     """)
-    connection.execute("drop table shared_keys")
-    # Splink asks by which rule; nobody reads it.
-    connection.execute("create or replace view blocked_pairs as select *, '0' as match_key from found_pairs")
-    return count(connection, "found_pairs")
 
 
-def _refuse_too_many_pairs(
+def _count_candidates(
     connection: duckdb.DuckDBPyConnection,
     rules: tuple[BlockingRule, ...],
     pairs_per_record_limit: float,
     minimum_limit: int,
-) -> None:
+) -> int:
+    """Count the pairs that the rules make, those of several rules several times."""
     counted = dict(
         connection.execute("""
             with groups as (
@@ -463,6 +495,7 @@ def _refuse_too_many_pairs(
             f"{rules[largest].name!r} alone makes {counted[largest]:,}. Look for a placeholder in its fields, lower "
             "the rule's crowded key limit in a retrained model, or raise SEVENFOLD_MATCH_PAIRS_PER_RECORD."
         )
+    return int(total)
 
 
 def count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -74,7 +74,8 @@ def block(workspace: duckdb.DuckDBPyConnection, model: Model) -> None:
     workspace.execute(
         "create table new_records as select record_number, source_record_id, state from kept.record_states"
     )
-    block_pairs(workspace, model.blocking_rules, float("inf"), 0)
+    workspace.execute("drop table records")
+    list(block_pairs(workspace, model.blocking_rules, float("inf"), 0))
     show_compared_records(workspace)
 
 

@@ -129,6 +129,7 @@ def test_any_history_ends_as_one_full_run(monkeypatch: pytest.MonkeyPatch) -> No
     dbt("run", DECISIONS, full_refresh=True)
     everything = resolve_components(everything=True).records
     crowded = [rows(COMPARED["crowded keys"])]
+    monkeypatch.setattr("splink_models.scoring.PAIRS_AT_ONCE", 500)  # parts, where the full run makes one
     for coming, going in ((120, 2), (12, 8), (4, 70)):
         history.happen(coming, going)
         assert 5 < score_records(f"{going} went").new_records < everything * 0.6
@@ -139,6 +140,8 @@ def test_any_history_ends_as_one_full_run(monkeypatch: pytest.MonkeyPatch) -> No
     assert any(set(before) - set(after) for before, after in itertools.pairwise(crowded))
     dbt("run", IDENTITY)
     incremental = tables()
+    monkeypatch.undo()
+    monkeypatch.setattr("splink_models.scoring.active_model", with_few_per_key)
     start_anew()
     dbt("run", DECISIONS, full_refresh=True)
     resolve_components(everything=True)

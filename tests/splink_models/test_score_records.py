@@ -89,7 +89,7 @@ def test_the_warehouse_says_what_changed_unless_another_machine_has_scored(
     rows[3] = changed(random.Random(1), rows[3])
     load_records(rows[1:])
     assert score_records("second").new_records == 1
-    assert "present_records" in read
+    assert "match_inputs" in read
     assert "stored_states" not in read
     read.clear()
     elsewhere = get_settings().home / "elsewhere"

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from sevenfold.settings import get_settings
 from splink_models import scoring
 from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, Model, load_model
-from splink_models.workspace import TooManyPairsError
+from splink_models.workspace import TooManyPairsError, block_pairs
 from tests.splink_models.people import Record, people, record, score
 
 ANA: Record = {
@@ -134,6 +135,27 @@ def test_order_of_rows_and_number_of_threads_do_not_matter(tmp_path: Path, model
     expected = score(tmp_path, model, crowd, threads=1)
     assert len(expected) > 300
     assert score(tmp_path, model, shuffled, threads=3) == expected
+
+
+def test_pairs_found_part_by_part_are_those_found_at_once(
+    tmp_path: Path, model: Model, crowd: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = score(tmp_path, model, crowd)
+    parts: list[int] = []
+
+    def noted(*arguments: Any) -> Iterator[int]:
+        for pairs in block_pairs(*arguments):
+            parts.append(pairs)
+            yield pairs
+
+    monkeypatch.setattr(scoring, "block_pairs", noted)
+    assert score(tmp_path, model, crowd) == expected
+    ((at_once,), parts[:]) = parts, []
+    monkeypatch.setattr(scoring, "PAIRS_AT_ONCE", at_once // 4)
+    assert score(tmp_path, model, crowd) == expected
+    assert len(parts) > 4
+    assert sum(parts) == at_once
+    assert max(parts) < at_once // 2
 
 
 @pytest.mark.parametrize(
