@@ -124,7 +124,7 @@ def in_force(connection: Connection) -> list[int]:
 
 
 def failed_warnings(run_id: str) -> list[FailedWarning]:
-    """List the warnings of a run that failed and were not accepted."""
+    """List the warnings of a run that failed before publication and were not accepted."""
     with connect() as connection, connection.cursor(row_factory=class_row(FailedWarning)) as cursor:
         return cursor.execute(
             """
@@ -132,7 +132,9 @@ def failed_warnings(run_id: str) -> list[FailedWarning]:
                 control_id, description, coalesce(failed_count, 0) as failed_count,
                 coalesce(tested_count, 0) as tested_count, observed_value, expected_value, what_to_do, owner
             from quality.control_results
-            where run_id = %s and status_code = 'failed' and severity_code = 'warning' and exception_id is null
+            where
+                run_id = %s and status_code = 'failed' and severity_code = 'warning' and exception_id is null
+                and gate_code not in ('publication', 'snapshot')
             order by control_id collate "C"
             """,
             (run_id,),

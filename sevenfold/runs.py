@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
 
@@ -129,11 +130,12 @@ def request_from(dag_run: Any, parameters: Mapping[str, Any], data_interval_end:
         as_of_date = data_interval_end.astimezone(ZoneInfo(get_settings().time_zone)).date()
     else:
         raise SevenfoldError("This run has no date: trigger it with the parameter as_of (YYYY-MM-DD).")
+    said = (dag_run.conf or {}).get("trigger")
     return RunRequest(
         run_id=dag_run.run_id,
         dag_id=dag_run.dag_id,
         as_of_date=as_of_date,
-        trigger_code=(dag_run.conf or {}).get("trigger") or str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+        trigger_code=said if said in ONE_PROCESS else str(getattr(dag_run.run_type, "value", dag_run.run_type)),
         parameters={name: parameters.get(name) for name in ("full_refresh", "contracts")},
     )
 
@@ -285,7 +287,7 @@ def stage(run_id: str, stage_code: str) -> Iterator[StageRecord]:
     """
     hold(run_id)
     record = StageRecord(_require_open(read_run(run_id)))
-    started_at, start = dt.datetime.now(dt.UTC), time.perf_counter()
+    start = time.perf_counter()
     _tell(run_id, stage_code, "started", 0)
     try:
         yield record
@@ -300,7 +302,7 @@ def stage(run_id: str, stage_code: str) -> Iterator[StageRecord]:
         _fail(run_id, stage_code, f"{stage_code}: {type(error).__name__}; the task's log says where.", start)
         raise
     seconds = time.perf_counter() - start
-    _store_stage(run_id, stage_code, started_at, seconds, record.row_count)
+    _store_stage(run_id, stage_code, seconds, record.row_count)
     _tell(run_id, stage_code, "finished", seconds)
 
 
@@ -469,16 +471,64 @@ def _insert_run(connection: psycopg.Connection[tuple[Any, ...]], request: RunReq
     )
 
 
-def _store_stage(run_id: str, stage_code: str, started_at: dt.datetime, seconds: float, row_count: int | None) -> None:
+def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[str]) -> None:
+    """Refuse to go on unless all that comes before has ended in this run, in its order, and no other run came between.
+
+    A task that somebody marks as successful in Airflow has not worked, and one that is cleared works on what a later
+    run has made meanwhile.
+
+    Args:
+        run_id: The run.
+        inputs: Stages that read, in any order; other runs may do so meanwhile.
+        stage_codes: The stages after them, in order.
+
+    Raises:
+        SevenfoldError: A stage did not end, or before one that it builds on, or another run has worked since.
+    """
+    with connect() as connection:
+        rows = connection.execute("select stage_code, started_at from ops.run_stages where run_id = %s", (run_id,))
+        began: dict[str, dt.datetime] = dict(rows.fetchall())
+        missing = [code for code in (*sorted(inputs), *stage_codes) if code not in began]
+        if missing:
+            raise SevenfoldError(
+                f"{missing[0]} did not do its work in this run, whatever Airflow says: nobody knows what would be "
+                f"published. Nothing was. Clear it with all that follows, or start a new run."
+            )
+        steps = [*pairwise(stage_codes), *((code, stage_codes[0]) for code in inputs)]
+        stale = [(earlier, later) for earlier, later in steps if began[later] < began[earlier]]
+        if stale:
+            raise SevenfoldError(
+                f"{stale[0][0]} has worked again since {stale[0][1]} did: what that made, or judged, is of before. "
+                f"Nothing was published. Clear {stale[0][1]} with all that follows, or start a new run."
+            )
+        other = connection.execute(
+            """
+            select run_id from ops.run_stages
+            where run_id <> %s and started_at >= %s and stage_code = any(%s)
+            order by started_at desc
+            limit 1
+            """,
+            (run_id, began[stage_codes[0]], list(stage_codes)),
+        ).fetchone()
+    if other:
+        raise SevenfoldError(
+            f"Run {other[0]} has worked since this run made its tables, and they may be its own. Nothing was "
+            "published. Clear this run from its first task, or start a new run."
+        )
+
+
+def _store_stage(run_id: str, stage_code: str, seconds: float, row_count: int | None) -> None:
     with connect() as connection:
         connection.execute(
             """
             insert into ops.run_stages (run_id, stage_code, started_at, seconds, row_count)
-            values (%s, %s, %s, %s, %s)
+            select
+                %(run_id)s, %(stage_code)s, clock_timestamp() - make_interval(secs => %(seconds)s), %(seconds)s,
+                %(row_count)s
             on conflict (run_id, stage_code) do update set
                 started_at = excluded.started_at, seconds = excluded.seconds, row_count = excluded.row_count
             """,
-            (run_id, stage_code, started_at, seconds, row_count),
+            {"run_id": run_id, "stage_code": stage_code, "seconds": seconds, "row_count": row_count},
         )
         # A stage that failed and passed when tried again is no failure of the run.
         connection.execute(

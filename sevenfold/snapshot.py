@@ -3,6 +3,10 @@
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg import sql
 
 from sevenfold.publication import WITH_SNAPSHOT, PublishedTable
 from sevenfold.saturation import Estimate, SaturationFit, fit_saturation
@@ -40,6 +44,9 @@ SATURATION_FITS = PublishedTable(
     column_descriptions={name: description for name, (_, description) in FIT_COLUMNS.items()},
 )
 
+STATES_BY_DATE = ("mdm_party_members", "mdm_party_states")
+"""Tables whose rows of published quarters stay, and of which the next snapshot is made."""
+
 Point = tuple[dt.date, int, float]  # quarter, months since month 0, share of A
 FitRow = tuple[object, ...]
 
@@ -49,6 +56,80 @@ def is_due() -> bool:
     with connect("transformer") as connection:
         found = connection.execute("select count(*) from intermediate.int_snapshot_dates where is_quarter").fetchone()
     return found is not None and found[0] > 0
+
+
+def keep_published_states(run_id: str) -> None:
+    """Keep the states of published quarters that a run is about to compute anew, until it has published them.
+
+    What an earlier run has replaced and then not published, since it was refused or died, is put back first: the
+    quarters that readers see, and what the next ones are compared with, are those that were published.
+    """
+    with connect("transformer") as connection:
+        for table in STATES_BY_DATE:
+            _put_back(connection, table)
+            _keep(connection, table, run_id)
+
+
+def _put_back(connection: psycopg.Connection[tuple[Any, ...]], table: str) -> None:
+    kept = connection.execute(
+        "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+        (f"mdm.replaced_{table}",),
+    ).fetchall()
+    if not kept:
+        return
+    names = {
+        "table": sql.Identifier("mdm", table),
+        "replaced": sql.Identifier("mdm", f"replaced_{table}"),
+        "columns": sql.SQL(", ").join(
+            sql.Identifier(name) for (name,) in kept if name not in {"replaced_by_run_id", "replaced_at"}
+        ),
+    }
+    by = connection.execute(
+        sql.SQL("select replaced_by_run_id, replaced_at from {replaced} limit 1").format(**names)
+    ).fetchone()
+    if by and not _has_published_history(*by):
+        dates = sql.SQL("delete from {table} where snapshot_date in (select snapshot_date from {replaced})")
+        connection.execute(dates.format(**names))
+        rows = sql.SQL("insert into {table} ({columns}) select {columns} from {replaced}")
+        connection.execute(rows.format(**names))
+    connection.execute(sql.SQL("drop table {replaced}").format(**names))
+
+
+def _has_published_history(run_id: str, since: dt.datetime) -> bool:
+    with connect() as connection:
+        found = connection.execute(
+            "select from audit.entries where event_code = 'history' and run_id = %s and recorded_at > %s limit 1",
+            (run_id, since),
+        ).fetchone()
+    return found is not None
+
+
+def _keep(connection: psycopg.Connection[tuple[Any, ...]], table: str, run_id: str) -> None:
+    there = connection.execute(
+        "select to_regclass(%s) is not null and to_regclass('marts.fct_customer_state_shares') is not null",
+        (f"mdm.{table}",),
+    ).fetchone()
+    if there != (True,):
+        return
+    dates = connection.execute(
+        """
+        select snapshot_date from intermediate.int_snapshot_dates
+        intersect
+        select snapshot_date from marts.fct_customer_state_shares
+        """
+    ).fetchall()
+    if dates:
+        connection.execute(
+            sql.SQL(
+                "create table {} as select *, {}::text as replaced_by_run_id, clock_timestamp() as replaced_at "
+                "from {} where snapshot_date = any({})"
+            ).format(
+                sql.Identifier("mdm", f"replaced_{table}"),
+                sql.Literal(run_id),
+                sql.Identifier("mdm", table),
+                sql.Literal([date for (date,) in dates]),
+            )
+        )
 
 
 def is_more_known(published_at: dt.datetime, as_of_at: dt.datetime) -> bool:

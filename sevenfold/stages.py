@@ -23,6 +23,7 @@ from sevenfold.runs import (
     open_run,
     read_run,
     remember,
+    require_ended,
     stage,
     update_run,
 )
@@ -387,11 +388,17 @@ def _decision_fingerprint() -> str:
     return fingerprint.fingerprint(code=fingerprint.code_hash(), model_version=scored)
 
 
+def _states(run: Run) -> int | None:
+    snapshot.keep_published_states(run.run_id)
+    return _build_and_keep(run, "tag:states")
+
+
 def _publish(run: Run) -> int | None:
     """A run that looks back replaces nothing that readers see: its quarter comes with the snapshot."""
     from expectations.catalogue import history_outcomes
     from expectations.outcomes import keep_outcomes
 
+    _require_all_before(run, "publish")
     keep_outcomes(run.run_id, history_outcomes())
     looks_back = is_past(run)
     tables = [] if looks_back else _published_tables(publication.WITH_RUN)
@@ -418,6 +425,7 @@ def _take_snapshot(run: Run) -> int | None:
     """Add the quarters that are due, with the curve fitted to them; None when none is."""
     if not snapshot.is_due():
         return None
+    _require_all_before(run, "snapshot")
     from expectations import run_gate
 
     _build_and_keep(run, "tag:snapshot")
@@ -428,14 +436,33 @@ def _take_snapshot(run: Run) -> int | None:
     return _publish_tables(run, tables, with_history=True)
 
 
+def _require_all_before(run: Run, stage_code: str) -> None:
+    """Refuse to publish unless every stage before has worked in this run, its doors among them, and a steward answered.
+
+    Raises:
+        SevenfoldError: A stage did not, or not in its order; another run has worked since; or warnings wait.
+    """
+    with connect() as connection:
+        entities = connection.execute("select source_code, entity_code from ops.source_contracts where is_active")
+        inputs = {"compare_inputs", *(f"extract.{source}.{entity}" for source, entity in entities)}
+    stage_codes = list(STAGES)
+    require_ended(run.run_id, inputs, stage_codes[: stage_codes.index(stage_code)])
+    if get_settings().warnings_wait and (waiting := control_exceptions.failed_warnings(run.run_id)):
+        names = ", ".join(each.control_id for each in waiting)
+        raise SevenfoldError(
+            f"Warnings failed ({names}), and nobody has accepted them. Nothing was published. Clear accept_warnings in "
+            "Airflow with all that follows, or accept them with `sevenfold exception add` and run again."
+        )
+
+
 def _published_tables(publish_with: str) -> list[publication.PublishedTable]:
     tables = publication.published_tables(read_manifest())
     return [table for table in tables if table.publish_with == publish_with]
 
 
 STAGES: dict[str, Stage] = {
-    "load_rules": _load_rules,
     "gate_raw": _gate("raw"),
+    "load_rules": _load_rules,
     "staging": _build("staging"),
     "normalise": _normalise,
     "quality_levels": _build("completeness"),
@@ -447,7 +474,7 @@ STAGES: dict[str, Stage] = {
     "merge": _build("merge"),
     "contactability": _build("contactability"),
     "traceability": _build("traceability"),
-    "states": _build("states"),
+    "states": _states,
     "strategies": _build("strategies"),
     "marts": _marts,
     "gate_marts": _gate("marts"),

@@ -252,14 +252,17 @@ def test_when_somebody_decided_is_what_the_server_says(warehouse: str) -> None:
 
 def test_a_run_that_says_that_it_published_past_its_doors_is_found(warehouse: str) -> None:
     run = "insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code) "
-    stage = "insert into ops.run_stages (run_id, stage_code, started_at, seconds) values (%s, 'publish', now(), 1)"
+    stage = "insert into ops.run_stages (run_id, stage_code, started_at, seconds) values (%s, %s, now(), 1)"
     result = "insert into quality.control_results (run_id, gate_code, control_id, severity_code, status_code) "
     with connect() as connection:
         connection.execute(run + "values (%s, '2026-07-01', now(), now(), 'published')", (RUN,))
     assert not audit.is_run_as_said(RUN)
     assert f"Run {RUN}: it says that it published, and its stage publish did not end." in verified()
     with connect() as connection:
-        connection.execute(stage, (RUN,))
+        connection.cursor().executemany(stage, [(RUN, "publish"), (RUN, "gate_raw"), (RUN, "gate_marts")])
+    assert f"Run {RUN}: it says that it published, and a door was not asked." in verified()
+    with connect() as connection:
+        connection.execute(stage, (RUN, "gate_quality_levels"))
     assert audit.is_run_as_said(RUN)
     audit.record(RUN)
     assert audit.is_run_as_said(RUN)

@@ -201,6 +201,50 @@ def test_a_closed_run_takes_no_more_stages(open_run: OpenRun) -> None:
         pytest.fail("a stage of a closed run began")
 
 
+INPUTS, STEPS = {"extract.shop.customer_records"}, ["gate_raw", "staging", "gate_marts"]
+
+
+def work(run_id: str, *stage_codes: str) -> None:
+    for stage_code in stage_codes:
+        with runs.stage(run_id, stage_code):
+            pass
+
+
+def test_what_comes_before_has_worked_in_its_order(open_run: OpenRun) -> None:
+    open_run()
+    work("first", *INPUTS, "gate_raw", "gate_marts")
+    with pytest.raises(SevenfoldError, match="staging did not do its work in this run, whatever Airflow says"):
+        runs.require_ended("first", INPUTS, STEPS)
+    work("first", "staging")
+    with pytest.raises(SevenfoldError, match=r"staging has worked again since gate_marts did.*Clear gate_marts"):
+        runs.require_ended("first", INPUTS, STEPS)
+    work("first", "gate_marts")
+    runs.require_ended("first", INPUTS, STEPS)
+    work("first", *INPUTS)
+    with pytest.raises(SevenfoldError, match=r"extract\.shop\.customer_records has worked again since gate_raw did"):
+        runs.require_ended("first", INPUTS, STEPS)
+
+
+def test_what_another_run_has_made_is_not_published_as_this_ones(open_run: OpenRun) -> None:
+    open_run()
+    work("first", *INPUTS, *STEPS)
+    runs.close_run("first")
+    open_run("second")
+    work("second", *INPUTS)
+    runs.close_run("second")
+    open_run()
+    runs.require_ended("first", INPUTS, STEPS)
+    runs.close_run("first")
+    open_run("second")
+    work("second", "gate_raw")
+    runs.close_run("second")
+    open_run()
+    with pytest.raises(SevenfoldError, match="Run second has worked since this run made its tables"):
+        runs.require_ended("first", INPUTS, STEPS)
+    work("first", *STEPS)
+    runs.require_ended("first", INPUTS, STEPS)
+
+
 def test_a_published_run_stays_published_when_its_snapshot_fails(open_run: OpenRun) -> None:
     open_run()
     runs.update_run("first", status_code="published")

@@ -49,6 +49,63 @@ def test_the_papers_curve_is_the_closed_cohorts() -> None:
     assert {row[2] for row in snapshot.fit_rows("everyone", points())} == {"observed", "without_month_zero"}
 
 
+def states() -> list[tuple[object, ...]]:
+    with connect() as connection:
+        return connection.execute(
+            "select snapshot_date::text, party_id, state_code from mdm.mdm_party_states order by 1, 2"
+        ).fetchall()
+
+
+def compute(run_id: str, state_code: str, *dates: str) -> None:
+    """What the stage `states` of a run does, with one party."""
+    with connect("transformer") as connection:
+        connection.execute("truncate intermediate.int_snapshot_dates")
+        for date in dates:
+            connection.execute("insert into intermediate.int_snapshot_dates values (%s)", (date,))
+    snapshot.keep_published_states(run_id)
+    with connect("transformer") as connection:
+        for table in snapshot.STATES_BY_DATE:
+            connection.execute(f"delete from mdm.{table} where snapshot_date = any(%s)".encode(), (list(dates),))
+            row = f"insert into mdm.{table} select snapshot_date, 'X1', %s from intermediate.int_snapshot_dates"
+            connection.execute(row.encode(), (state_code,))
+
+
+def publish_history(run_id: str, *dates: str) -> None:
+    with connect() as connection:
+        connection.execute(
+            "insert into audit.entries (run_id, event_code, content) values (%s, 'history', '{}')", (run_id,)
+        )
+        for date in dates:
+            connection.execute("insert into marts.fct_customer_state_shares values (%s)", (date,))
+
+
+def test_what_a_run_replaced_and_did_not_publish_is_put_back(warehouse: str) -> None:
+    with connect("transformer") as connection:
+        connection.execute("create table intermediate.int_snapshot_dates (snapshot_date date)")
+        for table in snapshot.STATES_BY_DATE:
+            connection.execute(
+                f"create table mdm.{table} (snapshot_date date, party_id text, state_code text)".encode()
+            )
+    with connect() as connection:
+        connection.execute("create table marts.fct_customer_state_shares (snapshot_date date)")
+        connection.execute("grant select on marts.fct_customer_state_shares to sevenfold_transformer")
+    compute("first", "X", "2026-01-01", "2026-04-01")
+    publish_history("first", "2026-01-01", "2026-04-01")
+    compute("refused", "A", "2026-01-01", "2026-04-01")
+    compute("refused", "B", "2026-01-01", "2026-04-01")  # tried again
+    assert states() == [("2026-01-01", "X1", "B"), ("2026-04-01", "X1", "B")]
+    compute("next", "C", "2026-04-02")
+    published = [("2026-01-01", "X1", "X"), ("2026-04-01", "X1", "X")]
+    assert states() == [*published, ("2026-04-02", "X1", "C")]
+    compute("full", "A", "2026-01-01", "2026-04-01")
+    publish_history("full")
+    compute("after", "C", "2026-04-02")
+    assert states() == [("2026-01-01", "X1", "A"), ("2026-04-01", "X1", "A"), ("2026-04-02", "X1", "C")]
+    with connect() as connection:
+        left = connection.execute("select relname from pg_class where relname like 'replaced%'").fetchall()
+    assert left == []
+
+
 def test_fits_are_stored_with_the_columns_they_are_published_with(warehouse: str) -> None:
     with connect("transformer") as connection:
         connection.execute(
