@@ -150,11 +150,23 @@ def open_run(request: RunRequest) -> Run:
     check_as_of(request.as_of_date)
     with connect() as connection:
         _require_tables(connection)
-        connection.execute("select pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, OPENING_LOCK))
+        _lock_opening(connection)
         _end_dead_runs(connection, request.run_id)
         _insert_run(connection, request)
         hold(request.run_id)
     return read_run(request.run_id)
+
+
+def _lock_opening(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Let one process at a time open a run: it takes a moment, so that who keeps others waiting is none of ours."""
+    connection.execute("set local lock_timeout = '60s'")
+    try:
+        connection.execute("select pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, OPENING_LOCK))
+    except psycopg.errors.LockNotAvailable:
+        raise SevenfoldError(
+            f"Another session has kept the lock for opening a run (advisory, {LOCK_CLASS} and {OPENING_LOCK}) for a "
+            "minute. pg_locks and pg_stat_activity say whose it is; end it, and run again."
+        ) from None
 
 
 def require_no_other(triggers: Collection[str] | None = None) -> None:

@@ -580,6 +580,9 @@ def test_a_report_is_written_as_pdf_and_stays_as_it_was(
     monkeypatch.setitem(sys.modules, "plutoprint", None)
     with pytest.raises(SevenfoldError, match=r"or print .*index\.html from a browser"):
         write_pdf(report_folder(RUN) / "index.html", target)
+    (report_folder(RUN) / "index.html").write_text(page.replace("%", " %", 1), encoding="utf-8")
+    with pytest.raises(SevenfoldError, match=r"No PDF was made"):
+        write_pdf(report_folder(RUN) / "index.html", target)
 
 
 def test_stages_and_freshness_read_as_words(published: str) -> None:

@@ -245,6 +245,29 @@ def test_what_another_run_has_made_is_not_published_as_this_ones(open_run: OpenR
     runs.require_ended("first", INPUTS, STEPS)
 
 
+def test_nothing_is_published_past_a_stage_or_a_steward(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_run()
+    before = list(stages.STAGES)[: list(stages.STAGES).index("publish")]
+    work("first", "compare_inputs", *(code for code in before if code != "gate_raw"))
+    for stage_code in ("publish", "snapshot"):
+        with connect("transformer") as connection:
+            connection.execute(
+                "create table if not exists intermediate.int_snapshot_dates as select true as is_quarter"
+            )
+        with pytest.raises(SevenfoldError, match="gate_raw did not do its work in this run, whatever Airflow says"):
+            stages.run_stage("first", stage_code)
+    work("first", *before)
+    monkeypatch.setenv("SEVENFOLD_WARNINGS_WAIT", "true")
+    get_settings.cache_clear()
+    with connect() as connection:
+        connection.execute(
+            "insert into quality.control_results (run_id, gate_code, control_id, severity_code, status_code) "
+            "values ('first', 'raw', 'RAW-SHOP-VOLUME', 'warning', 'failed')"
+        )
+    with pytest.raises(SevenfoldError, match=r"Warnings failed \(RAW-SHOP-VOLUME\), and nobody has accepted them"):
+        stages.run_stage("first", "publish")
+
+
 def test_a_published_run_stays_published_when_its_snapshot_fails(open_run: OpenRun) -> None:
     open_run()
     runs.update_run("first", status_code="published")
