@@ -84,9 +84,13 @@ where
     and runs.started_at < this_run.started_at
     and not exists (
         select from ops.pipeline_runs as users
+        left join ops.run_stages as doors on users.run_id = doors.run_id and doors.stage_code = 'gate_raw'
         where
             users.status_code = 'published'
-            and users.started_at >= runs.started_at
+            and (
+                doors.started_at >= batches.extracted_at
+                or doors.started_at is null and coalesce(users.first_started_at, users.started_at) >= runs.started_at
+            )
             and users.started_at < this_run.started_at
     )
 order by batches.batch_id""",

@@ -37,11 +37,18 @@ JUDGED_BATCHES: LiteralString = """
             and coalesce(batches.extracted_at, '-infinity') <= coalesce(this_run.ended_at, 'infinity')
             and not exists (
                 select from ops.pipeline_runs as users
+                left join ops.run_stages as doors on users.run_id = doors.run_id and doors.stage_code = 'gate_raw'
                 where
                     users.status_code = 'published'
                     and users.run_id <> this_run.run_id
                     and coalesce(users.ended_at, '-infinity') <= coalesce(this_run.ended_at, 'infinity')
-                    and (users.run_id = batches.run_id or users.started_at >= runs.started_at)
+                    -- It judged what was there when its raw door asked, however often it was opened since.
+                    and (
+                        users.run_id = batches.run_id
+                        or doors.started_at >= batches.extracted_at
+                        or doors.started_at is null
+                        and coalesce(users.first_started_at, users.started_at) >= runs.started_at
+                    )
             )
 """
 VARIABLE_WIDTH = ("Month", "US", "AM")  # as `to_timestamp` patterns name them

@@ -300,6 +300,7 @@ def stage(run_id: str, stage_code: str) -> Iterator[StageRecord]:
     hold(run_id)
     record = StageRecord(_require_open(read_run(run_id)))
     start = time.perf_counter()
+    _forget_stage(run_id, stage_code)
     _tell(run_id, stage_code, "started", 0)
     try:
         yield record
@@ -483,6 +484,12 @@ def _insert_run(connection: psycopg.Connection[tuple[Any, ...]], request: RunReq
     )
 
 
+def _forget_stage(run_id: str, stage_code: str) -> None:
+    """A stage that works again has not ended, whatever it did before."""
+    with connect() as connection:
+        connection.execute("delete from ops.run_stages where run_id = %s and stage_code = %s", (run_id, stage_code))
+
+
 def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[str]) -> None:
     """Refuse to go on unless all that comes before has ended in this run, in its order, and no other run came between.
 
@@ -491,11 +498,12 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
 
     Args:
         run_id: The run.
-        inputs: Stages that read, in any order; other runs may do so meanwhile.
+        inputs: Stages that read, in any order; other runs may do so meanwhile, where nothing of it lands.
         stage_codes: The stages after them, in order.
 
     Raises:
-        SevenfoldError: A stage did not end, or before one that it builds on, or another run has worked since.
+        SevenfoldError: A stage did not end, or before one that it builds on; another run has worked since, or landed
+            rows; or a door had stopped this one.
     """
     with connect() as connection:
         rows = connection.execute("select stage_code, started_at from ops.run_stages where run_id = %s", (run_id,))
@@ -516,16 +524,34 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
         other = connection.execute(
             """
             select run_id from ops.run_stages
-            where run_id <> %s and started_at >= %s and stage_code = any(%s)
-            order by started_at desc
+            where run_id <> %(run_id)s and started_at >= %(began)s and stage_code = any(%(stage_codes)s)
+            union all
+            select run_id from ops.extract_batches
+            where run_id <> %(run_id)s and extracted_at >= %(began)s and rows_landed > 0
             limit 1
             """,
-            (run_id, began[stage_codes[0]], list(stage_codes)),
+            {"run_id": run_id, "began": began[stage_codes[0]], "stage_codes": list(stage_codes)},
+        ).fetchone()
+        stopped = connection.execute(
+            """
+            select control_id from quality.control_results
+            where
+                run_id = %s and severity_code = 'critical' and exception_id is null
+                and (status_code in ('failed', 'error') or gate_code <> 'dbt' and status_code <> 'passed')
+                and gate_code not in ('publication', 'snapshot')
+            limit 1
+            """,
+            (run_id,),
         ).fetchone()
     if other:
         raise SevenfoldError(
-            f"Run {other[0]} has worked since this run made its tables, and they may be its own. Nothing was "
-            "published. Clear this run from its first task, or start a new run."
+            f"Run {other[0]} has worked since this run's first door: the tables, or rows in them, may be its own. "
+            "Nothing was published. Clear this run from its first task, or start a new run."
+        )
+    if stopped:
+        raise SevenfoldError(
+            f"{stopped[0]} has stopped this run, whatever Airflow says. Nothing was published. Clear its door with all "
+            "that follows, or start a new run."
         )
 
 

@@ -239,10 +239,35 @@ def test_what_another_run_has_made_is_not_published_as_this_ones(open_run: OpenR
     work("second", "gate_raw")
     runs.close_run("second")
     open_run()
-    with pytest.raises(SevenfoldError, match="Run second has worked since this run made its tables"):
+    with pytest.raises(SevenfoldError, match="Run second has worked since this run's first door"):
         runs.require_ended("first", INPUTS, STEPS)
     work("first", *STEPS)
     runs.require_ended("first", INPUTS, STEPS)
+    with connect() as connection:  # read, and refused by its first door
+        connection.execute(
+            "insert into ops.extract_batches "
+            "(run_id, source_code, entity_code, status_code, rows_landed, extracted_at) "
+            "values ('second', 'shop', 'customer_records', 'landed', 660, clock_timestamp())"
+        )
+    with pytest.raises(SevenfoldError, match="Run second has worked since this run's first door"):
+        runs.require_ended("first", INPUTS, STEPS)
+
+
+def test_a_door_that_refused_when_it_was_asked_again_holds(open_run: OpenRun) -> None:
+    open_run()
+    work("first", *INPUTS, *STEPS)
+    with pytest.raises(SevenfoldError, match="refused"), runs.stage("first", "gate_raw"):
+        raise SevenfoldError("refused")
+    with pytest.raises(SevenfoldError, match="gate_raw did not do its work in this run"):
+        runs.require_ended("first", INPUTS, STEPS)
+    work("first", *STEPS)
+    with connect() as connection:
+        connection.execute(
+            "insert into quality.control_results (run_id, gate_code, control_id, severity_code, status_code) "
+            "values ('first', 'dbt', 'DBT-X', 'critical', 'failed')"
+        )
+    with pytest.raises(SevenfoldError, match="DBT-X has stopped this run, whatever Airflow says"):
+        runs.require_ended("first", INPUTS, STEPS)
 
 
 def test_nothing_is_published_past_a_stage_or_a_steward(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
