@@ -10,13 +10,7 @@ from sevenfold.settings import REPOSITORY
 PAGE = REPOSITORY / "docs" / "reference" / "faults.md"
 CASES = {
     *(f"F{number:02}" for number in [*range(8, 20), 21, 43, 44, 45]),
-    "K1",
-    "K2",
-    "K3",
-    "K4",
-    "K5",
-    "K6",
-    "K7",
+    *(f"K{number}" for number in range(1, 8)),
     "P1",
 }
 
