@@ -329,6 +329,12 @@ def test_the_date_is_the_parameter_or_the_day_the_run_was_due(monkeypatch: pytes
     get_settings.cache_clear()
 
 
+@pytest.mark.parametrize(("said", "kept"), [("demo", "demo"), ("scheduled by me", "scheduled"), (None, "scheduled")])
+def test_what_triggered_a_run_is_one_process_or_what_airflow_says(said: str | None, kept: str) -> None:
+    request = runs.request_from(asked(conf={"trigger": said}), {"as_of": "2026-04-01"}, None)
+    assert request.trigger_code == kept
+
+
 def test_a_run_without_any_date_is_refused() -> None:
     with pytest.raises(SevenfoldError, match="parameter as_of"):
         runs.request_from(asked(), {}, None)
