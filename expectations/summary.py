@@ -131,7 +131,10 @@ def _gate_words(figures: Figures) -> list[str]:
     counts = Counter(control["status_code"] for control in controls)
     critical = sum(control["severity_code"] == "critical" and _is_open(control) for control in controls)
     accepted = sum(control["exception_id"] is not None for control in controls)
-    said = [f"{counts['passed']} of {len(controls)} controls passed"]
+    empty = sum(control["status_code"] == "passed" and control["tested_count"] == 0 for control in controls)
+    said = [
+        f"{counts['passed']} of {len(controls)} controls passed{f' ({empty} had nothing to test)' if empty else ''}"
+    ]
     if counts["failed"]:
         of_them = f"{critical} critical, {accepted} accepted" if accepted else f"{critical} critical"
         said.append(f"{counts['failed']} failed ({of_them})")
@@ -139,7 +142,17 @@ def _gate_words(figures: Figures) -> list[str]:
         said.append(f"{counts['error']} could not run")
     idle = Counter(why_not_run(figures, control) for control in controls if control["status_code"] == "not_run")
     said += [f"{number} did not run ({why})" for why, number in idle.most_common()]
-    return [", ".join(said) + "."]
+    return [", ".join(said) + ".", *_earlier_doors(figures)]
+
+
+def _earlier_doors(figures: Figures) -> list[str]:
+    """Doors of a run that was opened again, and not asked since: their findings are of before."""
+    asked = {row["gate_code"]: row["checked_at"] for row in figures["controls"] if row["gate_code"] != "dbt"}
+    return [
+        f"The gate {gate_code} was asked on {moment(at)}, before this run was opened again, and not since."
+        for gate_code, at in asked.items()
+        if at < figures.run["started_at"]
+    ]
 
 
 def why_not_run(figures: Figures, control: Row) -> str:

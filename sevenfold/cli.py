@@ -258,7 +258,10 @@ def report(
         console.print(audit_commands.verify_reports(run_of(name) if name else None))
         return
     path = _page(name)
-    typer.echo(write_pdf(path, pdf) if pdf else path)
+    if pdf:
+        audit_commands.verify_reports(run_of(path.parent.name))  # each sheet names the manifest that vouches for it
+        path = write_pdf(path, pdf)
+    typer.echo(path)
 
 
 @app.command()

@@ -29,6 +29,7 @@ from sevenfold.warehouse import connect
 LOCK_CLASS = 0x5EF0  # first half of our advisory locks' keys; the second half is the run
 OPENING_LOCK = 0
 SIGN_OF_LIFE = dt.timedelta(minutes=15)
+PATIENCE = dt.timedelta(minutes=1)  # with a lock that somebody else keeps
 COMMAND_LINE = "command_line"
 DEMO = "demo"
 ONE_PROCESS = (COMMAND_LINE, DEMO)  # triggers whose runs live and die with one process
@@ -150,22 +151,23 @@ def open_run(request: RunRequest) -> Run:
     check_as_of(request.as_of_date)
     with connect() as connection:
         _require_tables(connection)
-        _lock_opening(connection)
+        _lock(connection, "for opening a run", "select pg_advisory_xact_lock(%s, %s)", OPENING_LOCK)
         _end_dead_runs(connection, request.run_id)
         _insert_run(connection, request)
         hold(request.run_id)
     return read_run(request.run_id)
 
 
-def _lock_opening(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Let one process at a time open a run: it takes a moment, so that who keeps others waiting is none of ours."""
-    connection.execute("set local lock_timeout = '60s'")
+def _lock(connection: psycopg.Connection[tuple[Any, ...]], what: str, take: LiteralString, *key: int | str) -> None:
+    """Take one of our advisory locks: ours are kept for a moment, so that who keeps others waiting is none of ours."""
+    connection.execute("select set_config('lock_timeout', %s, false)", (f"{PATIENCE.seconds}s",))
     try:
-        connection.execute("select pg_advisory_xact_lock(%s, %s)", (LOCK_CLASS, OPENING_LOCK))
+        connection.execute(take, (LOCK_CLASS, *key))
     except psycopg.errors.LockNotAvailable:
+        connection.close()
         raise SevenfoldError(
-            f"Another session has kept the lock for opening a run (advisory, {LOCK_CLASS} and {OPENING_LOCK}) for a "
-            "minute. pg_locks and pg_stat_activity say whose it is; end it, and run again."
+            f"Another session has kept the lock {what} (advisory, of class {LOCK_CLASS}) for {PATIENCE.seconds} s. "
+            "pg_locks and pg_stat_activity say whose it is; end it, and run again."
         ) from None
 
 
@@ -324,7 +326,7 @@ def hold(run_id: str) -> None:
     connection = _held_locks.get(run_id)
     if connection is None or connection.closed:
         connection = connect(autocommit=True)
-        connection.execute("select pg_advisory_lock_shared(%s, hashtext(%s))", (LOCK_CLASS, run_id))
+        _lock(connection, f"of run {run_id}", "select pg_advisory_lock_shared(%s, hashtext(%s))", run_id)
         _held_locks[run_id] = connection
 
 

@@ -187,6 +187,24 @@ def test_rows_that_a_later_run_published_are_judged_no_more(filled: str) -> None
     assert kept == [(0,)]
 
 
+def test_a_published_run_that_is_opened_again_judges_nothing_that_came_after_its_raw_door(filled: str) -> None:
+    """Refused rows stay in judgement, whatever older run is cleared: from its last task, not from its first."""
+    execute(
+        filled,
+        """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
+        f"update ops.pipeline_runs set status_code = 'failed' where run_id = '{RUN}'",
+        """insert into ops.pipeline_runs (run_id, as_of_date, first_started_at, started_at, status_code)
+        values ('older', '2026-06-01', '2026-06-01 02:00+00', clock_timestamp(), 'published'),
+            ('next', '2026-07-01', clock_timestamp(), clock_timestamp(), 'running')""",
+        "insert into ops.run_stages values ('older', 'gate_raw', '2026-06-01 02:00+00', 1, 5)",
+        LATER.format(run="next", status="unchanged", rows_read=0, cursor_from="null"),
+    )
+    with pytest.raises(GateFailed, match=KEY):
+        run_gate("raw", "next")
+    execute(filled, "update ops.run_stages set started_at = clock_timestamp() where run_id = 'older'")
+    assert run_gate("raw", "next").failed_critical == 0  # its door was asked again, and judged them
+
+
 @pytest.mark.parametrize(
     ("change", "control"),
     [

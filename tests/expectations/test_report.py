@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -129,6 +130,10 @@ def count_of_controls(url: str) -> int:
     return int(str(rows(url, "select count(*) from quality.control_results")[0][0]))
 
 
+def untested(url: str) -> int:
+    return int(str(rows(url, "select count(*) from quality.control_results where tested_count = 0")[0][0]))
+
+
 def in_force(url: str) -> int:
     return int(str(rows(url, "select count(*) from quality.run_controls")[0][0]))
 
@@ -142,10 +147,12 @@ def test_a_published_run_shows_every_section_with_its_figures(published: str) ->
     assert {section["id"] for section in page.all("section")} == SECTIONS
     for words in (
         "The run was published for 1 July 2026: 123,456 rows",
-        f"{count_of_controls(published)} of {in_force(published)} controls passed, "
+        f"{count_of_controls(published)} of {in_force(published)} controls passed "
+        f"({untested(published)} had nothing to test), "
         f"{in_force(published) - count_of_controls(published)} did not run (no quarter was due, so what it judges",
         "1 of 1 control totals balance",
         "31.4 % of all placed parties are in state A, from 16.5 % on 1 April 2025",
+        "In state A on 1 July 2026",
         "levels off at 33.5 % (95 % interval 30.3 % to 36.7 %)",
         "with changes that are in no commit",
         "too few points",
@@ -580,9 +587,43 @@ def test_a_report_is_written_as_pdf_and_stays_as_it_was(
     monkeypatch.setitem(sys.modules, "plutoprint", None)
     with pytest.raises(SevenfoldError, match=r"or print .*index\.html from a browser"):
         write_pdf(report_folder(RUN) / "index.html", target)
-    (report_folder(RUN) / "index.html").write_text(page.replace("%", " %", 1), encoding="utf-8")
-    with pytest.raises(SevenfoldError, match=r"No PDF was made"):
-        write_pdf(report_folder(RUN) / "index.html", target)
+
+
+@pytest.mark.parametrize("manifest_too", [False, True])
+def test_no_pdf_is_made_of_a_page_that_was_changed(published: str, tmp_path: Path, manifest_too: bool) -> None:
+    html()
+    folder = report_folder(RUN)
+    page = (folder / "index.html").read_bytes()
+    changed = page.replace(b"%", b" %", 1)
+    (folder / "index.html").chmod(0o644)
+    (folder / "index.html").write_bytes(changed)
+    if manifest_too:
+        manifest = (folder / "manifest.json").read_text(encoding="utf-8")
+        before, after = (hashlib.sha256(content).hexdigest() for content in (page, changed))
+        (folder / "manifest.json").chmod(0o644)
+        (folder / "manifest.json").write_text(manifest.replace(before, after), encoding="utf-8")
+    target = tmp_path / "report.pdf"
+    answer = CliRunner().invoke(app, ["report", RUN, "--pdf", str(target)])
+    words = "its manifest is not the one on record" if manifest_too else "index.html was changed since it was written"
+    assert words in str(answer.exception)
+    assert not target.exists()
+
+
+def test_what_had_nothing_to_test_and_what_was_asked_before_the_run_was_opened_again_is_said(published: str) -> None:
+    control = "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-KEY"
+    execute(
+        published,
+        f"update quality.control_results set tested_count = 0 where control_id = '{control}'",
+        f"update ops.pipeline_runs set started_at = now() where run_id = '{RUN}'",
+        "update quality.control_results set checked_at = now() + interval '1 second' where gate_code = 'raw'",
+        "update quality.control_results set checked_at = '2026-07-01 02:00+00' where gate_code <> 'raw'",
+    )
+    page = Page(html())
+    assert re.search(rf"{control}.*?Nothing to test", page.text, re.DOTALL)
+    assert "had nothing to test)" in page.text
+    for gate in ("quality_levels", "marts"):
+        assert f"The gate {gate} was asked on 2026-07-01 02:00:00 UTC, before this run was opened again" in page.text
+    assert "The gate raw was asked on" not in page.text
 
 
 def test_stages_and_freshness_read_as_words(published: str) -> None:

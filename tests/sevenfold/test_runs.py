@@ -6,9 +6,11 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 from typer.testing import CliRunner
 
 from sevenfold import runs, stages
@@ -52,6 +54,18 @@ def test_a_run_is_opened_timed_and_closed(open_run: OpenRun) -> None:
     assert {"python", "dbt-core", "splink", "postgresql"} <= set(versions[0])
     closed = runs.close_run("first")
     assert (closed.status_code, closed.failed_task, closed.ended_at is not None) == ("failed", "unknown", True)
+
+
+@pytest.mark.parametrize(("key", "what"), [("0", "for opening a run"), ("hashtext('first')", "of run first")])
+def test_a_lock_that_another_session_keeps_is_waited_for_no_longer_than_a_minute(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch, key: LiteralString, what: str
+) -> None:
+    monkeypatch.setattr(runs, "PATIENCE", dt.timedelta(seconds=1))
+    with connect() as keeper:
+        keeper.execute(sql.SQL("select pg_advisory_xact_lock({}, {})").format(runs.LOCK_CLASS, sql.SQL(key)))
+        with pytest.raises(SevenfoldError, match=f"Another session has kept the lock {what} .* for 1 s"):
+            open_run()
+    assert open_run().status_code == "running"
 
 
 def test_midnight_is_the_one_of_the_deployment(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
