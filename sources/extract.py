@@ -11,8 +11,6 @@ were at the last comparison, and when raw misses one the whole table is read, of
 import datetime as dt
 import decimal
 import hashlib
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +24,6 @@ from sources.check import check_contract
 from sources.contract import Contract, Cursor
 from sources.manifest import read_manifest
 from sources.readers import (
-    Delivery,
     SourceError,
     SourceFile,
     SqlSource,
@@ -150,7 +147,7 @@ def _extract_table(log: BatchLog, full: bool) -> None:
             if span and begin is not None and _read_changes(log, source, opened, span):
                 return
             if span:  # before the rows: what is there now, and still is when they are read, will have landed
-                log.remember_versions(_digest_of_versions(source, span))
+                log.remember_versions(source.digest_of_versions(span.column, span.end))
             with source.rows() as delivery:
                 opened.land(delivery)
             _require_rows(log, opened, "the table holds no row")
@@ -172,35 +169,15 @@ def _read_changes(log: BatchLog, source: SqlSource, batch: OpenBatch, span: _Spa
     if landed.new_columns:
         batch.note("The whole table was read for its new columns.")
         return False
-    if not landed.rows_landed and log.known_versions() == _digest_of_versions(source, span):
+    if not landed.rows_landed and log.known_versions() == source.digest_of_versions(span.column, span.end):
         return True
     digest = hashlib.sha256()
-    with source.versions(span.column, span.end) as versions:
-        if not batch.table.misses_a_version(_digested(versions, digest), span.column):
+    with source.versions(span.column, span.end, digest) as versions:
+        if not batch.table.misses_a_version(versions, span.column):
             log.remember_versions(digest.hexdigest())
             return True
     batch.note("Rows were committed later than the lookback allows for: the whole table was read.")
     return False
-
-
-def _digest_of_versions(source: SqlSource, span: _Span) -> str:
-    """Give the SHA-256 of key and cursor of all rows until the end, in the order in which the source gives them."""
-    digest = hashlib.sha256()
-    with source.versions(span.column, span.end) as versions:
-        deque(_digested(versions, digest).rows, maxlen=0)  # read, and kept nowhere
-    return digest.hexdigest()
-
-
-def _digested(delivery: Delivery, digest: "hashlib._Hash") -> Delivery:
-    """Give a delivery of which all that is read goes into a digest."""
-
-    def rows() -> Iterator[bytes]:
-        for chunk in delivery.rows:
-            digest.update(chunk)
-            yield chunk
-
-    digest.update("|".join(delivery.columns).encode())
-    return replace(delivery, rows=rows())
 
 
 def _begin(log: BatchLog, cursor: Cursor, end: Any) -> Any:

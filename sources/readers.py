@@ -11,10 +11,12 @@ import decimal
 import hashlib
 import io
 import json
+import marshal
 import os
 import re
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -33,6 +35,7 @@ from sources.contract import Contract, CsvOptions, mask_password
 
 CHUNK_BYTES = 1 << 20
 CHUNK_ROWS = 20_000
+MARSHAL_VERSION = 2  # later ones write a reference for an object that they met before
 
 
 class SourceError(SevenfoldError):
@@ -313,6 +316,8 @@ def _arrow_text(name: str, column: pa.Array) -> pa.Array:
 
 # --- SQL
 
+_Parts = Iterator[list[Any]]  # of rows
+
 
 class SqlSource:
     """An SQL table or view of a source, through SQLAlchemy."""
@@ -358,19 +363,47 @@ class SqlSource:
             yield delivery
 
     @contextlib.contextmanager
-    def versions(self, cursor: str, end: object) -> Iterator[Delivery]:
-        """Read only key and cursor of all rows until `end`: which version of which row the table holds."""
-        column: sa.ColumnClause[Any] = sa.column(cursor)
-        columns = {name.name: name for name in (*self._key, column)}  # the cursor may be part of the key
-        with self._run(sa.select(*columns.values()).select_from(self._table).where(column <= end)) as delivery:
+    def versions(self, cursor: str, end: object, digest: "hashlib._Hash") -> Iterator[Delivery]:
+        """Read only key and cursor of all rows until `end`: which version of which row the table holds.
+
+        What is read goes into the digest too.
+        """
+        with self._run(self._versions(cursor, end), digest) as delivery:
             yield delivery
 
+    def digest_of_versions(self, cursor: str, end: object) -> str:
+        """Give the SHA-256 of key and cursor of all rows until `end`, in the order in which the source gives them."""
+        digest = hashlib.sha256()
+        with self._read(self._versions(cursor, end), digest) as (_, parts):
+            deque(parts, maxlen=0)
+        return digest.hexdigest()
+
+    def _versions(self, cursor: str, end: object) -> sa.Select[Any]:
+        column: sa.ColumnClause[Any] = sa.column(cursor)
+        columns = {name.name: name for name in (*self._key, column)}  # the cursor may be part of the key
+        return sa.select(*columns.values()).select_from(self._table).where(column <= end)
+
     @contextlib.contextmanager
-    def _run(self, query: sa.Select[Any]) -> Iterator[Delivery]:
+    def _run(self, query: sa.Select[Any], digest: "hashlib._Hash | None" = None) -> Iterator[Delivery]:
+        with self._read(query, digest) as (columns, parts):
+            yield Delivery(columns, (_csv_of(_sql_columns(rows)) for rows in parts), _OWN_CSV)
+
+    @contextlib.contextmanager
+    def _read(self, query: sa.Select[Any], digest: "hashlib._Hash | None") -> Iterator[tuple[list[str], _Parts]]:
+        """Give names of columns, and the rows part by part."""
         with self._errors(), self._engine.connect() as connection:
             result = connection.execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS).execute(query)
-            parts = result.partitions(CHUNK_ROWS)
-            yield Delivery(list(result.keys()), (_csv_of(_sql_columns(rows)) for rows in parts), _OWN_CSV)
+            columns = list(result.keys())
+            if digest:
+                digest.update(marshal.dumps(columns, MARSHAL_VERSION))
+            yield columns, self._parts(result, digest)
+
+    def _parts(self, result: sa.CursorResult[Any], digest: "hashlib._Hash | None") -> _Parts:
+        """Take the driver's rows as they are: SQLAlchemy's own cost as much again as reading them."""
+        while rows := result.cursor_strategy.fetchmany(result, cast("Any", result.cursor), CHUNK_ROWS):
+            if digest:
+                digest.update(_bytes_of(rows))
+            yield rows
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -383,7 +416,15 @@ class SqlSource:
             raise SourceError(f"{self.name} cannot be read: {reason}.") from None
 
 
-def _sql_columns(rows: Sequence[sa.Row[Any]]) -> list[pa.Array]:
+def _bytes_of(rows: list[Any]) -> bytes:
+    """Give the same bytes for the same rows, and others for others."""
+    try:
+        return marshal.dumps(rows, MARSHAL_VERSION)
+    except ValueError:  # types that are not Python's own, such as times
+        return marshal.dumps([[sql_text(value) for value in row] for row in rows], MARSHAL_VERSION)
+
+
+def _sql_columns(rows: list[Any]) -> list[pa.Array]:
     return [_text_array(_sql_column(column)) for column in zip(*rows, strict=True)]
 
 
