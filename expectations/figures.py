@@ -79,20 +79,12 @@ select
 from ops.extract_batches as batches
 inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
 inner join ops.pipeline_runs as runs on batches.run_id = runs.run_id
+left join ops.run_stages as door on door.run_id = this_run.run_id and door.stage_code = 'gate_raw'
+left join ops.published_batches as published on batches.batch_id = published.batch_id
 where
     batches.status_code = 'landed'
     and runs.started_at < this_run.started_at
-    and not exists (
-        select from ops.pipeline_runs as users
-        left join ops.run_stages as doors on users.run_id = doors.run_id and doors.stage_code = 'gate_raw'
-        where
-            users.status_code = 'published'
-            and (
-                doors.started_at >= batches.extracted_at
-                or doors.started_at is null and coalesce(users.first_started_at, users.started_at) >= runs.started_at
-            )
-            and users.started_at < this_run.started_at
-    )
+    and coalesce(published.published_at, 'infinity') >= coalesce(door.started_at, this_run.started_at)
 order by batches.batch_id""",
     "superseded_batches": """
 select

@@ -24,32 +24,19 @@ from expectations.thresholds import threshold
 
 ISO_DAY = "YYYY-MM-DD"
 REPLACED = "then `sevenfold quarantine supersede` the bad batch"
-# The batches of a run that no other published run has used: neither the run that landed them, nor one that began later.
-# What came after the run's end is left out, so that the query gives the same when the run is published as before.
-# One that brought nothing new is judged by how much was read.
+# The batches that no run had published when this one's raw door asked. What a run has published stays published when
+# it, or another, is opened again. What came after the run's end is left out, so that the query gives the same when the
+# run is published as before. One that brought nothing new is judged by how much was read.
 JUDGED_BATCHES: LiteralString = """
         select batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed
         from ops.extract_batches as batches
         inner join ops.pipeline_runs as this_run on this_run.run_id = {run_id}
-        left join ops.pipeline_runs as runs on runs.run_id = batches.run_id
+        left join ops.run_stages as door on door.run_id = this_run.run_id and door.stage_code = 'gate_raw'
+        left join ops.published_batches as published on published.batch_id = batches.batch_id
         where
             batches.status_code in ('landed', 'unchanged')
             and coalesce(batches.extracted_at, '-infinity') <= coalesce(this_run.ended_at, 'infinity')
-            and not exists (
-                select from ops.pipeline_runs as users
-                left join ops.run_stages as doors on users.run_id = doors.run_id and doors.stage_code = 'gate_raw'
-                where
-                    users.status_code = 'published'
-                    and users.run_id <> this_run.run_id
-                    and coalesce(users.ended_at, '-infinity') <= coalesce(this_run.ended_at, 'infinity')
-                    -- It judged what was there when its raw door asked, however often it was opened since.
-                    and (
-                        users.run_id = batches.run_id
-                        or doors.started_at >= batches.extracted_at
-                        or doors.started_at is null
-                        and coalesce(users.first_started_at, users.started_at) >= runs.started_at
-                    )
-            )
+            and coalesce(published.published_at, 'infinity') >= coalesce(door.started_at, this_run.started_at)
 """
 VARIABLE_WIDTH = ("Month", "US", "AM")  # as `to_timestamp` patterns name them
 
@@ -183,7 +170,7 @@ def _delivery_controls(contract: Contract, about: "partial[Control]") -> list[Co
             critical_data_element="source delivery",
             description=(
                 f"{contract.words}: the newest read has between {fewest:g} and {most:g} times the rows "
-                "of the last read of the same kind that a published run has used."
+                "of the last read of the same kind that a published run has used, and none before it more than that."
             ),
             rationale="Volumes drift; they do not drop by half or grow fivefold from one run to the next.",
             what_to_do="Ask the source's owner whether the volume is real, and accept it: `sevenfold exception add`.",
@@ -261,7 +248,7 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
                 batches.run_id,
                 min(batches.batch_id) as first_batch_id,
                 bool_and(batches.cursor_from is null) as is_whole,
-                bool_or(judged.judged_batch_id is not null) as is_judged,
+                judged.judged_batch_id is not null as is_judged,
                 sum(batches.rows_read)::double precision as rows_read
             from batches
             left join judged on batches.batch_id = judged.judged_batch_id
@@ -269,7 +256,7 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
             where
                 batches.status_code = 'landed'
                 or (batches.status_code = 'unchanged' and batches.cursor_from is null and batches.rows_read > 0)
-            group by batches.run_id
+            group by batches.run_id, judged.judged_batch_id is not null
         ),
         this_read as (
             select * from reads where is_judged
@@ -283,6 +270,12 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
             where reads.first_batch_id < this_read.first_batch_id and not reads.is_judged
             order by reads.first_batch_id desc
             limit 1
+        ),
+        largest_read as (
+            select max(reads.rows_read) as rows_read
+            from reads
+            inner join this_read on reads.is_whole = this_read.is_whole
+            where reads.is_judged
         ),
         raw_rows as (
             select
@@ -318,8 +311,12 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
             ) as status_code,
             (select coalesce(sum(rows_landed), 0)::bigint from batches) as landed_count,
             (
-                select this_read.rows_read / previous_read.rows_read
-                from this_read cross join previous_read
+                -- The newest heals one that was cut; what an earlier one brought too much is in raw, whatever followed.
+                select case
+                    when largest_read.rows_read > {most} * previous_read.rows_read then largest_read.rows_read
+                    else this_read.rows_read
+                end / previous_read.rows_read
+                from this_read cross join largest_read cross join previous_read
                 where previous_read.rows_read >= {comparable_rows}
             ) as volume_ratio,
             case
@@ -337,6 +334,7 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
         run_id=context.run_id,
         as_of_date=context.as_of_date.isoformat(),
         comparable_rows=threshold("raw_volume_comparable_minimum"),
+        most=threshold("raw_volume_maximum"),
         day=_day(contract) or sql.SQL("null::text"),
         judged=_judged_batches(contract, context),
         has_key=_has_key(contract),

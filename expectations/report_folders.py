@@ -108,7 +108,8 @@ def great_expectations_folder(run_id: str) -> Path:
 def folder_name(run_id: str) -> str:
     """The run's name, made safe for a file system and still unique."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", run_id)[:120].strip(".") or "run"
-    return safe if safe == run_id else f"{safe}_{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+    is_another_s = re.search(r"_[0-9a-f]{8}$", safe)  # so that no run can be called as another's folder is
+    return f"{safe}_{hashlib.sha256(run_id.encode()).hexdigest()[:8]}" if safe != run_id or is_another_s else safe
 
 
 def manifest_hash(folder: Path) -> str:

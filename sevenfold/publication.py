@@ -338,7 +338,20 @@ def mark_published(connection: Connection, run: Run, row_count: int) -> None:
         raise PublicationError(
             f"Run {run.run_id} was closed while it published; nothing was published. Start a new run."
         )
+    connection.execute(MARK_BATCHES, {"run_id": run.run_id})
 
+
+# What was there when the run's raw door asked; later deliveries wait for the next.
+MARK_BATCHES = """
+    insert into ops.published_batches (batch_id, run_id)
+    select batches.batch_id, %(run_id)s
+    from ops.extract_batches as batches
+    inner join ops.run_stages as door on door.run_id = %(run_id)s and door.stage_code = 'gate_raw'
+    where
+        batches.status_code in ('landed', 'unchanged')
+        and coalesce(batches.extracted_at, '-infinity') <= door.started_at
+    on conflict (batch_id) do nothing
+"""
 
 RUN_HISTORY_COLUMNS = (
     "run_id",

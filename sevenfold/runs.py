@@ -500,12 +500,12 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
 
     Args:
         run_id: The run.
-        inputs: Stages that read, in any order; other runs may do so meanwhile, where nothing of it lands.
+        inputs: Stages that read, in any order; other runs may do so meanwhile, where they find nothing new.
         stage_codes: The stages after them, in order.
 
     Raises:
-        SevenfoldError: A stage did not end, or before one that it builds on; another run has worked since, or landed
-            rows; or a door had stopped this one.
+        SevenfoldError: A stage did not end, or before one that it builds on; another run was opened since and found
+            something new; or a door had stopped this one.
     """
     with connect() as connection:
         rows = connection.execute("select stage_code, started_at from ops.run_stages where run_id = %s", (run_id,))
@@ -525,14 +525,14 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
             )
         other = connection.execute(
             """
-            select run_id from ops.run_stages
-            where run_id <> %(run_id)s and started_at >= %(began)s and stage_code = any(%(stage_codes)s)
+            select run_id from ops.pipeline_runs
+            where run_id <> %(run_id)s and started_at >= %(began)s and status_code <> 'nothing_new'
             union all
             select run_id from ops.extract_batches
             where run_id <> %(run_id)s and extracted_at >= %(began)s and rows_landed > 0
             limit 1
             """,
-            {"run_id": run_id, "began": began[stage_codes[0]], "stage_codes": list(stage_codes)},
+            {"run_id": run_id, "began": began[stage_codes[0]]},
         ).fetchone()
         stopped = connection.execute(
             """
@@ -547,7 +547,7 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
         ).fetchone()
     if other:
         raise SevenfoldError(
-            f"Run {other[0]} has worked since this run's first door: the tables, or rows in them, may be its own. "
+            f"Run {other[0]} was opened after this run's first door: the tables, or rows in them, may be its own. "
             "Nothing was published. Clear this run from its first task, or start a new run."
         )
     if stopped:

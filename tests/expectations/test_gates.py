@@ -40,6 +40,15 @@ def filled(warehouse: str) -> str:
     return warehouse
 
 
+def published_with(url: str, run_id: str) -> None:
+    """Let a run be published with every batch that is there."""
+    execute(
+        url,
+        f"update ops.pipeline_runs set status_code = 'published' where run_id = '{run_id}'",
+        f"insert into ops.published_batches (batch_id, run_id) select batch_id, '{run_id}' from ops.extract_batches",
+    )
+
+
 def statuses(url: str) -> dict[str, str]:
     return {
         str(key): str(value) for key, value in rows(url, "select control_id, status_code from quality.control_results")
@@ -144,7 +153,8 @@ def test_a_bad_delivery_does_not_pass_by_running_again(filled: str) -> None:
         filled,
         """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
         f"update ops.pipeline_runs set status_code = 'failed' where run_id = '{RUN}'",
-        "insert into ops.pipeline_runs (run_id, as_of_date, status_code) values ('again', '2026-07-01', 'running')",
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        values ('again', '2026-07-01', clock_timestamp(), 'running')""",
         """insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_read, rows_landed)
         values ('again', 'point_of_sale', 'customer_records', 'unchanged', 0, 0)""",
     )
@@ -162,8 +172,12 @@ def test_rows_of_published_runs_are_judged_no_more(filled: str) -> None:
     execute(
         filled,
         """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
-        f"update ops.pipeline_runs set status_code = 'published' where run_id = '{RUN}'",
-        "insert into ops.pipeline_runs (run_id, as_of_date, status_code) values ('next', '2026-07-01', 'running')",
+    )
+    published_with(filled, RUN)
+    execute(
+        filled,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        values ('next', '2026-07-01', clock_timestamp(), 'running')""",
         LATER.format(run="next", status="unchanged", rows_read=0, cursor_from="null"),
     )
     run_gate("raw", "next")
@@ -176,9 +190,12 @@ def test_rows_that_a_later_run_published_are_judged_no_more(filled: str) -> None
         filled,
         """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
         f"update ops.pipeline_runs set status_code = 'failed' where run_id = '{RUN}'",
+    )
+    published_with(filled, "accepted")
+    execute(
+        filled,
         """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
-        values ('accepted', '2026-07-01', clock_timestamp(), 'published'),
-            ('next', '2026-07-01', clock_timestamp(), 'running')""",
+        values ('next', '2026-07-01', clock_timestamp(), 'running')""",
         LATER.format(run="next", status="unchanged", rows_read=0, cursor_from="null"),
     )
     assert run_gate("raw", "next").failed_critical == 0
@@ -187,22 +204,36 @@ def test_rows_that_a_later_run_published_are_judged_no_more(filled: str) -> None
     assert kept == [(0,)]
 
 
-def test_a_published_run_that_is_opened_again_judges_nothing_that_came_after_its_raw_door(filled: str) -> None:
-    """Refused rows stay in judgement, whatever older run is cleared: from its last task, not from its first."""
+def test_a_published_run_that_is_opened_again_is_judged_by_what_came_since(filled: str) -> None:
+    """What it had published is no news that a refused delivery could hide behind, nor gone as what to compare with."""
+    published_with(filled, RUN)
     execute(
         filled,
-        """update raw.point_of_sale__customer_records set "Número de cliente" = null where raw_id <= 50""",
-        f"update ops.pipeline_runs set status_code = 'failed' where run_id = '{RUN}'",
-        """insert into ops.pipeline_runs (run_id, as_of_date, first_started_at, started_at, status_code)
-        values ('older', '2026-06-01', '2026-06-01 02:00+00', clock_timestamp(), 'published'),
-            ('next', '2026-07-01', clock_timestamp(), clock_timestamp(), 'running')""",
-        "insert into ops.run_stages values ('older', 'gate_raw', '2026-06-01 02:00+00', 1, 5)",
-        LATER.format(run="next", status="unchanged", rows_read=0, cursor_from="null"),
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values ('refused', '2026-07-01', clock_timestamp(), clock_timestamp(), 'failed')""",
+        """insert into ops.extract_batches
+            (run_id, source_code, entity_code, status_code, rows_read, rows_landed, extracted_at)
+        values ('refused', 'point_of_sale', 'customer_records', 'landed', 1004, 4, clock_timestamp())""",
+        """insert into raw.point_of_sale__customer_records (batch_id, occurrence, "Número de cliente", updated_at)
+        select 2, 1, case when n > 2 then 'new ' || n end, '2026-06-30 10:00:00' from generate_series(1, 4) as n""",
+        f"""update ops.pipeline_runs set started_at = clock_timestamp(), ended_at = null, status_code = 'running'
+        where run_id = '{RUN}'""",
     )
-    with pytest.raises(GateFailed, match=KEY):
+    said = failed_controls("raw")[1]
+    assert "2 of 4 tested in raw.point_of_sale__customer_records failed" in said
+    assert f"{KEY.removesuffix('KEY')}VOLUME" in said
+    execute(filled, f"update ops.pipeline_runs set status_code = 'failed', ended_at = now() where run_id = '{RUN}'")
+    execute(
+        filled,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        values ('next', '2026-07-01', clock_timestamp(), 'running')""",
+        LATER.format(run="next", status="landed", rows_read=250, cursor_from="null"),
+    )
+    with pytest.raises(
+        GateFailed
+    ) as refused:  # nor does an ordinary delivery heal one that brought five times too much
         run_gate("raw", "next")
-    execute(filled, "update ops.run_stages set started_at = clock_timestamp() where run_id = 'older'")
-    assert run_gate("raw", "next").failed_critical == 0  # its door was asked again, and judged them
+    assert f"{KEY.removesuffix('KEY')}VOLUME" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -312,6 +343,8 @@ def test_a_whole_read_that_falls_stops_until_it_is_accepted_and_an_increment_onl
             (-3, 'earlier', 'point_of_sale', 'customer_records', 'landed', 2000, 0, null),
             (-2, 'incremental', 'point_of_sale', 'customer_records', 'landed', 210, 0, '2026-06-01'),
             (-1, 'failed', 'point_of_sale', 'customer_records', 'landed', 150, 0, null)""",
+        """insert into ops.published_batches
+        values (-3, 'earlier', '2026-06-01'), (-2, 'incremental', '2026-06-27')""",
     )
     assert volume in failed_controls("raw")[1]
     kept = f"select observed_value from quality.control_results where control_id = '{volume}'"
@@ -497,9 +530,10 @@ def test_the_query_of_unusable_rows_gives_the_same_once_the_run_is_published(fil
     (query,) = rows(filled, f"select rule_sql from quality.controls where control_id = '{rule}'")[0]
     shown = str(query).replace(":'run_id'", f"'{RUN}'")
     assert rows(filled, shown) == [(0.04,)]
-    execute(filled, "update ops.pipeline_runs set status_code = 'published', ended_at = now()")
+    published_with(filled, RUN)
     execute(
         filled,
+        "update ops.pipeline_runs set ended_at = now()",
         """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
         values ('later', '2026-07-02', now(), now() + interval '1 hour', 'published')""",
         """insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_landed, extracted_at)
@@ -510,19 +544,21 @@ def test_the_query_of_unusable_rows_gives_the_same_once_the_run_is_published(fil
 
 def test_a_small_broken_delivery_does_not_hide_behind_large_good_ones(filled: str) -> None:
     """Twenty of twenty new rows are refused, of 220 in all."""
+    published_with(filled, RUN)
     execute(
         filled,
-        f"update ops.pipeline_runs set status_code = 'published' where run_id = '{RUN}'",
         """insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_read, rows_landed)
         values ('again', 'point_of_sale', 'customer_records', 'landed', 20, 20)""",
-        "insert into ops.pipeline_runs (run_id, as_of_date, status_code) values ('again', '2026-07-01', 'running')",
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, status_code)
+        values ('again', '2026-07-01', clock_timestamp(), 'running')""",
         """insert into quality.quarantined_rows (source_code, entity_code, raw_id, batch_id, reason_code)
         select 'point_of_sale', 'customer_records', 200 + n, 2, 'missing_key' from generate_series(1, 20) as n""",
     )
     with pytest.raises(GateFailed, match=r"UNUSABLE-LIMIT: .* observed 100 %, expected at most 5\.00 %"):
         run_gate("quality_levels", "again")
-    execute(filled, "update ops.pipeline_runs set status_code = 'published' where run_id = 'again'")
-    assert run_gate("quality_levels", RUN).failed_critical == 0
+    execute(filled, "insert into ops.published_batches (batch_id, run_id) values (2, 'again')")
+    execute(filled, "update ops.pipeline_runs set started_at = clock_timestamp() where run_id = 'again'")
+    assert run_gate("quality_levels", "again").failed_critical == 0
 
 
 @pytest.mark.parametrize(
