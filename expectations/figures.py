@@ -54,7 +54,13 @@ QUERIES: dict[str, LiteralString] = {
 select published.run_id, published.as_of_date, published.ended_at, published.rows_published
 from ops.pipeline_runs as published
 inner join ops.pipeline_runs as this_run on this_run.run_id = %(run_id)s
-where published.status_code = 'published' and published.ended_at <= coalesce(this_run.ended_at, clock_timestamp())
+where
+    -- What a run has published stays when it is opened again, and fails.
+    (
+        published.status_code = 'published'
+        or exists (select from ops.published_batches as used where used.run_id = published.run_id)
+    )
+    and published.ended_at <= coalesce(this_run.ended_at, clock_timestamp())
 order by published.as_of_date desc, published.ended_at desc
 limit 1""",
     "next_run": """

@@ -403,7 +403,7 @@ def block_pairs(
     Args:
         connection: the workspace.
         rules: of the model.
-        pairs_per_record_limit: as many pairs as these for each new record are too many.
+        pairs_per_record_limit: as many pairs as these for each record of all are too many, and of new ones their share.
         minimum_limit: so many never are.
         pairs_at_once: about so many in a part, at most.
 
@@ -470,6 +470,15 @@ def _find_pairs(connection: duckdb.DuckDBPyConnection, one: range, other: range)
     """)
 
 
+def _share_in_pairs(connection: duckdb.DuckDBPyConnection) -> float:
+    """Give how many records' worth of pairs the new ones have: their own, and half of each old one that they meet.
+
+    Of `n` records with as many pairs each, those with at least one of `m` are m (2 - m / n) records' worth.
+    """
+    new, all_records = count(connection, "new_records"), count(connection, "kept.record_states")
+    return new * (2 - new / all_records) if new else 0
+
+
 def _count_candidates(
     connection: duckdb.DuckDBPyConnection,
     rules: tuple[BlockingRule, ...],
@@ -487,7 +496,7 @@ def _count_candidates(
             from groups group by all
         """).fetchall()
     )
-    total, limit = sum(counted.values()), max(minimum_limit, pairs_per_record_limit * count(connection, "new_records"))
+    total, limit = sum(counted.values()), max(minimum_limit, pairs_per_record_limit * _share_in_pairs(connection))
     if total > limit:
         largest = max(counted, key=lambda number: counted[number])
         raise TooManyPairsError(

@@ -7,12 +7,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from sevenfold.settings import get_settings
 from splink_models import scoring
 from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, Model, load_model
-from splink_models.workspace import TooManyPairsError, block_pairs
+from splink_models.workspace import TooManyPairsError, _share_in_pairs, block_pairs
 from tests.splink_models.people import Record, people, record, score
 
 ANA: Record = {
@@ -174,6 +175,15 @@ def test_fields_may_be_absent_altogether(
 def test_no_record_and_one_record_make_no_pair(tmp_path: Path, model: Model) -> None:
     assert score(tmp_path, model, []) == []
     assert score(tmp_path, model, [record("a:1", **ANA)]) == []
+
+
+@pytest.mark.parametrize(("new", "share"), [(0, 0), (1, 1.99), (50, 75), (100, 100)])
+def test_new_records_may_have_as_many_pairs_as_they_would_have_among_all(new: int, share: float) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create schema kept")
+        connection.execute("create table kept.record_states as select range as record_number from range(100)")
+        connection.execute(f"create table new_records as select range as record_number from range({new})")
+        assert _share_in_pairs(connection) == pytest.approx(share)
 
 
 def test_too_many_pairs_stop_the_run_and_name_the_rule(
