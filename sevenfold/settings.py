@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     match_pairs_per_record: float = Field(
         default=50,
         gt=0,
-        description="Pairs to score per record above which a run stops and names the blocking rule; of a few new records "
-        "twice as many, for they meet all others.",
+        description="Pairs to score per record above which a run stops and names the blocking rule; of few new ones "
+        "twice as many, which meet all others.",
     )
 
     spark_master: str | None = Field(
