@@ -7,15 +7,17 @@ from typing import Any
 from expectations.figures import Figures
 from expectations.summary import summary
 
+NOW = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+
 
 def control(control_id: str, status_code: str = "failed", **accepted: Any) -> dict[str, Any]:
     nobody = dict.fromkeys(("exception_id", "exception_by", "exception_recorded_by", "exception_run_id"))
     about = {"control_id": control_id, "gate_code": "raw", "severity_code": "warning", "status_code": status_code}
-    return {**about, **nobody, **accepted}
+    return {**about, "tested_count": 1, "checked_at": NOW, **nobody, **accepted}
 
 
 def sentences(*controls: dict[str, Any]) -> str:
-    run = {"run_id": "R", "status_code": "published", "as_of_date": dt.date(2026, 7, 1), "rows_published": 1}
+    run = {"run_id": "R", "status_code": "published", "as_of_date": NOW.date(), "rows_published": 1, "started_at": NOW}
     tables: dict[str, list[dict[str, Any]]] = defaultdict(list, controls=list(controls))
     return " ".join(summary(Figures({**run, "failed_task": None, "parameters": {}}, tables)))
 
