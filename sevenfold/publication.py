@@ -341,12 +341,18 @@ def mark_published(connection: Connection, run: Run, row_count: int) -> None:
     connection.execute(MARK_BATCHES, {"run_id": run.run_id})
 
 
-# What was there when the run's raw door asked; later deliveries wait for the next.
+# What was there when the run's raw door asked, of the sources that it asked: what is later, or of a source without
+# contract, waits for a run with it.
 MARK_BATCHES = """
     insert into ops.published_batches (batch_id, run_id)
     select batches.batch_id, %(run_id)s
     from ops.extract_batches as batches
     inner join ops.run_stages as door on door.run_id = %(run_id)s and door.stage_code = 'gate_raw'
+    inner join ops.source_contracts as contracts
+        on
+            batches.source_code = contracts.source_code
+            and batches.entity_code = contracts.entity_code
+            and contracts.is_active
     where
         batches.status_code in ('landed', 'unchanged')
         and coalesce(batches.extracted_at, '-infinity') <= door.started_at

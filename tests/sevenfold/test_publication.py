@@ -596,3 +596,29 @@ def test_a_readers_foreign_key_that_forbids_a_change_is_named(open_run: OpenRun)
     with pytest.raises(PublicationError, match=r"public\.strict_notes refers .*on delete"):
         publish(run, [COLOURS], with_ledger=False)
     assert [row[1] for row in colours()] == ["red", "blue"]
+
+
+def test_only_what_the_raw_door_asked_leaves_judgement(open_run: OpenRun) -> None:
+    """A delivery that was refused stays in judgement through a run that is published without its contract."""
+    run = open_run()
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into ops.source_contracts (source_code, entity_code, raw_table, is_active)
+            values ('shop', 'customer_records', 'raw.shop', true), ('app', 'customer_records', 'raw.app', false);
+            insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_landed, extracted_at)
+            values ('first', 'shop', 'customer_records', 'landed', 5, clock_timestamp()),
+                ('first', 'app', 'customer_records', 'landed', 5, clock_timestamp())
+            """
+        )
+    with runs.stage("first", "gate_raw"):
+        pass
+    with connect() as connection:
+        connection.execute(
+            """
+            insert into ops.extract_batches (run_id, source_code, entity_code, status_code, rows_landed, extracted_at)
+            values ('first', 'shop', 'customer_records', 'landed', 5, clock_timestamp())
+            """
+        )
+    publish(run, [], with_ledger=False)
+    assert read("select batch_id, run_id from ops.published_batches") == [(1, "first")]
