@@ -38,6 +38,7 @@ SUPERUSER = "postgres"
 HOST = "127.0.0.1"
 PORTS = range(15432, 15932)
 PORT_ATTEMPTS = 5
+PORT_REFUSALS = ("could not bind", "could not listen on")  # the second: both had bound it, and the other listened first
 START_SECONDS = 600  # a server that was killed first repeats its log
 ORPHAN_SECONDS = 1  # given to the processes of a killed server before they are ended
 REFUSED_FREE_BYTES = 500 * MEGABYTE
@@ -176,7 +177,7 @@ class _Starter:
         if done.returncode == 0:
             return True
         words = _last_words(folder.log, log_start) or done.stdout
-        if "could not bind" in words:
+        if any(refusal in words for refusal in PORT_REFUSALS):
             return False
         if "No space left on device" in words:
             raise OutOfDiskError(
