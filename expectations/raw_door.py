@@ -16,7 +16,7 @@ from great_expectations import expectations as gxe
 from psycopg import sql
 from psycopg.rows import class_row
 
-from expectations.controls import Control
+from expectations.controls import ENGINEER, Control
 from expectations.drift import drift_controls
 from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectCountedFailuresToBeFew, ExpectMeasureToBeBetweenWherePresent
@@ -69,10 +69,11 @@ class Contract:
 
 
 def controls(context: RunContext, connection: Connection) -> list[Control]:
-    """The controls of every active contract, and of the volumes of all together."""
+    """The controls of every active contract, and of all together."""
     contracts = _contracts(connection)
     found = [control for contract in contracts for control in _contract_controls(contract, context, connection)]
-    return [*found, *drift_controls("raw", context, connection)] if contracts else []
+    together = [_sources_control(context, connection), *drift_controls("raw", context, connection)]
+    return [*found, *together] if contracts else []
 
 
 def _contracts(connection: Connection) -> list[Contract]:
@@ -102,6 +103,49 @@ def _contracts(connection: Connection) -> list[Contract]:
             order by contracts.source_code collate "C", contracts.entity_code collate "C"
             """
         ).fetchall()
+
+
+def _sources_control(context: RunContext, connection: Connection) -> Control:
+    """Of the sources of the last published run: one whose contract is gone has no controls that could fail."""
+    query = sql.SQL(
+        """
+        select
+            split_part(earlier.stage_code, '.', 2) as source_code,
+            split_part(earlier.stage_code, '.', 3) as entity_code,
+            exists (
+                select from ops.run_stages as asked
+                where asked.run_id = this_run.run_id and asked.stage_code = earlier.stage_code
+            ) as is_asked
+        from ops.pipeline_runs as this_run
+        inner join ops.run_stages as earlier on starts_with(earlier.stage_code, 'extract.')
+        where
+            this_run.run_id = {run_id}
+            and earlier.run_id = (
+                select last_run.run_id from ops.pipeline_runs as last_run
+                where
+                    last_run.run_id <> this_run.run_id
+                    and last_run.status_code = 'published'
+                    and last_run.ended_at <= this_run.started_at
+                order by last_run.ended_at desc
+                limit 1
+            )
+        """
+    ).format(run_id=context.run_id)
+    return Control(
+        control_id="RAW-SOURCES-ASKED",
+        gate_code="raw",
+        table="ops.run_stages",
+        expectation=partial(gxe.ExpectColumnValuesToBeInSet, column="is_asked", value_set=[True]),
+        dimension_code="completeness",
+        severity="warning",
+        critical_data_element="source delivery",
+        description="Every source that the last published run read is read by this run too.",
+        rationale="Without its contract a source is left out, with its rows of before, and no other control misses it.",
+        what_to_do="Put the contract back, or accept that the source is retired: `sevenfold exception add`.",
+        owner=ENGINEER,
+        columns=("stage_code",),
+        query=query.as_string(connection),
+    )
 
 
 def _contract_controls(contract: Contract, context: RunContext, connection: Connection) -> list[Control]:

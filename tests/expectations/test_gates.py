@@ -365,10 +365,37 @@ def test_a_whole_read_that_falls_stops_until_it_is_accepted_and_an_increment_onl
     assert run_gate("raw", RUN).failed_warning == 1
 
 
+def test_a_source_that_is_no_longer_asked_is_missed_once(filled: str) -> None:
+    asked = "RAW-SOURCES-ASKED"
+    run_gate("raw", RUN)
+    assert statuses(filled)[asked] == "passed", "no run was published before"
+    execute(
+        filled,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values ('earlier', '2026-06-01', '2026-06-01', '2026-06-01', 'published'),
+            ('failed', '2026-06-02', '2026-06-02', '2026-06-02', 'failed')""",
+        """insert into ops.run_stages (run_id, stage_code, started_at, seconds)
+        values ('earlier', 'extract.point_of_sale.customer_records', '2026-06-01', 1),
+            ('earlier', 'extract.app.interactions', '2026-06-01', 1),
+            ('failed', 'extract.loyalty.customer_records', '2026-06-02', 1)""",
+        f"""insert into ops.run_stages (run_id, stage_code, started_at, seconds)
+        values ('{RUN}', 'extract.point_of_sale.customer_records', '2026-06-30', 1)""",
+    )
+    assert run_gate("raw", RUN).failed_warning == 1
+    kept = f"select tested_count, failed_count from quality.control_results where control_id = '{asked}'"
+    assert rows(filled, kept) == [(2, 1)]
+    execute(
+        filled,
+        f"""insert into ops.run_stages (run_id, stage_code, started_at, seconds)
+        values ('{RUN}', 'extract.app.interactions', '2026-06-30', 1)""",
+    )
+    assert run_gate("raw", RUN).failed_warning == 0
+
+
 def test_a_missing_table_is_an_error_and_stops(filled: str) -> None:
     execute(filled, "drop table raw.point_of_sale__customer_records")
     result, message = failed_controls("raw")
-    assert result.errors == result.controls - 1  # the drift of volumes reads the batches
+    assert result.errors == result.controls - 2  # what reads the batches and the stages
     assert "could not run (the table does not exist) on raw.point_of_sale__customer_records" in message
 
 
