@@ -316,6 +316,20 @@ def test_a_published_run_stays_published_when_its_snapshot_fails(open_run: OpenR
     assert (closed.status_code, closed.failed_task) == ("published", "snapshot")
 
 
+def test_a_published_run_opened_again_for_its_snapshot_alone_stays_published(open_run: OpenRun) -> None:
+    """No quarter is due: the stage does nothing, and what the run has published is as it was."""
+    open_run()
+    with connect("transformer") as connection:
+        connection.execute("create table intermediate.int_snapshot_dates as select false as is_quarter")
+    before = list(stages.STAGES)[: list(stages.STAGES).index("snapshot")]
+    work("first", "compare_inputs", *before[:-1])
+    with pytest.raises(SevenfoldError, match="publish did not do its work in this run"):
+        stages.run_stage("first", "snapshot")
+    work("first", "publish")
+    stages.run_stage("first", "snapshot")
+    assert runs.close_run("first").status_code == "published"
+
+
 def test_a_run_before_the_published_date_looks_back(open_run: OpenRun) -> None:
     assert runs.is_past(open_run("first")) is False
     runs.update_run("first", status_code="published")
