@@ -348,10 +348,17 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
             (
                 select case
                     when count(*) = 0 then 'missing'
-                    when bool_or(status_code = 'refused') then 'refused'
+                    -- What was refused before the extract was tried again and ended is no word of its last try.
+                    when bool_or(
+                        status_code = 'refused'
+                        and coalesce(extracted_at, 'infinity') >= coalesce(extracts.started_at, '-infinity')
+                    ) then 'refused'
                     else 'delivered'
                 end
-                from batches where run_id = {run_id}
+                from batches
+                left join ops.run_stages as extracts
+                    on batches.run_id = extracts.run_id and extracts.stage_code = {extract}
+                where batches.run_id = {run_id}
             ) as status_code,
             (select coalesce(sum(rows_landed), 0)::bigint from batches) as landed_count,
             (
@@ -375,6 +382,7 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
     ).format(
         source_code=contract.source_code,
         entity_code=contract.entity_code,
+        extract=f"extract.{contract.source_code}.{contract.entity_code}",
         run_id=context.run_id,
         as_of_date=context.as_of_date.isoformat(),
         comparable_rows=threshold("raw_volume_comparable_minimum"),

@@ -10,8 +10,6 @@ SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
 # Of a run, where the name alone does not say what stands there.
 PARAMETERS = {
     "rules_loaded": "SHA-256 of the rules (seeds) that were loaded",
-    "decided_under": "SHA-256 of the rules, code and model that pairs were decided by",
-    "connected_under": "SHA-256 of the rules, code and model that records were joined by",
     "contracts": "folder of contracts",
 }
 

@@ -204,22 +204,16 @@ def find_runs(condition: LiteralString, *values: object) -> list[Run]:
         return cursor.execute(SELECT_RUNS + sql.SQL(condition), values).fetchall()
 
 
-def last_published() -> Run | None:
-    """Give the run that published last, if any did."""
-    found = find_runs("where status_code = 'published' order by ended_at desc nulls first limit 1")
+def current_run() -> Run | None:
+    """Give the run that the published tables stand for, if any: of the latest date, the one that published last."""
+    found = find_runs("where status_code = 'published' order by as_of_date desc, ended_at desc nulls first limit 1")
     return found[0] if found else None
-
-
-def current_as_of_date() -> dt.date | None:
-    """Give the date that the published tables stand for: the latest one that was published."""
-    found = find_runs("where status_code = 'published' order by as_of_date desc limit 1")
-    return found[0].as_of_date if found else None
 
 
 def is_past(run: Run) -> bool:
     """Tell whether a run looks back: later dates are published, so it may add to the history, and replace nothing."""
-    current = current_as_of_date()
-    return current is not None and run.as_of_date < current
+    current = current_run()
+    return current is not None and run.as_of_date < current.as_of_date
 
 
 def close_run(run_id: str, failed_tasks: Sequence[str] = ()) -> Run:
@@ -486,6 +480,16 @@ def _insert_run(connection: psycopg.Connection[tuple[Any, ...]], request: RunReq
     )
 
 
+def forget_other_extracts(run_id: str, extracts: Sequence[str]) -> None:
+    """Forget what a run that is opened again extracted by a contract that is gone: its raw door does not judge it."""
+    with connect() as connection:
+        connection.execute(
+            "delete from ops.run_stages where run_id = %s and starts_with(stage_code, 'extract.') "
+            "and stage_code <> all(%s)",
+            (run_id, list(extracts)),
+        )
+
+
 def _forget_stage(run_id: str, stage_code: str) -> None:
     """A stage that works again has not ended, whatever it did before."""
     with connect() as connection:
@@ -505,7 +509,7 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
 
     Raises:
         SevenfoldError: A stage did not end, or before one that it builds on; another run was opened since and found
-            something new; or a door had stopped this one.
+            something new; a contract was changed since; or a door had stopped this one.
     """
     with connect() as connection:
         rows = connection.execute("select stage_code, started_at from ops.run_stages where run_id = %s", (run_id,))
@@ -534,6 +538,10 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
             """,
             {"run_id": run_id, "began": began[stage_codes[0]]},
         ).fetchone()
+        contract = connection.execute(
+            "select source_code, entity_code from ops.source_contracts where changed_at >= %s limit 1",
+            (began[stage_codes[0]],),
+        ).fetchone()
         stopped = connection.execute(
             """
             select control_id from quality.control_results
@@ -549,6 +557,11 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
         raise SevenfoldError(
             f"Run {other[0]} was opened after this run's first door: the tables, or rows in them, may be its own. "
             "Nothing was published. Clear this run from its first task, or start a new run."
+        )
+    if contract:
+        raise SevenfoldError(
+            f"The contract of {contract[0]} {contract[1]} was changed, or came or went, after this run's first door: "
+            "that judged by another. Nothing was published. Clear this run from its first task, or start a new run."
         )
     if stopped:
         raise SevenfoldError(

@@ -5,7 +5,8 @@ rows say nothing). Rooms are imported inside, since dbt, Splink and Great Expect
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,10 @@ from sevenfold.runs import (
     Run,
     RunRequest,
     close_run,
+    current_run,
     dead_runs,
-    find_runs,
+    forget_other_extracts,
     is_past,
-    last_published,
     open_run,
     read_run,
     remember,
@@ -54,6 +55,8 @@ def run_stage(run_id: str, stage_code: str) -> dict[str, int | None]:
 def begin(request: RunRequest) -> list[dict[str, str]]:
     """Open a run and register its contracts; runs that died before it get the evidence that they could not leave.
 
+    A run that is opened again forgets what it read by contracts that are gone.
+
     Returns:
         One entry per source and entity to extract: `source` and `entity`.
 
@@ -63,6 +66,7 @@ def begin(request: RunRequest) -> list[dict[str, str]]:
     from sources.contract import register_contracts
 
     contracts = _contracts(request.parameters)
+    entities = [(contract.source, entity) for contract in contracts for entity in sorted(contract.entities)]
     died = dead_runs() - {request.run_id}
     open_run(request)
     try:
@@ -70,12 +74,11 @@ def begin(request: RunRequest) -> list[dict[str, str]]:
             _leave_evidence(run_id)
         with connect("loader") as connection:
             register_contracts(connection, contracts)
+        forget_other_extracts(request.run_id, [f"extract.{source}.{entity}" for source, entity in entities])
     except BaseException:
         close_run(request.run_id)  # an opening that fails has no teardown
         raise
-    return [
-        {"source": contract.source, "entity": entity} for contract in contracts for entity in sorted(contract.entities)
-    ]
+    return [{"source": source, "entity": entity} for source, entity in entities]
 
 
 def extract(run_id: str, source: str, entity: str) -> dict[str, int | None]:
@@ -92,7 +95,7 @@ def extract(run_id: str, source: str, entity: str) -> dict[str, int | None]:
 def is_anything_new(run_id: str) -> bool:
     """Tell whether the run could change what is published; when it could not, the run ends here.
 
-    Compared are the fingerprints of this run's inputs and of the run that published last: deliveries, contracts,
+    Compared are the fingerprints of this run's inputs and of the run whose tables readers see: deliveries, contracts,
     stewards' corrections, judgements, exceptions, rules, code, engines and model. A later date is news only when a
     source's row falls between the two dates, or a quarter. Rules or published quarters that somebody changed in the
     warehouse are news: no report may show them as what was tested and published.
@@ -100,7 +103,7 @@ def is_anything_new(run_id: str) -> bool:
     with stage(run_id, "compare_inputs") as record:
         run = record.run
         digest = input_fingerprint()
-        published = last_published()
+        published = current_run()
         is_new = (
             published is None
             or not audit.is_run_as_said(published.run_id)
@@ -285,10 +288,32 @@ def _rules_hash() -> str:
     return fingerprint.fingerprint(rules=rows)
 
 
-def _last_remembered(name: str) -> object:
-    """What the latest run that noted something under this name noted; None when none did."""
-    found = find_runs("where parameters ? %s order by started_at desc limit 1", name)
-    return found[0].parameters[name] if found else None
+@contextmanager
+def _all_anew(run: Run, stage_code: str, digest: str) -> Iterator[bool]:
+    """Tell whether a stage has to make its tables anew, and not only what is new: they were made under something else.
+
+    What they were made under is forgotten while the stage works, so that nothing is added to what it left half-way. Who
+    makes his tables anew says nothing of what is new to those that follow, so that they make theirs anew too.
+    """
+    is_new = run.is_full_refresh or _built_under(stage_code) != digest
+    stage_codes = list(STAGES)
+    following = stage_codes[stage_codes.index(stage_code) :] if is_new else [stage_code]
+    with connect("loader") as connection:
+        connection.execute("delete from ops.built_stages where stage_code = any(%s)", (following,))
+    yield is_new
+    with connect("loader") as connection:
+        connection.execute(
+            "insert into ops.built_stages (stage_code, built_under) values (%s, %s)", (stage_code, digest)
+        )
+
+
+def _built_under(stage_code: str) -> str | None:
+    """Give the hash of what a stage's tables were made under; None when they are not whole."""
+    with connect("loader") as connection:
+        row = connection.execute(
+            "select built_under from ops.built_stages where stage_code = %s", (stage_code,)
+        ).fetchone()
+    return row[0] if row else None
 
 
 def _build(selector: str) -> Stage:
@@ -348,11 +373,43 @@ def _gate(gate_code: "GateCode") -> Stage:
     return gate
 
 
-def _normalise(run: Run) -> int | None:  # noqa: ARG001
+def _staging(run: Run) -> int | None:
+    """Read what has landed since last time; everything, when contracts, rules or code are others."""
+    with _all_anew(run, "staging", _reading_fingerprint()) as is_new:
+        return _build_and_keep(run, "tag:staging", full_refresh=is_new)
+
+
+def _quality_levels(run: Run) -> int | None:
+    """Standardise what has been staged since last time; everything, when it is read or normalised otherwise."""
+    with _all_anew(run, "quality_levels", _reading_fingerprint()) as is_new:
+        return _build_and_keep(run, "tag:completeness", full_refresh=is_new)
+
+
+def _reading_fingerprint() -> str:
+    """Hash what decides how every row that landed is read: contracts, rules, code and the normaliser's libraries."""
+    from sources.normaliser import normaliser_version
+
+    with connect("loader") as connection:
+        contracts = connection.execute(
+            """
+            select to_jsonb(contracts) - 'changed_at', to_jsonb(fields)
+            from ops.source_contracts as contracts
+            left join ops.source_contract_fields as fields using (source_code, entity_code)
+            where contracts.is_active
+            order by contracts.source_code, contracts.entity_code, fields.field_name
+            """
+        ).fetchall()
+    return fingerprint.fingerprint(
+        contracts=contracts, rules=_rules_hash(), code=fingerprint.code_hash(), normaliser=normaliser_version()
+    )
+
+
+def _normalise(run: Run) -> int | None:
     from sources.normaliser import normalise_new_values
 
+    is_new = run.is_full_refresh or _built_under("quality_levels") != _reading_fingerprint()
     with connect("transformer") as connection:
-        return sum(normalise_new_values(connection).values())
+        return sum(normalise_new_values(connection, only_not_standardised=not is_new).values())
 
 
 def _score(run: Run) -> int | None:
@@ -363,22 +420,16 @@ def _score(run: Run) -> int | None:
 
 def _decide(run: Run) -> int | None:
     """Decide the pairs of touched records; all pairs, when something else decides than did last time."""
-    digest = _decision_fingerprint()
-    is_new = run.is_full_refresh or _last_remembered("decided_under") != digest
-    rows = _build_and_keep(run, "tag:matching_decisions", full_refresh=is_new)
-    remember(run.run_id, decided_under=digest)
-    return rows
+    with _all_anew(run, "decide", _decision_fingerprint()) as is_new:
+        return _build_and_keep(run, "tag:matching_decisions", full_refresh=is_new)
 
 
 def _connect_records(run: Run) -> int | None:
     """Resolve what touched records belong to; everything, when all pairs were decided anew since last time."""
     from splink_models import resolve_components
 
-    digest = _decision_fingerprint()
-    is_new = run.is_full_refresh or _last_remembered("connected_under") != digest
-    components = resolve_components(everything=is_new).components
-    remember(run.run_id, connected_under=digest)
-    return components
+    with _all_anew(run, "connect", _decision_fingerprint()) as is_new:
+        return resolve_components(everything=is_new).components
 
 
 def _decision_fingerprint() -> str:
@@ -467,9 +518,9 @@ def _published_tables(publish_with: str) -> list[publication.PublishedTable]:
 STAGES: dict[str, Stage] = {
     "gate_raw": _gate("raw"),
     "load_rules": _load_rules,
-    "staging": _build("staging"),
+    "staging": _staging,
     "normalise": _normalise,
-    "quality_levels": _build("completeness"),
+    "quality_levels": _quality_levels,
     "gate_quality_levels": _gate("quality_levels"),
     "score": _score,
     "decide": _decide,

@@ -498,11 +498,11 @@ _UPSERT_CONTRACTS = """
         format_code = excluded.format_code, location = excluded.location, key_columns = excluded.key_columns,
         recorded_at_column = excluded.recorded_at_column, cursor_column = excluded.cursor_column,
         minimum_rows = excluded.minimum_rows, freshness = excluded.freshness,
-        contract_hash = excluded.contract_hash, is_active = excluded.is_active
+        contract_hash = excluded.contract_hash, is_active = excluded.is_active, changed_at = clock_timestamp()
     where held.contract_hash is distinct from excluded.contract_hash or not held.is_active
 """
 _DEACTIVATE_CONTRACTS = """
-    update ops.source_contracts as held set is_active = false
+    update ops.source_contracts as held set is_active = false, changed_at = clock_timestamp()
     where held.is_active and not exists (
         select from jsonb_populate_recordset(null::ops.source_contracts, %(rows)s::jsonb) as given
         where given.source_code = held.source_code and given.entity_code = held.entity_code

@@ -93,3 +93,13 @@
         )
     {%- endif -%}
 {%- endmacro %}
+
+{# What lies behind the last row that an incremental model has read of a source: raw tables are appended to, and rows never change. #}
+{% macro where_not_read(contract) %}
+    {% if is_incremental() %}
+        where raw_rows.raw_id > (
+            select coalesce(max(known.raw_id), 0) from {{ this }} as known
+            where known.source_code = {{ contract_literal(contract.source_code) }}
+        )
+    {% endif %}
+{% endmacro %}

@@ -33,12 +33,20 @@ RawValue = tuple[str, str, str, str]
 
 _log = logging.getLogger(__name__)
 
+# What staging holds of a source record that was standardised before, by the same normaliser, was normalised before.
+_NOT_STANDARDISED = """
+    where not exists (
+        select from intermediate.int_customer_records_normalised as known
+        where known.source_code = staged.source_code and known.raw_id = staged.raw_id
+    )
+"""
 _NEW_VALUES = """
     with stated as (
         select
             source_code, country_code, full_name, first_name, middle_name, first_last_name, second_last_name,
             birth_date, national_identifier, gender, email, phone, street_address, postal_code, country
-        from staging.stg_customer_records
+        from staging.stg_customer_records as staged
+        {where_new}
         union all
         -- What a steward says in place of a record; no source: no contract says how dates are written.
         select
@@ -93,7 +101,7 @@ _NEW_VALUES = """
         where fields.raw_value is not null
     )
 
-    select
+    select distinct
         field_values.field_kind,
         field_values.country_code,
         coalesce(contract_fields.value_format, '') as value_format,
@@ -105,13 +113,15 @@ _NEW_VALUES = """
             and contract_fields.entity_code = 'customer_records'
             and field_values.source_code = contract_fields.source_code
             and field_values.field_name = contract_fields.field_name
-    except
-    select
-        normalised_values.field_kind,
-        normalised_values.country_code,
-        normalised_values.value_format,
-        normalised_values.raw_value
-    from intermediate.normalised_values
+    where
+        not exists (
+            select from intermediate.normalised_values as known
+            where
+                known.field_kind = field_values.field_kind
+                and known.country_code = field_values.country_code
+                and known.value_format = coalesce(contract_fields.value_format, '')
+                and known.raw_value = field_values.raw_value
+        )
 """
 
 _COPY = """
@@ -121,7 +131,9 @@ _COPY = """
 """
 
 
-def normalise_new_values(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[str, int]:
+def normalise_new_values(
+    connection: psycopg.Connection[tuple[Any, ...]], only_not_standardised: bool = False
+) -> dict[str, int]:
     """Normalise every distinct value of staging that `intermediate.normalised_values` does not hold yet.
 
     What another version of the rules made is deleted first, so that a changed rule is applied to every value. The work
@@ -129,6 +141,8 @@ def normalise_new_values(connection: psycopg.Connection[tuple[Any, ...]]) -> dic
 
     Args:
         connection: A connection as the role transformer.
+        only_not_standardised: Of customer records, look at those alone that no run has standardised yet, since these
+            rules have normalised the others.
 
     Returns:
         The number of values normalised, by kind of field; only kinds that had new values.
@@ -146,7 +160,8 @@ def normalise_new_values(connection: psycopg.Connection[tuple[Any, ...]]) -> dic
             )
             # Held over commits: the server keeps the result, the client one transaction's share of it.
             new_values = connection.cursor(name="new_values", withhold=True)
-            new_values.execute(_NEW_VALUES)
+            where_new = _NOT_STANDARDISED if only_not_standardised else ""
+            new_values.execute(_NEW_VALUES.format(where_new=where_new).encode())
         with _Workers() as workers:
             while chunk_counts := _normalise_chunk(connection, new_values, workers):
                 counts += chunk_counts

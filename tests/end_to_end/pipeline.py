@@ -51,13 +51,14 @@ def published_tables(connection: psycopg.Connection[tuple[object, ...]]) -> dict
         """
     ).fetchall()
     return {
-        f"{schema}.{table}": _hash(connection, str(schema), str(table))
+        f"{schema}.{table}": table_hash(connection, str(schema), str(table))
         for schema, table in names
         if table not in NOT_COMPARED
     }
 
 
-def _hash(connection: psycopg.Connection[tuple[object, ...]], schema: str, table: str) -> str:
+def table_hash(connection: psycopg.Connection[tuple[object, ...]], schema: str, table: str) -> str:
+    """Hash the rows of a table, in any order."""
     statement = sql.SQL('select rows::text from {} as rows order by rows::text collate "C"')
     digest = hashlib.sha256()
     for (row,) in connection.execute(statement.format(sql.Identifier(schema, table))):

@@ -23,11 +23,15 @@ from sources.retailer.increments import more
 from sources.retailer.truth import compare
 from tests.conftest import fresh_warehouse
 from tests.end_to_end.personal_data import People
-from tests.end_to_end.pipeline import published_tables, sevenfold, unequal_totals
+from tests.end_to_end.pipeline import published_tables, sevenfold, table_hash, unequal_totals
 
 pytestmark = pytest.mark.slow
 
 PEOPLE = 1_500
+ADDED_TO = (
+    *(("staging", f"base_{entity}") for entity in ("customer_records", "interactions", "consents")),
+    ("intermediate", "int_customer_records_normalised"),
+)
 SETTINGS = {"SEVENFOLD_COHORT_DATE": "2025-04-01"}
 
 
@@ -263,6 +267,12 @@ def test_news_change_what_they_touch_and_no_customer(retailer: Retailer, tmp_pat
             "select count(*) from mdm.identity_ledger_customers left join marts.map_customer_ids using (customer_id) "
             "where map_customer_ids.customer_id is null"
         ).fetchone()
+        added_to = {table: table_hash(connection, *table) for table in ADDED_TO}
+        writers = connection.execute("select count(distinct xmin::text) from staging.base_interactions").fetchone()
     assert len(now) > len(retailer.first_customers)
     assert len(kept) >= 0.995 * len(retailer.first_customers)
     assert lost == (0,)
+    assert writers == (2,), "each run wrote its own rows"
+    with_news.run("2026-07-02", "--full")
+    with psycopg.connect(retailer.url) as connection:
+        assert {table: table_hash(connection, *table) for table in ADDED_TO} == added_to

@@ -365,6 +365,23 @@ def test_a_whole_read_that_falls_stops_until_it_is_accepted_and_an_increment_onl
     assert run_gate("raw", RUN).failed_warning == 1
 
 
+def test_a_delivery_that_was_mended_before_its_extract_was_tried_again_is_delivered(filled: str) -> None:
+    status = "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-STATUS"
+    execute(
+        filled,
+        f"""insert into ops.extract_batches
+            (run_id, source_code, entity_code, status_code, rows_read, rows_landed, extracted_at)
+        values ('{RUN}', 'point_of_sale', 'customer_records', 'refused', 0, 0, '2026-06-30 09:00+00')""",
+    )
+    assert status in failed_controls("raw")[1]
+    stage = "insert into ops.run_stages (run_id, stage_code, started_at, seconds) values "
+    execute(filled, f"{stage} ('{RUN}', 'extract.point_of_sale.customer_records', '2026-06-30 09:10+00', 1)")
+    run_gate("raw", RUN)
+    assert statuses(filled)[status] == "passed"
+    execute(filled, "update ops.extract_batches set extracted_at = '2026-06-30 09:10+00' where status_code = 'refused'")
+    assert status in failed_controls("raw")[1]
+
+
 def test_a_source_that_is_no_longer_asked_is_missed_once(filled: str) -> None:
     asked = "RAW-SOURCES-ASKED"
     run_gate("raw", RUN)

@@ -267,6 +267,24 @@ def test_what_another_run_has_made_is_not_published_as_this_ones(open_run: OpenR
         runs.require_ended("first", INPUTS, STEPS)
 
 
+def test_what_a_door_judged_by_other_contracts_is_not_published(open_run: OpenRun) -> None:
+    contracts = "insert into ops.source_contracts (source_code, entity_code, is_active) values "
+    with connect() as connection:
+        connection.execute(contracts + "('shop', 'customer_records', true)")
+    open_run()
+    work("first", *INPUTS, "extract.web.consents", *STEPS)
+    runs.require_ended("first", INPUTS, STEPS)
+    with connect() as connection:
+        connection.execute(contracts + "('web', 'consents', true)")
+    with pytest.raises(SevenfoldError, match="The contract of web consents was changed, or came or went, after this"):
+        runs.require_ended("first", {*INPUTS, "extract.web.consents"}, STEPS)
+    work("first", *STEPS)
+    runs.require_ended("first", {*INPUTS, "extract.web.consents"}, STEPS)
+    runs.forget_other_extracts("first", [*INPUTS])  # opened again without it
+    with pytest.raises(SevenfoldError, match=r"extract\.web\.consents did not do its work in this run"):
+        runs.require_ended("first", {*INPUTS, "extract.web.consents"}, STEPS)
+
+
 def test_a_door_that_refused_when_it_was_asked_again_holds(open_run: OpenRun) -> None:
     open_run()
     work("first", *INPUTS, *STEPS)
@@ -335,6 +353,11 @@ def test_a_run_before_the_published_date_looks_back(open_run: OpenRun) -> None:
     runs.update_run("first", status_code="published")
     runs.close_run("first")
     assert runs.is_past(open_run("second", as_of="2026-04-01")) is True
+    runs.update_run("second", status_code="published")
+    runs.close_run("second")
+    current = runs.current_run()
+    assert current is not None
+    assert current.run_id == "first", "what is new is asked of the tables that readers see"
 
 
 def test_an_empty_database_is_told_from_an_empty_warehouse(open_run: OpenRun) -> None:

@@ -1,9 +1,17 @@
--- One row per customer record version known at the run's date: every field normalised, or blank when it failed.
+-- One row per customer record version: every field normalised, or blank when it failed.
+{{ config(
+    materialized='incremental', incremental_strategy='append',
+    indexes=[{'columns': ['source_code', 'raw_id'], 'unique': true}]
+) }}
 {% set name_fields = ['first_name', 'middle_name', 'first_last_name', 'second_last_name'] %}
 
 with records as (
-    select * from {{ ref('stg_customer_records') }}
-    where recorded_at < {{ as_of_at() }}
+    select staged.* from {{ ref('stg_customer_records') }} as staged
+    {% if is_incremental() %}
+        where not exists (
+            select from {{ this }} as known where known.source_code = staged.source_code and known.raw_id = staged.raw_id
+        )
+    {% endif %}
 ),
 
 normalised_values as (

@@ -3,6 +3,7 @@
 
 with records as (
     select * from {{ ref('int_customer_records_normalised') }}
+    where recorded_at < {{ as_of_at() }}
 ),
 
 countries as (

@@ -39,4 +39,4 @@ select
     'birth_date' as field_name,
     'in_the_future' as failure_code
 from {{ ref('int_customer_records_normalised') }}
-where birth_date_raw is not null and birth_date is null
+where birth_date_raw is not null and birth_date is null and recorded_at < {{ as_of_at() }}

@@ -1,4 +1,8 @@
 -- One row per raw row of every source of consents, refused rows included.
+{{ config(
+    materialized='incremental', incremental_strategy='append',
+    indexes=[{'columns': ['source_code', 'raw_id'], 'unique': true}]
+) }}
 {% set contracts = source_contracts('consents') %}
 
 with rows_of_all_sources as (
@@ -16,6 +20,7 @@ with rows_of_all_sources as (
             {{ contract_field(contract, 'status') }} as status,
             {{ 'occurrence > 1' if contract['key_columns'] else 'false' }} as is_exact_duplicate
         from {{ contract.raw_table }} as raw_rows
+        {{ where_not_read(contract) }}
         {{ 'union all' if not loop.last }}
     {% else %}
         select

@@ -1,4 +1,8 @@
 -- One row per raw row of every customer source, refused rows included, in the canonical fields as text.
+{{ config(
+    materialized='incremental', incremental_strategy='append',
+    indexes=[{'columns': ['source_code', 'raw_id'], 'unique': true}]
+) }}
 {% set text_fields = customer_record_fields() %}
 {% set contracts = source_contracts('customer_records') %}
 
@@ -19,6 +23,7 @@ with rows_of_all_sources as (
             {% endfor %}
             {{ 'occurrence > 1' if contract['key_columns'] else 'false' }} as is_exact_duplicate
         from {{ contract.raw_table }} as raw_rows
+        {{ where_not_read(contract) }}
         {{ 'union all' if not loop.last }}
     {% else %}
         select

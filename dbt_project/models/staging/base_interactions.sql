@@ -1,4 +1,8 @@
 -- One row per raw row of every source of interactions, refused rows included.
+{{ config(
+    materialized='incremental', incremental_strategy='append',
+    indexes=[{'columns': ['source_code', 'raw_id'], 'unique': true}]
+) }}
 {% set text_fields = [
     'interaction_type', 'amount', 'currency', 'customer_key', 'customer_source',
     'loyalty_number', 'payment_token', 'device_id', 'receipt_number', 'email', 'phone',
@@ -20,6 +24,7 @@ with rows_of_all_sources as (
             {% endfor %}
             {{ 'occurrence > 1' if contract['key_columns'] else 'false' }} as is_exact_duplicate
         from {{ contract.raw_table }} as raw_rows
+        {{ where_not_read(contract) }}
         {{ 'union all' if not loop.last }}
     {% else %}
         select
