@@ -14,7 +14,8 @@ with records as (
     {% endif %}
 ),
 
-normalised_values as (
+-- Asked by kind of field: a copy of all has no statistics, and PostgreSQL would read it once per record for a field with few values.
+normalised_values as not materialized (
     select * from {{ source('normaliser', 'normalised_values') }}
 ),
 
