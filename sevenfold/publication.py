@@ -182,6 +182,7 @@ def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool, with_
                 prove(connection, [key for table in tables for key in table.foreign_keys])
                 if with_ledger:
                     row_count += publish_ledger(connection, run)
+                    mark_batches(connection, run)
                 _require_what_was_made(connection, tables)
                 if with_history:
                     audit.record_history(connection, run.run_id, [f"{table.schema}.{table.name}" for table in tables])
@@ -338,11 +339,17 @@ def mark_published(connection: Connection, run: Run, row_count: int) -> None:
         raise PublicationError(
             f"Run {run.run_id} was closed while it published; nothing was published. Start a new run."
         )
+
+
+def mark_batches(connection: Connection, run: Run) -> None:
+    """Take what readers now see out of the raw door's judgement; of a run that looks back they see nothing.
+
+    That is what was there when the run's raw door asked, of the sources that it asked: what is later, or of a source
+    without contract, waits for a run with it.
+    """
     connection.execute(MARK_BATCHES, {"run_id": run.run_id})
 
 
-# What was there when the run's raw door asked, of the sources that it asked: what is later, or of a source without
-# contract, waits for a run with it.
 MARK_BATCHES = """
     insert into ops.published_batches (batch_id, run_id)
     select batches.batch_id, %(run_id)s

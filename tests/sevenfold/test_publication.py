@@ -10,7 +10,7 @@ import pytest
 
 from sevenfold import fingerprint, publication, runs, stages
 from sevenfold.foreign_keys import ForeignKey
-from sevenfold.publication import PublicationError, PublishedTable, published_tables
+from sevenfold.publication import PublicationError, PublishedTable, mark_batches, published_tables
 from sevenfold.warehouse import connect
 
 OpenRun = Callable[..., runs.Run]
@@ -621,4 +621,7 @@ def test_only_what_the_raw_door_asked_leaves_judgement(open_run: OpenRun) -> Non
             """
         )
     publish(run, [], with_ledger=False)
+    assert read("select batch_id from ops.published_batches") == [], "it looks back: readers see nothing of it"
+    with connect("publisher") as connection:
+        mark_batches(connection, run)
     assert read("select batch_id, run_id from ops.published_batches") == [(1, "first")]
