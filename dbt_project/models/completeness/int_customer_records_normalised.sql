@@ -9,7 +9,8 @@ with records as (
     select staged.* from {{ ref('stg_customer_records') }} as staged
     {% if is_incremental() %}
         where not exists (
-            select from {{ this }} as known where known.source_code = staged.source_code and known.raw_id = staged.raw_id
+            select from {{ this }} as known
+            where known.source_code = staged.source_code and known.raw_id = staged.raw_id
         )
     {% endif %}
 ),
