@@ -26,8 +26,10 @@ from expectations import GateFailed, picture_store, run_gate, write_report
 from expectations.catalogue import catalogue, keep
 from expectations.figures import QUERIES, _plain_row, as_json, read_figures
 from expectations.pdf import _unfolded, write_pdf
+from expectations.query_notes import role_of
 from expectations.report import as_csv
 from expectations.report_folders import MANIFEST, check, report_folder, versions
+from expectations.samples import filled_in
 from infra import embedded
 from sevenfold import audit
 from sevenfold.cli import app
@@ -292,6 +294,20 @@ def test_every_query_names_the_run_or_says_how_long_it_gives_the_figure_and_who_
         "match_weights",
     }
     assert "Those of this page stay in csv/contracts.csv." in page
+
+
+def test_what_the_raw_door_has_found_can_be_asked_by_whom_the_page_names(published: str) -> None:
+    run: dict[str, object] = {"run_id": RUN, "as_of_date": "2026-07-01"}
+    rules = "select control_id, rule_sql from quality.controls where gate_code = 'raw'"
+    with psycopg.connect(published.replace("://sevenfold:", "://postgres:"), autocommit=True) as connection:
+        connection.execute("grant select on all tables in schema raw to sevenfold_transformer")  # as landing does
+        queries = connection.execute(rules).fetchall()
+        assert len(queries) >= 8
+        for _, rule in queries:
+            query = filled_in(rule, run)
+            connection.execute(f"set role {role_of(query).split(',')[0]}".encode())
+            connection.execute(f"explain {query}".encode())
+            connection.execute("reset role")
 
 
 def test_the_figures_of_a_run_stay_when_later_ones_publish(published: str) -> None:
