@@ -48,12 +48,22 @@ MEASURES = (
         table="ops.extract_batches",
         columns=("rows_read",),
         query="""
+            with numbered as (
+                select
+                    source_code, entity_code, cursor_from, rows_read,
+                    row_number() over (
+                        partition by source_code, entity_code, location, cursor_from is null
+                        order by batch_id desc
+                    ) as number_from_last
+                from ops.extract_batches
+                where run_id = %(run_id)s and status_code = 'landed'
+            )
             select
                 source_code || '.' || entity_code
                 || case when bool_and(cursor_from is null) then '' else ' (increment)' end as subject_code,
                 sum(rows_read) as measured_value
-            from ops.extract_batches
-            where run_id = %(run_id)s and status_code = 'landed'
+            from numbered
+            where cursor_from is not null or number_from_last = 1  -- a run that is opened again reads again
             group by source_code, entity_code
         """,
         words="The rows read of each source are as many as in the recent runs.",

@@ -287,20 +287,32 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
             select * from ops.extract_batches where source_code = {source_code} and entity_code = {entity_code}
         ),
         judged as ({judged}),
-        reads as (
+        -- A run that is opened again reads again: of whole reads one is the n-th of each place; increments add up.
+        numbered as (
             select
-                batches.run_id,
-                min(batches.batch_id) as first_batch_id,
-                bool_and(batches.cursor_from is null) as is_whole,
+                batches.*,
                 judged.judged_batch_id is not null as is_judged,
-                sum(batches.rows_read)::double precision as rows_read
+                case
+                    when batches.cursor_from is null then row_number() over (
+                        partition by batches.run_id, batches.location, batches.cursor_from is null
+                        order by batches.batch_id
+                    )
+                end as read_number
             from batches
             left join judged on batches.batch_id = judged.judged_batch_id
             -- A source that holds less than before brings nothing new; a file whose content is known is not read.
             where
                 batches.status_code = 'landed'
                 or (batches.status_code = 'unchanged' and batches.cursor_from is null and batches.rows_read > 0)
-            group by batches.run_id, judged.judged_batch_id is not null
+        ),
+        reads as (
+            select
+                min(batch_id) as first_batch_id,
+                read_number is not null as is_whole,
+                is_judged,
+                sum(rows_read)::double precision as rows_read
+            from numbered
+            group by run_id, read_number, is_judged
         ),
         this_read as (
             select * from reads where is_judged

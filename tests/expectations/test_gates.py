@@ -409,6 +409,35 @@ def test_a_source_that_is_no_longer_asked_is_missed_once(filled: str) -> None:
     assert run_gate("raw", RUN).failed_warning == 0
 
 
+def test_a_run_that_reads_twice_is_judged_by_each_read(filled: str) -> None:
+    """Opened again, it reads again: a cut file is not whole because it came twice, nor a jump half of what it was."""
+    volume = "RAW-POINT_OF_SALE-CUSTOMER_RECORDS-VOLUME"
+    kept = f"select observed_value from quality.control_results where control_id = '{volume}'"
+    execute(
+        filled,
+        """insert into ops.pipeline_runs (run_id, as_of_date, started_at, ended_at, status_code)
+        values ('earlier', '2026-06-01', '2026-06-01', '2026-06-01', 'published')""",
+        """insert into ops.extract_batches
+            (batch_id, run_id, source_code, entity_code, location, status_code, rows_read, rows_landed, cursor_from)
+        overriding system value values
+            (-3, 'earlier', 'point_of_sale', 'customer_records', 'a.csv', 'landed', 400, 0, null),
+            (-2, 'earlier', 'point_of_sale', 'customer_records', 'a.csv', 'unchanged', 400, 0, null)""",
+        "insert into ops.published_batches values (-3, 'earlier', '2026-06-01'), (-2, 'earlier', '2026-06-01')",
+        "update ops.extract_batches set location = 'a.csv', rows_read = 120 where batch_id > 0",
+        f"""insert into ops.extract_batches
+            (run_id, source_code, entity_code, location, status_code, rows_read, rows_landed, cursor_from)
+        values ('{RUN}', 'point_of_sale', 'customer_records', 'a.csv', 'landed', 124, 0, null)""",
+    )
+    assert volume in failed_controls("raw")[1]
+    assert rows(filled, kept) == [("0.31",)]
+    execute(filled, "update ops.extract_batches set rows_read = 2400 where batch_id > 0")
+    assert volume in failed_controls("raw")[1]
+    assert rows(filled, kept) == [("6",)]
+    execute(filled, f"update ops.extract_batches set location = batch_id::text where run_id = '{RUN}'")
+    assert volume in failed_controls("raw")[1]
+    assert rows(filled, kept) == [("12",)], "two files of one read add up"
+
+
 def test_a_missing_table_is_an_error_and_stops(filled: str) -> None:
     execute(filled, "drop table raw.point_of_sale__customer_records")
     result, message = failed_controls("raw")
