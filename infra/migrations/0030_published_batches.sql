@@ -10,7 +10,7 @@ comment on column ops.published_batches.batch_id is 'Batch, as in ops.extract_ba
 comment on column ops.published_batches.run_id is 'The first run that was published with it.';
 comment on column ops.published_batches.published_at is 'When that was; the server''s clock, which nobody states.';
 
--- A published run has used what was there when its raw door asked, of the sources that it asked.
+-- As the raw door has taken it until now: a published run has used what was there when its raw door asked.
 insert into ops.published_batches (batch_id, run_id, published_at)
 select distinct on (batches.batch_id) batches.batch_id, users.run_id, coalesce(users.ended_at, users.started_at)
 from ops.extract_batches as batches
@@ -19,12 +19,6 @@ inner join ops.pipeline_runs as users on users.status_code = 'published'
 left join ops.run_stages as doors on users.run_id = doors.run_id and doors.stage_code = 'gate_raw'
 where
     batches.status_code in ('landed', 'unchanged')
-    and exists (
-        select from quality.control_results as results
-        where
-            results.run_id = users.run_id
-            and results.control_id = upper('RAW-' || batches.source_code || '-' || batches.entity_code || '-STATUS')
-    )
     and (
         users.run_id = batches.run_id
         or doors.started_at >= batches.extracted_at
