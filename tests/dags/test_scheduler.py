@@ -20,7 +20,7 @@ import pytest
 from infra import embedded
 from sevenfold.airflow import MAIN_DAG, AirflowError, Api, session_processes
 from tests.conftest import fresh_warehouse
-from tests.dags.retailer import AS_OF, SmallRetailer, make_small_retailer
+from tests.dags.retailer import SmallRetailer, make_small_retailer
 from tests.end_to_end.pipeline import published_tables, sevenfold
 
 pytestmark = pytest.mark.slow
@@ -67,9 +67,10 @@ class Scheduler:
         self.started: list[subprocess.Popen[bytes]] = []
 
     def first_run(self) -> str:
-        """The run that its schedule made due when the scheduler started."""
-        runs = self.api.call("GET", f"/dags/{MAIN_DAG}/dagRuns")["dag_runs"]
-        return str(runs[0]["dag_run_id"] if runs else self.api.trigger(MAIN_DAG, {"as_of": AS_OF}))
+        """The run that its schedule made due when the scheduler started, once the scheduler has come to it."""
+        runs = f"/dags/{MAIN_DAG}/dagRuns?order_by=id"
+        self.wait_until(lambda: self.api.call("GET", runs)["dag_runs"])
+        return str(self.api.call("GET", runs)["dag_runs"][0]["dag_run_id"])
 
     def states(self, run_id: str) -> dict[str, set[str]]:
         path = f"/dags/{MAIN_DAG}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?limit=100"
