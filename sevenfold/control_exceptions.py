@@ -124,7 +124,7 @@ def in_force(connection: Connection) -> list[int]:
 
 
 def failed_warnings(run_id: str) -> list[FailedWarning]:
-    """List the warnings of a run that failed before publication and were not accepted."""
+    """List the warnings of a run that failed before publication and that no exception accepts, or none any more."""
     with connect() as connection, connection.cursor(row_factory=class_row(FailedWarning)) as cursor:
         return cursor.execute(
             """
@@ -133,7 +133,8 @@ def failed_warnings(run_id: str) -> list[FailedWarning]:
                 coalesce(tested_count, 0) as tested_count, observed_value, expected_value, what_to_do, owner
             from quality.control_results
             where
-                run_id = %s and status_code = 'failed' and severity_code = 'warning' and exception_id is null
+                run_id = %s and status_code = 'failed' and severity_code = 'warning'
+                and (exception_id is null or exception_id in (select exception_id from ops.control_exception_ends))
                 and gate_code not in ('publication', 'snapshot')
             order by control_id collate "C"
             """,

@@ -509,7 +509,8 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
 
     Raises:
         SevenfoldError: A stage did not end, or before one that it builds on; another run was opened since and found
-            something new; a contract was changed since; or a door had stopped this one.
+            something new; a contract was changed since; or a door had stopped this one, or let it pass by an exception
+            that was ended since.
     """
     with connect() as connection:
         rows = connection.execute("select stage_code, started_at from ops.run_stages where run_id = %s", (run_id,))
@@ -546,7 +547,8 @@ def require_ended(run_id: str, inputs: Collection[str], stage_codes: Sequence[st
             """
             select control_id from quality.control_results
             where
-                run_id = %s and severity_code = 'critical' and exception_id is null
+                run_id = %s and severity_code = 'critical'
+                and (exception_id is null or exception_id in (select exception_id from ops.control_exception_ends))
                 and (status_code in ('failed', 'error') or gate_code <> 'dbt' and status_code <> 'passed')
                 and gate_code not in ('publication', 'snapshot')
             limit 1

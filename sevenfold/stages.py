@@ -82,11 +82,14 @@ def begin(request: RunRequest) -> list[dict[str, str]]:
 
 
 def extract(run_id: str, source: str, entity: str) -> dict[str, int | None]:
-    """Extract what is new of one entity of one source."""
+    """Extract what is new of one entity of one source, by the contract that the run registered."""
+    from sources.contract import require_registered
     from sources.extract import extract as extract_entity
 
     with stage(run_id, f"extract.{source}.{entity}") as record:
         contract = next(contract for contract in _contracts(record.run.parameters) if contract.source == source)
+        with connect("loader") as connection:
+            require_registered(connection, contract, entity)
         result = extract_entity(contract, entity, run_id, full=record.run.is_full_refresh)
         record.row_count = result.rows_landed
     return {"rows": record.row_count}

@@ -440,6 +440,23 @@ def register_contracts(connection: psycopg.Connection[Any], contracts: Sequence[
         connection.execute(_UPSERT_FIELDS, {"rows": json.dumps(fields)})
 
 
+def require_registered(connection: psycopg.Connection[Any], contract: Contract, entity_code: str) -> None:
+    """Refuse to read by a contract that was edited since the run registered it: its evidence would name another.
+
+    Raises:
+        SevenfoldError: The contract is not the registered one.
+    """
+    registered = connection.execute(
+        "select contract_hash from ops.source_contracts where source_code = %s and entity_code = %s and is_active",
+        (contract.source, entity_code),
+    ).fetchone()
+    if registered is None or registered[0] != contract.fingerprint(entity_code):
+        raise SevenfoldError(
+            f"The contract of {contract.source} {entity_code} was edited since this run was opened. Nothing was read. "
+            "Clear this run from its first task, or start a new run."
+        )
+
+
 def _registered_entity(contract: Contract, entity_code: str) -> dict[str, Any]:
     entity = contract.entity(entity_code)
     recorded_at = entity.mappings.get("recorded_at")

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 from typer.testing import CliRunner
 
-from sevenfold import runs, stages
+from sevenfold import control_exceptions, runs, stages
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
 from sevenfold.pipeline import INTERRUPTED, report_path
@@ -301,6 +301,29 @@ def test_a_door_that_refused_when_it_was_asked_again_holds(open_run: OpenRun) ->
         )
     with pytest.raises(SevenfoldError, match="DBT-X has stopped this run, whatever Airflow says"):
         runs.require_ended("first", INPUTS, STEPS)
+
+
+def test_an_exception_that_was_ended_lets_nothing_be_published_any_more(open_run: OpenRun) -> None:
+    open_run()
+    work("first", *INPUTS, *STEPS)
+    with connect() as connection:
+        connection.execute(
+            "insert into ops.control_exceptions (control_id, reason, decided_by, ends_on) "
+            "values ('RAW-SHOP-KEY', 'Known.', 'A.', current_date), ('RAW-SHOP-DUE', 'Known.', 'A.', current_date)"
+        )
+        connection.execute(
+            "insert into quality.control_results "
+            "(run_id, gate_code, control_id, severity_code, status_code, exception_id) "
+            "values ('first', 'raw', 'RAW-SHOP-KEY', 'critical', 'failed', 1),"
+            " ('first', 'raw', 'RAW-SHOP-DUE', 'warning', 'failed', 2)"
+        )
+    runs.require_ended("first", INPUTS, STEPS)
+    assert control_exceptions.failed_warnings("first") == []
+    for exception_id in (1, 2):
+        control_exceptions.end(exception_id, "A. Owner")
+    with pytest.raises(SevenfoldError, match="RAW-SHOP-KEY has stopped this run"):
+        runs.require_ended("first", INPUTS, STEPS)
+    assert [each.control_id for each in control_exceptions.failed_warnings("first")] == ["RAW-SHOP-DUE"]
 
 
 def test_nothing_is_published_past_a_stage_or_a_steward(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 import yaml
 
+from sevenfold.errors import SevenfoldError
 from sources.contract import (
     ContractError,
     load_contract,
@@ -15,6 +16,7 @@ from sources.contract import (
     mask_password,
     raw_column,
     register_contracts,
+    require_registered,
     time_pattern,
 )
 from tests.sources.deliveries import contract, document
@@ -268,3 +270,13 @@ def test_a_changed_contract_replaces_its_fields_and_a_removed_one_becomes_inacti
         for source in ("historical_50k", "online_retail", "senzing_customers", "senzing_reference", "senzing_watchlist")
     ]
     assert registered(warehouse)[-1][0] == "shop"
+
+
+def test_nothing_is_read_by_a_contract_that_was_edited_since_it_was_registered(warehouse: str, tmp_path: Path) -> None:
+    first, edited = (contract(tmp_path, fields={"first_name": column}) for column in ("name", "forename"))
+    with psycopg.connect(warehouse) as connection:
+        for contracts in ([], [first]):
+            register_contracts(connection, contracts)
+            with pytest.raises(SevenfoldError, match="The contract of shop customer_records was edited since this run"):
+                require_registered(connection, edited, "customer_records")
+        require_registered(connection, first, "customer_records")
