@@ -207,9 +207,10 @@ def raw_columns(source_names: Sequence[str]) -> list[str]:
         SourceError: when two of its columns have one name.
     """
     names = [raw_column(name, position) for position, name in enumerate(source_names, start=1)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SourceError(f"column {', '.join(map(repr, twice))} stands twice: give each column a name of its own.")
+    twice = [position for position, name in enumerate(names, start=1) if names.count(name) > 1]
+    if twice:  # by their places: without a header these are values
+        places = ", ".join(map(str, twice))
+        raise SourceError(f"columns {places}: a name stands twice. Give each column a name of its own.")
     return names
 
 
@@ -217,15 +218,24 @@ def require_columns(required: Sequence[str], names: Sequence[str], source_names:
     """Compare what a contract needs with what a delivery has.
 
     Raises:
-        SourceError: when a column is missing; the text lists those that are there.
+        SourceError: when a column is missing; the text lists those that are there, unless they may be values: a file
+            without a header has its first row in their place, in which none of the required names is found.
     """
     missing = [name for name in required if name not in names]
     if missing:
-        there = ", ".join(repr(name) for name in source_names)
+        words = {word.strip(" \"'") for name in names for word in re.split(r"[,;|\t]", name)}
+        there = ", ".join(map(repr, source_names)) if words & set(required) else _no_header(len(names))
         hint = ""
         if len(names) == 1 and (marks := re.findall(r"[,;|\t]", names[0])):
             hint = f" There is only one column: is options.delimiter {marks[0]!r}?"
         raise SourceError(f"column {', '.join(map(repr, missing))} is missing; there is {there}.{hint}")
+
+
+def _no_header(count: int) -> str:
+    return (
+        f"none of those that its contract names. What stands in place of the {count} names is not shown, since it may "
+        "be a row: has it a header (options.header)?"
+    )
 
 
 def fill(

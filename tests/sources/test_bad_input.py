@@ -50,7 +50,12 @@ LONG = b"".join(b"%d,%s\n" % (number, SECRET.encode()) for number in range(100_0
     [
         (b"id,nombre\n1,Zaragoza\n", "column 'name' is missing; there is 'id', 'nombre'."),
         (b"id;name\n1;Zaragoza\n", "column 'id', 'name' is missing; there is 'id;name'. There is only one column"),
-        (b"id,name,name\n1,Zaragoza,b\n", "column 'name' stands twice"),
+        (b"id,name,name\n1,Zaragoza,b\n", "columns 2, 3: a name stands twice"),
+        (
+            b"1,Zaragoza\n2,Ana\n",
+            "there is none of those that its contract names. What stands in place of the 2 names is",
+        ),
+        (b"Zaragoza,Zaragoza\n", "columns 1, 2: a name stands twice"),
         (b"id,name\n1,Zaragoza\n2,Mar\xeda\n", "line 3 is not utf-8. Set options.encoding"),
         ("id,name\n1,Zaragoza\n".encode("utf-16"), "line 1 is not utf-8. Set options.encoding"),
         (b"id,name\n" + LONG + b"2,Mar\xeda\n", "line 100002 is not utf-8"),
@@ -65,8 +70,9 @@ LONG = b"".join(b"%d,%s\n" % (number, SECRET.encode()) for number in range(100_0
         (b"id,name\n", "the file holds no row, and its contract expects at least 1 rows"),
     ],
     ids=[
-        *("missing_column", "other_delimiter", "column_twice", "wrong_encoding", "utf_16", "wrong_encoding_late"),
-        *("truncated_line", "truncated_line_late", "truncated_quote", "ragged_line", "blank_line", "mixed_line_ends"),
+        *("missing_column", "other_delimiter", "column_twice", "no_header", "no_header_twice"),
+        *("wrong_encoding", "utf_16", "wrong_encoding_late", "truncated_line", "truncated_line_late"),
+        *("truncated_quote", "ragged_line", "blank_line", "mixed_line_ends"),
         *("zero_bytes", "byte_order_mark_only", "header_only"),
     ],
 )
