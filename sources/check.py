@@ -279,10 +279,11 @@ def _read_values(
     country = _text(entity.mappings["country"]) if "country" in entity.mappings else sql.SQL("null::text")
     query = sql.SQL("""
         select value, country, count(*) from (select {value} as value, {country} as country from {landing}) as stated
-        where value is not null group by value, country order by md5(value), country limit %s
-    """).format(value=_text(mapping), country=country, landing=LANDING)
+        where value is not null group by value, country order by md5(value), country
+        limit {limit}
+    """).format(value=_text(mapping), country=country, landing=LANDING, limit=SAMPLE_SIZE)
     outcomes = Counter[str | None]()
-    for value, stated_country, count in connection.execute(query, [SAMPLE_SIZE]):
+    for value, stated_country, count in connection.execute(query):
         code = country_code_by_name().get(comparison_key(stated_country or ""), contract.country)
         outcomes[normalise(kind, value, code, mapping.format or "").failure_code] += count
     return outcomes

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from sevenfold.errors import SevenfoldError
+from sevenfold.privacy import without_values
 from sources.contract import Contract, CsvOptions, mask_password
 
 CHUNK_BYTES = 1 << 20
@@ -411,8 +412,8 @@ class SqlSource:
             yield
         except sa.exc.SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
-            first_line = next(iter(str(cause).splitlines()), type(cause).__name__)
-            reason = re.sub(r"'.*'", "'...'", first_line)  # drivers quote values so
+            first_line = without_values(str(cause)) or type(cause).__name__
+            reason = re.sub(r"'.*'", "'...'", first_line)  # other drivers than PostgreSQL's quote values so
             raise SourceError(f"{self.name} cannot be read: {reason}.") from None
 
 

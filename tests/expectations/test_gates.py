@@ -244,6 +244,11 @@ def test_a_published_run_that_is_opened_again_is_judged_by_what_came_since(fille
         ("update ops.extract_batches set status_code = 'refused'", "STATUS"),
         ("delete from ops.extract_batches", "STATUS"),
         ("update raw.point_of_sale__customer_records set updated_at = '' where raw_id < 10", "RECORDED-AT"),
+        (
+            "update raw.point_of_sale__customer_records set updated_at = '2062' || substr(updated_at, 5) "
+            "where raw_id < 10",
+            "NOT-IN-FUTURE",
+        ),
     ],
 )
 def test_broken_deliveries_stop_at_the_raw_door(filled: str, change: str, control: str) -> None:
@@ -274,6 +279,17 @@ def test_a_whole_delivery_that_is_cut_stops_whatever_raw_holds_and_running_again
     assert run_gate("raw", RUN).failed_critical == 0
 
 
+def test_a_column_may_be_called_as_its_source_calls_it(filled: str) -> None:
+    execute(
+        filled,
+        """alter table raw.point_of_sale__customer_records rename "Número de cliente" to "% :key \\ {{1}}" """,
+        """update ops.source_contracts set key_columns = array['% :key \\ {{1}}']""",
+    )
+    assert run_gate("raw", RUN).failed_critical == 0
+    execute(filled, """update raw.point_of_sale__customer_records set "% :key \\ {{1}}" = null where raw_id <= 50""")
+    assert KEY in failed_controls("raw")[1]
+
+
 @pytest.mark.parametrize(
     "kind",
     ["cursor_column = 'updated_at', format_code = 'sql'", "location = 'till_*.csv', format_code = 'csv'"],
@@ -295,7 +311,7 @@ def test_a_small_increment_passes_where_raw_holds_enough(filled: str, kind: str)
     [
         ("", "2026-06-29T23:59:59", "passed", "2"),
         ("", "2026-06-28", "failed", "3"),
-        ("", "9999-12-31", "failed", "no value"),
+        ("", "1899-12-31", "failed", "no value"),
         ("", "2026-02-31 junk", "failed", "120"),
         ("DD/MM/YYYY HH24:MI", "30/06/2026 11:00", "passed", "1"),
         ('HH24"h"MI DD.MM.YYYY', "11h59 27.06.2026", "failed", "4"),

@@ -299,6 +299,16 @@ def test_a_bad_table_is_refused(warehouse: str, tmp_path: Path, till: sqlite3.Co
     assert "Za" not in text
 
 
+def test_what_a_server_says_is_told_without_the_value(warehouse: str, tmp_path: Path) -> None:
+    with psycopg.connect(warehouse) as connection:
+        connection.execute(
+            """create view people as select id, name, name::date as born from (values (1, 'Ana')) as rows (id, name)"""
+        )
+    text = refuse(warehouse, till_contract(tmp_path, location=warehouse, table="people"))
+    assert "invalid input syntax for type date: (value hidden)" in text
+    assert "Ana" not in text
+
+
 def test_a_missing_column_of_a_table_is_refused(warehouse: str, tmp_path: Path, till: sqlite3.Connection) -> None:
     till.execute("insert into people values (1, 'Ana', '2026-06-01')")
     till.commit()

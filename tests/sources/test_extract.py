@@ -577,12 +577,12 @@ def test_a_check_counts_without_showing_or_keeping_anything(warehouse: str, tmp_
 
 def test_a_check_reads_dates_as_a_run_would_and_says_how_old_the_newest_row_is(warehouse: str, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(
-        "id,born,changed,nation\n1,31/12/1980,01/02/2026 10:00,MX\n2,12/31/1980,02/02/2026 11:30,España\n3,,soon,\n",
+        "id,% :born,changed,nation\n1,31/12/1980,01/02/2026 10:00,MX\n2,12/31/1980,02/02/2026 11:30,España\n3,,soon,\n",
         encoding="utf-8",
     )
     source = contract(
         tmp_path,
-        fields={"birth_date": {"column": "born", "format": "%d/%m/%Y"}, "country": "nation"},
+        fields={"birth_date": {"column": "% :born", "format": "%d/%m/%Y"}, "country": "nation"},
         location="s.csv",
         recorded_at={"column": "changed", "format": "%d/%m/%Y %H:%M"},
         expected={"freshness": "7 days"},
