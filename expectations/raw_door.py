@@ -284,7 +284,7 @@ def _row_controls(
                 critical_data_element="recorded at",
                 description=f"{contract.words}: new rows were recorded by the day after they were extracted.",
                 rationale="A row is known from its time on: with a time to come it stays in raw, and no run uses it.",
-                what_to_do=f"Ask the source's owner for the true times, {REPLACED}, or correct recorded_at in the contract.",
+                what_to_do=f"Ask the source's owner for the true times, {REPLACED}, or correct recorded_at.",
             )
         )
     return found

@@ -145,7 +145,7 @@ class RawTable:
 
     def _index_for(self, rows_read: int) -> None:
         """Index raw by key once a delivery is small beside it; a large one is compared with all of raw anyway."""
-        digest = hashlib.md5("|".join(self.key).encode(), usedforsecurity=False).hexdigest()[:4]
+        digest = hashlib.md5(r"\|".join(self.key).encode(), usedforsecurity=False).hexdigest()[:4]
         name = f"{self._name}_{digest}"  # another key in the contract is another index
         if self._is_small(rows_read) and self._run("select to_regclass({name})", name=_regclass(name)) is None:
             key = native_key(None, self.key, "content_hash")
@@ -337,9 +337,14 @@ def _line(error: psycopg.Error) -> str:
 
 
 def native_key(table: str | None, columns: Sequence[str], fallback: str | None = None) -> sql.Composable:
-    """Write the key of a row: its columns joined by a bar, or the fallback column when one of them is blank."""
+    """Write the key of a row, as `key_text` of the dbt project does; the fallback column when one of its is blank.
+
+    Bars and backslashes within one of several columns are escaped, so that no two keys read alike.
+    """
     path = (table,) if table else ()
     parts = [sql.SQL("nullif(btrim({}), '')").format(sql.Identifier(*path, column)) for column in columns]
+    if len(parts) > 1:
+        parts = [sql.SQL(r"replace(replace({}, '\', '\\'), '|', '\|')").format(part) for part in parts]
     key = sql.SQL(" || '|' || ").join(parts)
     if fallback is None:
         return sql.SQL("({})").format(key)

@@ -50,25 +50,29 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# As `native_key` in `sources/landing.py`: the columns joined by a bar, null when one of them is blank. Bars and backslashes within one of
+   several are escaped, so that no two keys read alike. #}
+{% macro key_text(columns) -%}
+    {%- if columns | length < 2 -%} {{ raw_text(columns) }}
+    {%- else -%}
+        {%- for column in columns -%}
+            replace(replace({{ raw_text([column]) }}, '\', '\\'), '|', '\|') {{- " || '|' || " if not loop.last }}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
 {% macro contract_field(contract, field_name) -%}
-    {{ raw_text(contract['fields'].get(field_name, {}).get('columns', [])) }}
+    {%- set columns = contract['fields'].get(field_name, {}).get('columns', []) -%}
+    {{ key_text(columns) if field_name == 'customer_key' else raw_text(columns) }}
 {%- endmacro %}
 
 {% macro contract_literal(value) -%}
     '{{ (value or "") | replace("'", "''") }}'
 {%- endmacro %}
 
-{# The source's own key: its columns joined by a bar; a source without a key is known by what the row says. #}
+{# The source's own key; a source without a key is known by what the row says. #}
 {% macro contract_native_key(contract) -%}
-    {%- if contract['key_columns'] | length == 0 -%}
-        content_hash || '#' || occurrence
-    {%- else -%}
-        {%- set parts = [] -%}
-        {%- for column in contract['key_columns'] -%}
-            {%- do parts.append("nullif(btrim(" ~ adapter.quote(column) ~ "), '')") -%}
-        {%- endfor -%}
-        {{ parts | join(" || '|' || ") }}
-    {%- endif -%}
+    {{ key_text(contract['key_columns']) if contract['key_columns'] else "content_hash || '#' || occurrence" }}
 {%- endmacro %}
 
 {# When the source came to know the row, read by the to_timestamp pattern that the contract was registered with. A source that

@@ -85,6 +85,34 @@ CONSENTS = [
     "2,21,misbehaving,email,withdrawn,2026-06-01 12:00:00",
     "3,21,misbehaving,email,granted,2026-06-01 12:00:00",
 ]
+# Known by branch and number together, either of which may hold a bar.
+BRANCHES_CONTRACT = """
+source: branches
+label: branches
+touchpoint: tailoring
+mode: batch
+owner: owner@retailer.example
+country: MX
+time_zone: America/Mexico_City
+entities:
+  customer_records:
+    location: ${SEVENFOLD_INPUT}/branches.csv
+    format: csv
+    key: [branch, number]
+    recorded_at: changed
+    fields: {first_name: name, first_last_name: surname, second_last_name: second_surname, birth_date: born}
+  interactions:
+    location: ${SEVENFOLD_INPUT}/branch_visits.csv
+    format: csv
+    key: [branch, number, at]
+    fields: {occurred_at: at, customer_key: [branch, number], interaction_type: kind}
+"""
+BRANCHES = [
+    "branch,number,name,surname,second_surname,born,changed",
+    "a|b,c,Olga,Barra,Dentro,1981-01-01,2026-05-04 10:00:00",
+    "a,b|c,Raúl,Otra,Persona,1962-02-02,2026-05-04 10:00:00",
+]
+BRANCH_VISITS = ["branch,number,at,kind", "a,b|c,2026-06-15 12:00:00,purchase"]
 CUSTOMERS = 10_000
 SYLLABLES = [consonant + vowel for consonant in "bcdfglmnrt" for vowel in "aeiou"]
 GOOD_ROWS = 400
@@ -199,6 +227,9 @@ def retailer(warehouse_server: embedded.Server, tmp_path_factory: pytest.TempPat
     (contracts / "visits.yml").write_text(VISITS_CONTRACT, encoding="utf-8")
     (contracts / "permissions.yml").write_text(CONSENTS_CONTRACT, encoding="utf-8")
     (deliveries / "permissions.csv").write_text("\n".join([*CONSENTS, ""]), encoding="utf-8")
+    (contracts / "branches.yml").write_text(BRANCHES_CONTRACT, encoding="utf-8")
+    (deliveries / "branches.csv").write_text("\n".join([*BRANCHES, ""]), encoding="utf-8")
+    (deliveries / "branch_visits.csv").write_text("\n".join([*BRANCH_VISITS, ""]), encoding="utf-8")
     deliver(deliveries, "misbehaving_1.csv", [HEADER, *first_day()])
     visits = "number,customer,source,at,kind"
     deliver(deliveries, "visits_1.csv", [visits, "1,11,misbehaving,2026-06-15 12:00:00,purchase"])
@@ -234,6 +265,17 @@ def test_people_who_are_all_different_are_never_joined(published: str) -> None:
     counts = "select count(*), count(distinct customer_id) from restricted.customer_crosswalk where source_code = {}"
     assert rows(published, counts.format("'different'")) == [(100, 100)]
     assert rows(published, "select count(*) from marts.dim_customers where record_count > 1") == [(0,)]
+
+
+def test_a_bar_within_a_key_of_several_columns_makes_no_two_keys_one(published: str) -> None:
+    query = """
+        select crosswalk.source_record_id, parties.is_traceable
+        from restricted.customer_crosswalk as crosswalk
+        inner join marts.dim_parties as parties on crosswalk.customer_id = parties.party_id
+        where crosswalk.source_code = 'branches'
+        order by parties.is_traceable
+    """
+    assert rows(published, query) == [(r"branches:a\|b|c", False), (r"branches:a|b\|c", True)]
 
 
 def test_placeholders_identify_and_reach_nobody(published: str) -> None:
