@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import LiteralString, cast
+from typing import LiteralString
 
 from great_expectations import expectations as gxe
 from psycopg import sql
@@ -482,7 +482,7 @@ def _filled(column: str) -> sql.Composed:
 def _column(name: str) -> sql.Composable:
     """The name of a source's column, its % and : escaped: the engine takes them for places of parameters."""
     quoted = sql.Identifier(name.replace("\\", r"\005C").replace("%", r"\0025").replace(":", r"\003A")).as_string()
-    return sql.SQL(cast("LiteralString", f"U&{quoted}")) if re.search("[%:]", name) else sql.Identifier(name)
+    return sql.SQL(f"U&{quoted}") if re.search("[%:]", name) else sql.Identifier(name)
 
 
 def _day(contract: Contract) -> sql.Composed | None:
