@@ -81,7 +81,7 @@ def _outcome(figures: Figures) -> list[str]:
             f"The run was published for {day}: {count(run['rows_published'])} rows were written, changed or removed."
         ]
     if run["status_code"] == "nothing_new":
-        return [f"Nothing was new for {day}: what is published stays as it is."]
+        return [f"Nothing was new for {day}: what is published stays as it is.", run["message"]]
     said = [f"The run for {day} was not published." if run["status_code"] == "failed" else f"The run for {day} runs."]
     failed = [verdict.gate_code for verdict in gate_verdicts(figures["controls"]) if verdict.word == "Failed"]
     if failed:

@@ -468,7 +468,7 @@ def _say_end(status_code: str, failed_task: str | None, message: str | None) -> 
     if failed_task:
         raise SevenfoldError(f"The run failed in {failed_task}. {message}")
     words = {"published": "Published.", "nothing_new": "Nothing new: what is published stays as it is."}
-    console.print(f"\n[bold]{words[status_code]}[/]")
+    console.print(f"\n[bold]{words[status_code]}[/]{f' {message}' if message else ''}")
 
 
 def _is_a_run_open() -> bool:

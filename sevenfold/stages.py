@@ -100,8 +100,9 @@ def is_anything_new(run_id: str) -> bool:
 
     Compared are the fingerprints of this run's inputs and of the run whose tables readers see: deliveries, contracts,
     stewards' corrections, judgements, exceptions, rules, code, engines and model. A later date is news only when a
-    source's row falls between the two dates, or a quarter. Rules or published quarters that somebody changed in the
-    warehouse are news: no report may show them as what was tested and published.
+    source's row falls between the two dates, or a quarter, or when a source that was fresh then is late by now. Rules or
+    published quarters that somebody changed in the warehouse are news: no report may show them as what was tested and
+    published.
     """
     with stage(run_id, "compare_inputs") as record:
         run = record.run
@@ -114,6 +115,7 @@ def is_anything_new(run_id: str) -> bool:
             or published.input_fingerprint != digest
             or snapshot.is_more_known(published.as_of_at, run.as_of_at)
             or snapshot.is_quarter_missing(run.as_of_date)
+            or _is_a_source_late(published, run)
             or not _are_rules_as_loaded()
             or not audit.is_history_as_published()
         )
@@ -121,8 +123,34 @@ def is_anything_new(run_id: str) -> bool:
         update_run(run_id, input_fingerprint=digest)
         remember(run_id, matching_model=f"{_model().name} ({_model().fingerprint})")
         if not is_new and published is not None:
-            update_run(run_id, status_code="nothing_new", message=f"All inputs are those of run {published.run_id}.")
+            warnings = [each.control_id for each in control_exceptions.failed_warnings(published.run_id)]
+            warned = f", of whose controls these warned: {', '.join(warnings)}" if warnings else ""
+            message = f"All inputs are those of run {published.run_id}{warned}."
+            update_run(run_id, status_code="nothing_new", message=message)
     return is_new
+
+
+def _is_a_source_late(published: Run, run: Run) -> bool:
+    """Tell whether a source was fresh enough for the run that was published, and no longer is: nothing came since."""
+    with connect() as connection:
+        found = connection.execute(
+            """
+            select exists (
+                select from ops.source_contracts as contracts
+                inner join quality.control_results as results
+                    on
+                        results.run_id = %(published)s
+                        and results.control_id
+                        = upper('RAW-' || contracts.source_code || '-' || contracts.entity_code || '-FRESHNESS')
+                where
+                    contracts.is_active and results.status_code = 'passed' and results.observed_value ~ '^-?[0-9]+$'
+                    and results.observed_value::integer + %(days)s
+                    > ceil(extract(epoch from contracts.freshness) / extract(epoch from interval '1 day'))
+            )
+            """,
+            {"published": published.run_id, "days": (run.as_of_date - published.as_of_date).days},
+        ).fetchone()
+    return found == (True,)
 
 
 def finish(run_id: str, failed_tasks: Sequence[str]) -> Run:

@@ -326,6 +326,28 @@ def test_an_exception_that_was_ended_lets_nothing_be_published_any_more(open_run
     assert [each.control_id for each in control_exceptions.failed_warnings("first")] == ["RAW-SHOP-DUE"]
 
 
+@pytest.mark.parametrize(
+    ("status_code", "as_of", "is_late"),
+    [("passed", "2026-07-02", False), ("passed", "2026-07-03", True), ("failed", "2026-07-03", False)],
+)
+def test_a_source_that_was_fresh_and_is_late_by_now_is_news(
+    open_run: OpenRun, status_code: str, as_of: str, is_late: bool
+) -> None:
+    published = open_run()
+    runs.close_run("first")
+    with connect() as connection:
+        connection.execute(
+            "insert into ops.source_contracts (source_code, entity_code, freshness, is_active) "
+            "values ('shop', 'customer_records', interval '3 days', true)"
+        )
+        connection.execute(
+            "insert into quality.control_results (run_id, gate_code, control_id, status_code, observed_value) "
+            "values ('first', 'raw', 'RAW-SHOP-CUSTOMER_RECORDS-FRESHNESS', %s, '2')",
+            (status_code,),
+        )
+    assert stages._is_a_source_late(published, open_run("second", as_of)) is is_late
+
+
 def test_nothing_is_published_past_a_stage_or_a_steward(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
     open_run()
     before = list(stages.STAGES)[: list(stages.STAGES).index("publish")]
