@@ -59,18 +59,32 @@ ACCOUNTS: LiteralString = """
         from refused
         group by batch_id
     ),
+    contradicted as (
+        select batch_id, count(*) as row_count
+        from quality.conflicting_duplicates
+        where is_open
+        group by batch_id
+    ),
     judged_counts as (
         select
             judged.source_code,
             judged.entity_code,
             coalesce(sum(unusable.row_count), 0)::double precision as unusable_count,
+            coalesce(sum(contradicted.row_count), 0)::double precision as contradicted_count,
             sum(judged.rows_landed) as row_count
         from judged
         left join unusable on unusable.batch_id = judged.batch_id
+        left join contradicted on contradicted.batch_id = judged.batch_id
         group by judged.source_code, judged.entity_code
     ),
     judged_shares as (
-        select source_code, entity_code, unusable_count, unusable_count / nullif(row_count, 0) as unusable_share
+        select
+            source_code,
+            entity_code,
+            unusable_count,
+            unusable_count / nullif(row_count, 0) as unusable_share,
+            contradicted_count,
+            contradicted_count / nullif(row_count, 0) as contradicted_share
         from judged_counts
     )
     select
@@ -79,7 +93,10 @@ ACCOUNTS: LiteralString = """
         coalesce(standardised.row_count, 0) + coalesce(quarantined.row_count, 0) as accounted_count,
         judged_shares.unusable_share,
         case when judged_shares.unusable_count >= {rows_minimum} then judged_shares.unusable_share end
-            as unusable_share_of_many
+            as unusable_share_of_many,
+        judged_shares.contradicted_share,
+        case when judged_shares.contradicted_count >= {rows_minimum} then judged_shares.contradicted_share end
+            as contradicted_share_of_many
     from ops.source_contracts as contracts
     left join landed using (source_code, entity_code)
     left join standardised using (source_code, entity_code)
@@ -124,6 +141,16 @@ def _account_controls(accounts: str, source_code: str, entity_code: str, owner: 
         rationale="Single bad rows are refused with a reason; many are a broken delivery and would shrink the figures.",
         what_to_do="`sevenfold quarantine list` says how many and why; the source's owner corrects the rows.",
     )
+    contradicted = partial(
+        about,
+        dimension_code="uniqueness",
+        critical_data_element="source record id",
+        owner=owner,
+        rationale="Of rows with one key and time the last counts: where many share a key, it is none (a spreadsheet "
+        "rounds long numbers), and different people become one record.",
+        what_to_do="Look at the keys of the delivery (`sevenfold source check`); correct key in the contract, or have "
+        "it delivered again and supersede the bad batch.",
+    )
     share = partial(ExpectMeasureToBeBetweenWherePresent, row_condition=this_account)
     fewest, most = threshold("unusable_critical_rows_minimum"), threshold("unusable_critical_maximum")
     return [
@@ -155,6 +182,25 @@ def _account_controls(accounts: str, source_code: str, entity_code: str, owner: 
             severity="critical",
             description=f"{words}: the unusable new rows (in quarantine, not corrected since) stay below the limit, "
             f"which holds from {fewest:.0f} of them on.",
+        ),
+        contradicted(
+            control_id=f"{code}-CONTRADICTED",
+            expectation=partial(
+                share, column="contradicted_share", max_value=threshold("contradicted_warning_maximum")
+            ),
+            severity="warning",
+            description=f"{words}: few new rows are contradicted by a later one of the same delivery, key and time.",
+        ),
+        contradicted(
+            control_id=f"{code}-CONTRADICTED-LIMIT",
+            expectation=partial(
+                share,
+                column="contradicted_share_of_many",
+                max_value=threshold("contradicted_critical_maximum"),
+            ),
+            severity="critical",
+            description=f"{words}: the new rows that a later one of the same delivery, key and time contradicts stay "
+            f"below the limit, which holds from {fewest:.0f} of them on.",
         ),
     ]
 

@@ -100,9 +100,9 @@ def is_anything_new(run_id: str) -> bool:
 
     Compared are the fingerprints of this run's inputs and of the run whose tables readers see: deliveries, contracts,
     stewards' corrections, judgements, exceptions, rules, code, engines and model. A later date is news only when a
-    source's row falls between the two dates, or a quarter, or when a source that was fresh then is late by now. Rules or
-    published quarters that somebody changed in the warehouse are news: no report may show them as what was tested and
-    published.
+    source's row falls between the two dates, or a quarter, or when a source that was fresh then is late by now. Rules
+    or published quarters that somebody changed in the warehouse are news: no report may show them as what was tested
+    and published.
     """
     with stage(run_id, "compare_inputs") as record:
         run = record.run

@@ -53,7 +53,7 @@ COMPLETENESS = """
         released_by_batch_id bigint, is_open boolean default true
     );
     create table quality.conflicting_duplicates as
-        select 'point_of_sale' as source_code, 'customer_records' as entity_code,
+        select 'point_of_sale' as source_code, 'customer_records' as entity_code, 1::bigint as batch_id,
             'conflicting_duplicate' as reason_code, true as is_open;
     create table intermediate.int_customer_records_standardised as
     select
