@@ -346,9 +346,9 @@ def _require_code(key: str, code: str, seed: Path, column: str) -> None:
 
 
 def mask_password(location: str) -> str:
-    """Replace passwords and keys in a URL by `***`, whether written out or as a variable."""
-    masked = re.sub(r"(://[^/@:?]*:)[^@/]*(@)", r"\1***\2", location)
-    return re.sub(r"(?i)([?&][^=&]*(?:password|pwd|token|secret|key|sig)[^=&]*=)[^&]*", r"\1***", masked)
+    """Replace passwords and keys in a URL by `***`, whether written out or as a variable; rather too much than less."""
+    masked = re.sub(r"(://[^/@:?]*:).*(@)", r"\1***\2", location)
+    return re.sub(r"(?i)([?&][^=&]*(?:password|pwd|token|secret|key|sig|odbc_connect)[^=&]*=)[^&]*", r"\1***", masked)
 
 
 class _Loader(yaml.CSafeLoader):

@@ -166,6 +166,8 @@ def test_variables_are_replaced_and_a_password_may_hold_any_character(
     [
         ("postgresql://me:secret@db/shop", "postgresql://me:***@db/shop"),
         ("postgresql://me:${PASSWORD}@db/shop?sslpassword=x&a=b", "postgresql://me:***@db/shop?sslpassword=***&a=b"),
+        ("postgresql://me:a/b@c?d@db/shop", "postgresql://me:***@db/shop"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BPWD%3Dabc", "mssql+pyodbc:///?odbc_connect=***"),
         ("s3://bucket/file.csv?secret=abc", "s3://bucket/file.csv?secret=***"),
         ("${SEVENFOLD_INPUT}/shop.csv", "${SEVENFOLD_INPUT}/shop.csv"),
         ("sqlite:///${SEVENFOLD_INPUT}/shop.sqlite", "sqlite:///${SEVENFOLD_INPUT}/shop.sqlite"),
