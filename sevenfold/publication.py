@@ -224,10 +224,14 @@ def publish_differences(connection: Connection, table: PublishedTable) -> int:
     candidate_columns = _columns(connection, table.candidate_schema, table.name)
     columns = _columns(connection, table.schema, table.name)
     parts = _statement_parts(table, columns, candidate_columns)
-    statements = [DELETE, INSERT] if set(columns) == set(table.primary_key) else [DELETE, UPDATE, INSERT]
-    written = 0
-    for statement in statements:
-        written += connection.execute(statement.format(**parts)).rowcount
+    if connection.execute(sql.SQL("select true from {} limit 1").format(table.published)).fetchone():
+        has_values = set(columns) > set(table.primary_key)
+        differ = DIFFERENT_VALUES.format(**parts) if has_values else sql.SQL("")
+        connection.execute(DIFFERENCES.format(**parts, different_values=differ))
+        statements = [DELETE, *([UPDATE] if has_values else []), INSERT, sql.SQL("drop table pg_temp.differences")]
+    else:
+        statements = [INSERT_ALL]
+    written = sum(max(connection.execute(statement.format(**parts)).rowcount, 0) for statement in statements)
     if written:
         connection.execute(sql.SQL("analyze {}").format(table.published))
     return written
@@ -381,15 +385,40 @@ RUN_HISTORY_COLUMNS = (
 )
 RUN_HISTORY_DESCRIPTION = "One row per run of the pipeline: which data date it stands for, and how it ended."
 
+# Both tables are read once, and what differs is few rows of many. The name of the last column is none of ours.
+DIFFERENCES = sql.SQL("""
+    create temporary table differences on commit drop as
+    select
+        {found_values},
+        case when {no_published} then 'insert' when {no_candidate} then 'delete' else 'update' end as " statement"
+    from {published} as published
+    full join {candidate} as candidate on {same_key}
+    where {no_published} or {no_candidate} {different_values}
+""")
+DIFFERENT_VALUES = sql.SQL("or ({published_values}) is distinct from ({candidate_values})")
 DELETE = sql.SQL("""
     delete from {published} as published
-    where not exists (select 1 from {candidate} as candidate where {same_key})
+    using pg_temp.differences as candidate
+    where {same_key} and candidate." statement" = 'delete'
 """)
 UPDATE = sql.SQL("""
     update {published} as published
     set {assignments}
+    from pg_temp.differences as candidate
+    where {same_key} and candidate." statement" = 'update'
+""")
+INSERT = sql.SQL("""
+    insert into {published} ({columns})
+    select {all_values}
+    from pg_temp.differences as candidate
+    where candidate." statement" = 'insert'
+    order by {key}
+""")
+INSERT_ALL = sql.SQL("""
+    insert into {published} ({columns})
+    select {all_values}
     from {candidate} as candidate
-    where {same_key} and ({published_values}) is distinct from ({candidate_values})
+    order by {key}
 """)
 DIFFERS = sql.SQL("""
     select count(*)
@@ -397,14 +426,6 @@ DIFFERS = sql.SQL("""
     full join {candidate} as candidate on {same_key}
     where ({published_values}) is distinct from ({candidate_values})
 """)
-INSERT = sql.SQL("""
-    insert into {published} ({columns})
-    select {all_values}
-    from {candidate} as candidate
-    where not exists (select 1 from {published} as published where {same_key})
-    order by {key}
-""")
-
 LEDGER = (
     """
     insert into mdm.identity_ledger_customers as ledger
@@ -646,7 +667,7 @@ def _comment(connection: Connection, table: PublishedTable) -> None:
 def _statement_parts(
     table: PublishedTable, columns: Mapping[str, str], candidate_columns: Mapping[str, str]
 ) -> dict[str, sql.Composable]:
-    """The pieces of the three statements; a column that the candidate lost is null of its type."""
+    """The pieces of the statements; a column that the candidate lost is null of its type."""
     key = [sql.Identifier(name) for name in table.primary_key]
     value = {
         name: sql.Identifier("candidate", name)
@@ -655,10 +676,15 @@ def _statement_parts(
         for name, kind in columns.items()
     }
     others = [name for name in columns if name not in table.primary_key]
+    found = [sql.SQL("coalesce(candidate.{0}, published.{0}) as {0}").format(name) for name in key]
+    found += [sql.Identifier("candidate", name) for name in others if name in candidate_columns]
     return {
         "published": table.published,
         "candidate": table.candidate,
         "same_key": sql.SQL(" and ").join(sql.SQL("published.{0} = candidate.{0}").format(name) for name in key),
+        "no_published": sql.Identifier("published", table.primary_key[0]) + sql.SQL(" is null"),
+        "no_candidate": sql.Identifier("candidate", table.primary_key[0]) + sql.SQL(" is null"),
+        "found_values": _comma(found),
         "key": _comma(sql.SQL("candidate.{}").format(name) for name in key),
         "columns": _comma(map(sql.Identifier, columns)),
         "all_values": _comma(value.values()),
