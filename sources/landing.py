@@ -234,7 +234,7 @@ def require_columns(required: Sequence[str], names: Sequence[str], source_names:
 def _no_header(count: int) -> str:
     return (
         f"none of those that its contract names. What stands in place of the {count} names is not shown, since it may "
-        "be a row: has it a header (options.header)?"
+        "be a row (options.header: has it a header?)"
     )
 
 

@@ -11,11 +11,14 @@ import decimal
 import hashlib
 import io
 import json
+import lzma
 import marshal
 import os
 import re
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -125,8 +128,18 @@ def read_file(path: Path, format_code: str, options: CsvOptions) -> Delivery:
     return _read_json_lines(path) if format_code == "json_lines" else _read_parquet(path)
 
 
-def _open(path: Path) -> io.BufferedReader:
-    return cast("io.BufferedReader", fsspec.open(str(path), "rb", compression="infer").open())
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[io.BufferedReader]:
+    """Open a file that may be compressed.
+
+    Raises:
+        SourceError: when it cannot be decompressed to its end.
+    """
+    try:
+        with fsspec.open(str(path), "rb", compression="infer") as file:
+            yield cast("io.BufferedReader", file)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile):
+        raise SourceError("it cannot be decompressed to its end: is the file truncated or damaged?") from None
 
 
 # --- CSV: the bytes go through as they are, re-coded into UTF-8

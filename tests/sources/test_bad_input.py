@@ -1,9 +1,12 @@
 """Bad input is refused with words that help; nothing of it lands, nothing that landed before is lost."""
 
+import bz2
+import gzip
 import hashlib
 import json
+import lzma
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +273,20 @@ def test_a_bad_parquet_file_is_refused(warehouse: str, tmp_path: Path) -> None:
     assert "column 'name' holds bytes that are no UTF-8 text" in refuse(warehouse, source)
     parquet(tmp_path, name=["a"])
     assert "column 'id' is missing; there is 'name'" in refuse(warehouse, source)
+
+
+@pytest.mark.parametrize(("ending", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
+@pytest.mark.parametrize("format_code", ["csv", "json_lines"])
+def test_a_compressed_file_that_is_damaged_is_refused(
+    warehouse: str, tmp_path: Path, ending: str, compress: Callable[[bytes], bytes], format_code: str
+) -> None:
+    form = '{{"id": {0}, "name": {0}}}' if format_code == "json_lines" else "{0},{0}"
+    header = [] if format_code == "json_lines" else ["id,name"]
+    content = compress("\n".join([*header, *map(form.format, range(9_000))]).encode())
+    for damaged in (content[: len(content) // 2], content[:4] + b"what is no archive"):
+        (tmp_path / f"shop.{ending}").write_bytes(damaged)
+        source = contract(tmp_path, location=f"shop.{ending}", format=format_code)
+        assert "cannot be decompressed to its end: is the file truncated or damaged?" in refuse(warehouse, source)
 
 
 @pytest.fixture
