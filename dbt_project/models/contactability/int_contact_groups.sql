@@ -16,6 +16,7 @@ contact_points as (
 
 interactions as (
     select * from {{ ref('int_interactions_standardised') }}
+    where email is not null or phone is not null
 ),
 
 link_rules as (
@@ -46,12 +47,15 @@ connecting_points as (
     having min(given_name_canonical collate "C") is not distinct from max(given_name_canonical collate "C")
 ),
 
-connected as (
+connected as materialized (
     select distinct
         left_points.contact_key,
         right_points.contact_key as other_key
     from record_points as left_points
-    inner join record_points as right_points on left_points.source_record_id = right_points.source_record_id
+    inner join record_points as right_points
+        on
+            left_points.source_record_id = right_points.source_record_id
+            and left_points.contact_key <> right_points.contact_key
     inner join connecting_points as left_connects on left_points.contact_key = left_connects.contact_key
     inner join connecting_points as right_connects on right_points.contact_key = right_connects.contact_key
 ),
@@ -60,7 +64,7 @@ reached as (
     select
         contact_key,
         contact_key as other_key
-    from connecting_points
+    from connected
     union
     select
         reached.contact_key,

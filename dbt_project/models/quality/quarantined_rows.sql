@@ -50,26 +50,49 @@ refused_again as (
 ),
 
 correctable as (
-    select
-        min(batch_id) as first_batch_id,
-        bool_or(native_key is null) as is_any_without_key
-    from refused
+    select * from refused
     where is_correctable
 ),
 
+-- Of all rows only those are looked at that could release one: for they are many, and what was refused is little.
 accepted as (
+    {% for entity in content %}
+        select
+            source_code,
+            '{{ entity }}' as entity_code,
+            raw_id,
+            batch_id,
+            native_key
+        from {{ ref('base_' ~ entity) }}
+        where
+            reason_code is null
+            and (source_code, native_key) in (
+                select
+                    correctable.source_code,
+                    correctable.native_key
+                from correctable
+                where correctable.entity_code = '{{ entity }}'
+            )
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+accepted_content as (
     {% for entity, fields in content.items() %}
         select
             source_code,
             '{{ entity }}' as entity_code,
             raw_id,
             batch_id,
-            native_key,
-            case
-                when (select is_any_without_key from correctable) then md5(row({{ fields | join(', ') }})::text)
-            end as content_hash
+            md5(row({{ fields | join(', ') }})::text) as content_hash
         from {{ ref('base_' ~ entity) }}
-        where reason_code is null and batch_id >= (select first_batch_id from correctable)
+        where
+            reason_code is null
+            and source_code in (
+                select correctable.source_code
+                from correctable
+                where correctable.entity_code = '{{ entity }}' and correctable.native_key is null
+            )
         {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
@@ -77,34 +100,33 @@ accepted as (
 -- A later row of the same key takes its place; a row without key is known again by all else that it says.
 releases as (
     select
-        refused.source_code,
-        refused.entity_code,
-        refused.raw_id,
+        correctable.source_code,
+        correctable.entity_code,
+        correctable.raw_id,
         min(accepted.batch_id) as batch_id
-    from refused
+    from correctable
     inner join accepted
         on
-            refused.source_code = accepted.source_code
-            and refused.entity_code = accepted.entity_code
-            and refused.native_key = accepted.native_key
-            and refused.raw_id < accepted.raw_id
-    where refused.is_correctable
-    group by refused.source_code, refused.entity_code, refused.raw_id
+            correctable.source_code = accepted.source_code
+            and correctable.entity_code = accepted.entity_code
+            and correctable.native_key = accepted.native_key
+            and correctable.raw_id < accepted.raw_id
+    group by correctable.source_code, correctable.entity_code, correctable.raw_id
     union all
     select
-        refused.source_code,
-        refused.entity_code,
-        refused.raw_id,
-        min(accepted.batch_id) as batch_id
-    from refused
-    inner join accepted
+        correctable.source_code,
+        correctable.entity_code,
+        correctable.raw_id,
+        min(accepted_content.batch_id) as batch_id
+    from correctable
+    inner join accepted_content
         on
-            refused.source_code = accepted.source_code
-            and refused.entity_code = accepted.entity_code
-            and refused.content_hash = accepted.content_hash
-            and refused.raw_id < accepted.raw_id
-    where refused.is_correctable and refused.native_key is null
-    group by refused.source_code, refused.entity_code, refused.raw_id
+            correctable.source_code = accepted_content.source_code
+            and correctable.entity_code = accepted_content.entity_code
+            and correctable.content_hash = accepted_content.content_hash
+            and correctable.raw_id < accepted_content.raw_id
+    where correctable.native_key is null
+    group by correctable.source_code, correctable.entity_code, correctable.raw_id
 )
 
 select

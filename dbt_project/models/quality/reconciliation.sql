@@ -52,9 +52,24 @@ quarantined_counts as (
     group by 1, 2
 ),
 
-members as (
+members as not materialized (
     select * from {{ ref('mdm_party_members') }}
     where snapshot_date = {{ as_of_date() }}
+),
+
+parties as (
+    select
+        party_id,
+        bool_or(party_type_code = 'customer' and entity_level < 3) as is_golden
+    from members
+    group by party_id
+),
+
+party_counts as (
+    select
+        count(*) as party_count,
+        count(*) filter (where is_golden) as golden_count
+    from parties
 ),
 
 party_states as (
@@ -66,22 +81,31 @@ customer_states as (
     select * from {{ ref('customer_states') }}
 ),
 
-known as (
+known_members as (
     select
         'record' as member_kind_code,
         source_code,
-        count(distinct source_record_id) as row_count
+        source_record_id as member_id
     from {{ ref('stg_customer_records') }}
     where recorded_at < {{ as_of_at() }}
-    group by source_code
+    group by source_code, source_record_id
     union all
     select
         'interaction' as member_kind_code,
         source_code,
-        count(distinct interaction_id) as row_count
+        interaction_id as member_id
     from {{ ref('stg_interactions') }}
     where occurred_at < {{ as_of_at() }}
-    group by source_code
+    group by source_code, interaction_id
+),
+
+known as (
+    select
+        member_kind_code,
+        source_code,
+        count(*) as row_count
+    from known_members
+    group by member_kind_code, source_code
 ),
 
 member_counts as (
@@ -175,7 +199,7 @@ totals as (
     select
         'parties_placed' as check_code,
         'parties' as left_label,
-        (select count(distinct members.party_id) from members) as left_count,
+        (select party_counts.party_count from party_counts) as left_count,
         'placed in a state + unplaced' as right_label,
         (
             select
@@ -188,11 +212,7 @@ totals as (
     select
         'customers_golden' as check_code,
         'customers with records' as left_label,
-        (
-            select count(distinct members.party_id)
-            from members
-            where members.party_type_code = 'customer' and members.entity_level < 3
-        ) as left_count,
+        (select party_counts.golden_count from party_counts) as left_count,
         'golden records' as right_label,
         (select count(*) from {{ ref('mdm_customers') }}) as right_count
 )

@@ -46,17 +46,34 @@ party_states as (
     where snapshot_date = {{ as_of_date() }}
 ),
 
+component_sizes as (
+    select
+        components.component_id,
+        count(*) as component_record_count
+    from components
+    inner join inputs on components.source_record_id = inputs.source_record_id
+    group by components.component_id
+),
+
+waiting_records as (
+    select left_record_id as source_record_id from pairs
+    union
+    select right_record_id as source_record_id from pairs
+),
+
 sides as (
     select
         inputs.match_hash,
         components.component_id,
         assignments.customer_id,
         party_states.state_code,
-        records.*,
-        count(*) over (partition by components.component_id) as component_record_count
-    from records
+        component_sizes.component_record_count,
+        records.*
+    from waiting_records
+    inner join records on waiting_records.source_record_id = records.source_record_id
     inner join inputs on records.source_record_id = inputs.source_record_id
     inner join components on records.source_record_id = components.source_record_id
+    inner join component_sizes on components.component_id = component_sizes.component_id
     left join assignments on records.source_record_id = assignments.source_record_id
     left join party_states on assignments.customer_id = party_states.party_id
 )
