@@ -130,13 +130,13 @@ class BatchLog:
         """Tell a file whose content was taken before: at this place lately, or at another.
 
         A file that was replaced at its place and now has an earlier content again is not known: it says that its
-        records have changed back.
+        records have changed back, or that what was cut is whole again.
         """
         row = self.connection.execute(_KNOWN_CONTENT, self._keys | vars(batch)).fetchone()
         last_here, first_batch = row or (None, None)
         if not set(self.table.required) <= set(self.table.columns()):
             return None  # the contract was changed, and the file is to show whether it has what is needed now
-        if last_here == batch.content_sha256:
+        if last_here == batch.content_sha256 and first_batch is not None:
             return "unchanged", f"The content of batch {first_batch}."
         if last_here is None and first_batch is not None:
             return "duplicate_file", f"The content of batch {first_batch} under another name: nothing landed again."
@@ -185,15 +185,22 @@ _UPDATE = """
 # Content is known by the batch that landed it; that somebody says it is unchanged makes it no content of ours.
 _KNOWN_CONTENT = """
     with batches as (
-        select batch_id, location, content_sha256, status_code in ('landed', 'superseded') as has_landed
+        select
+            batch_id,
+            location,
+            content_sha256,
+            rows_read > 0 as was_read,
+            bool_or(status_code in ('landed', 'superseded')) over (partition by content_sha256) as has_landed
         from ops.extract_batches
         where source_code = %(source_code)s and entity_code = %(entity_code)s and status_code <> 'refused'
     )
     select
-        (array_agg(content_sha256 order by batch_id desc) filter (where location = %(location)s))[1],
-        min(batch_id) filter (where content_sha256 = %(content_sha256)s)
+        (
+            array_agg(content_sha256 order by batch_id desc)
+            filter (where location = %(location)s and (has_landed or was_read))
+        )[1],
+        min(batch_id) filter (where content_sha256 = %(content_sha256)s and has_landed)
     from batches
-    where content_sha256 in (select landed.content_sha256 from batches as landed where landed.has_landed)
 """
 _LAST_CURSOR = """
     select cursor_to

@@ -188,6 +188,14 @@ def test_a_record_that_changes_back_lands_a_third_time(warehouse: str, shop: Con
     assert raw(warehouse, "id", "name") == [("1", "Ana"), ("2", "Luis"), ("1", "Ana María"), ("1", "Ana")]
 
 
+def test_a_file_that_was_cut_and_is_whole_again_is_read_again(warehouse: str, shop: Contract) -> None:
+    """Nothing of either is new, and yet how much was read says whether the delivery is whole."""
+    for rows in (["1,Ana", "2,Luis"], ["1,Ana"], ["1,Ana", "2,Luis"], ["1,Ana"]):
+        deliver(shop, *rows)
+        assert run(shop)[0] == len(rows)
+    assert [status for (status,) in batches(warehouse, "status_code")] == ["landed", *["unchanged"] * 3]
+
+
 def test_a_file_is_known_by_the_batch_that_landed_it_and_not_because_somebody_says_so(
     warehouse: str, shop: Contract
 ) -> None:
