@@ -6,6 +6,7 @@ Import this module inside a function: Great Expectations takes three seconds to 
 """
 
 import copy
+import html
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,11 +54,12 @@ def _rendered(renderer: Any, view: Any, validation: Any) -> str:
 
 
 def _without_values(validation: Any) -> Any:
-    """A copy whose results hold counts and numbers, and whose errors their class."""
+    """A copy whose results hold counts and numbers, whose errors their class, and whose words are no markup."""
     from expectations.engine import error_name, plain
 
     shown = copy.deepcopy(validation)
     for result in shown.results:
+        result.expectation_config.description = html.escape(result.expectation_config.description or "")
         counts = {name: value for name, value in result.result.items() if name in COUNTS}
         if "observed_value" in result.result:
             counts["observed_value"] = plain(result.result["observed_value"])
@@ -71,11 +73,11 @@ def _without_values(validation: Any) -> Any:
     return shown
 
 
-def _in_words(html: str) -> str:
+def _in_words(page: str) -> str:
     """A verdict is an icon of a font that no page carries; an identifier would be on the page once per table."""
     for icon, word in ICONS.items():
-        html = re.sub(rf'<i class="fas fa-{icon}[^"]*"\s*></i>', f'<b class="{icon}">{word}</b>', html)
-    return re.sub(r'\s(?:id|href|data-[\w-]+)="[^"]*"', "", html)
+        page = re.sub(rf'<i class="fas fa-{icon}[^"]*"\s*></i>', f'<b class="{icon}">{word}</b>', page)
+    return re.sub(r'\s(?:id|href|data-[\w-]+)="[^"]*"', "", page)
 
 
 def _write_page(path: Path, run_id: str, title: str, **content: object) -> None:

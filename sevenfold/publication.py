@@ -676,7 +676,9 @@ def _statement_parts(
         for name, kind in columns.items()
     }
     others = [name for name in columns if name not in table.primary_key]
-    found = [sql.SQL("coalesce(candidate.{0}, published.{0}) as {0}").format(name) for name in key]
+    found: list[sql.Composable] = [
+        sql.SQL("coalesce(candidate.{0}, published.{0}) as {0}").format(name) for name in key
+    ]
     found += [sql.Identifier("candidate", name) for name in others if name in candidate_columns]
     return {
         "published": table.published,

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -147,7 +148,9 @@ def _open(path: Path) -> Iterator[io.BufferedReader]:
 
 def _read_csv(path: Path, options: CsvOptions) -> Delivery:
     columns = _header(path, options) if options.header else options.columns
-    return Delivery(columns, _in_utf8(path, options.encoding), options)
+    rows = _in_utf8(path, options.encoding)
+    # Where an escape stands before a quote, pairs of quotes say nothing.
+    return Delivery(columns, rows if options.escape or not options.quote else _well_quoted(rows, options), options)
 
 
 def _header(path: Path, options: CsvOptions) -> list[str]:
@@ -232,6 +235,73 @@ class _Utf8Watch:
                 self._is_possible = False
             self._has_letters |= not chunk.isascii()
         return not chunk and self._is_possible and self._has_letters
+
+
+def _well_quoted(chunks: Iterable[bytes], options: CsvOptions) -> Iterator[bytes]:
+    watch = _QuoteWatch(options.delimiter, options.quote or "")
+    for chunk in chunks:
+        watch.check(chunk)
+        yield chunk
+    watch.check(b"", is_end=True)
+
+
+class _QuoteWatch:
+    """Refuse a quote inside a value: `copy` would take it for the beginning of one that goes on to the next quote.
+
+    The rows between the two would be one value, and nobody would miss them. So what is quoted over line breaks has to
+    begin and end where a field does. Quotes within a line lose no row.
+    """
+
+    def __init__(self, delimiter: str, quote: str) -> None:
+        self._quote = quote.encode()
+        self._edges = [*delimiter.encode(), *b"\r\n", *self._quote]  # two quotes are one within a quoted value
+        self._before, self._held = b"\n", b""
+        self._line = 1
+        self._open: tuple[int, bool, bool] | None = None  # at which line, whether where a field begins, over a break
+
+    def check(self, chunk: bytes, is_end: bool = False) -> None:
+        """Take the next chunk; quotes at its end are held until it is known what follows them."""
+        content = self._held + chunk
+        kept = content if is_end else content.rstrip(self._quote)
+        self._held = content[len(kept) :]
+        if not kept:
+            return
+        if self._quote in kept:
+            self._check_pairs(kept)
+        elif self._open:
+            self._open = (*self._open[:2], self._open[2] or b"\n" in kept or b"\r" in kept)
+        self._before = kept[-1:]
+        self._line += kept.count(b"\n")
+
+    def _check_pairs(self, content: bytes) -> None:
+        around = np.frombuffer(self._before + content + b"\n", np.uint8)
+        places = np.flatnonzero(around[1:-1] == self._quote[0])
+        breaks = np.flatnonzero(np.isin(around[1:-1], list(b"\r\n")))
+        passed = np.searchsorted(breaks, places)
+        begins, ends = np.isin(around[places], self._edges), np.isin(around[places + 2], self._edges)
+        if self._open:
+            line, is_begin, is_broken = self._open
+            self._open = None
+            if (is_broken or passed[0]) and not (is_begin and ends[0]):
+                raise SourceError(_stray_quote(line))
+            places, passed, begins, ends = places[1:], passed[1:], begins[1:], ends[1:]
+        pairs = len(places) // 2 * 2
+        is_stray = (passed[1:pairs:2] > passed[:pairs:2]) & ~(begins[:pairs:2] & ends[1:pairs:2])
+        if is_stray.any():
+            raise SourceError(_stray_quote(self._line_at(content, places[:pairs:2][is_stray][0])))
+        if pairs < len(places):
+            self._open = (self._line_at(content, places[-1]), bool(begins[-1]), bool(passed[-1] < len(breaks)))
+
+    def _line_at(self, content: bytes, place: int) -> int:
+        return self._line + content.count(b"\n", 0, place)
+
+
+def _stray_quote(line: int) -> str:
+    return (
+        f"line {line}: a quote stands inside a value, and the rows from there to the next quote would be one value. "
+        "Have quotes doubled within quoted values, or, where the source quotes nothing, say so in the contract "
+        "(options.quote: null)."
+    )
 
 
 # --- JSON lines

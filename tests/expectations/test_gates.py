@@ -499,6 +499,7 @@ def test_the_engine_s_own_pages_say_every_verdict_in_words_and_ask_for_nothing(f
         filled,
         "update candidate.dim_parties set is_traceable = null where party_id = 'CB3'",
         "alter table candidate.dim_customers drop column quality_level",
+        "update ops.source_contracts set label = 'Till <b>one</b>'",
     )
     failed_controls("marts")
     run_gate("raw", RUN)
@@ -512,6 +513,7 @@ def test_the_engine_s_own_pages_say_every_verdict_in_words_and_ask_for_nothing(f
     words = {"passed": "Passed", "failed": "Failed", "error": "Could not run"}
     assert counted == {words[str(status)]: count for status, count in kept}
     assert len(counted) == 3
+    assert "Till &lt;b&gt;one&lt;/b&gt;" in pages["raw.html"]
     for page in pages.values():
         assert not re.search(r"https?://|<script|<link|<img|@import", page)
 

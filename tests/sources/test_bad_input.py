@@ -1,27 +1,31 @@
 """Bad input is refused with words that help; nothing of it lands, nothing that landed before is lost."""
 
 import bz2
+import csv
 import gzip
 import hashlib
+import io
 import json
 import lzma
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sevenfold.errors import SevenfoldError
 from sources import extract as extract_module
 from sources.batches import ExtractRefused
-from sources.contract import Contract, ContractError, load_contract
+from sources.contract import Contract, ContractError, CsvOptions, load_contract
 from sources.extract import extract
 from sources.landing import _Cleaner
-from sources.readers import Delivery, SourceError, read_file
+from sources.readers import Delivery, SourceError, _well_quoted, read_file
 from tests.sources.deliveries import batches, contract, has_raw_table, raw
 
 SECRET = "Zaragoza"  # a value that no message may show
@@ -65,6 +69,8 @@ LONG = b"".join(b"%d,%s\n" % (number, SECRET.encode()) for number in range(100_0
         (b"id,name\n1,Zaragoza\n2", "line 3 has fewer fields than there are columns: is the file truncated"),
         (b"id,name\n" + LONG + b"2", "line 100002 has fewer fields"),
         (b'id,name\n1,Zaragoza\n2,"Mar', "line 3 ends inside a quoted value: is the file truncated"),
+        (b'id,name\n1,Zar"agoza\n2,b\n3,Jo"e\n4,c\n', "line 2: a quote stands inside a value, and the rows from there"),
+        (b'id,name\n1,b\n2,"Zaragoza\n3,c\n4,"Jo\n', "line 3: a quote stands inside a value"),
         (b"id,name\n1,Zaragoza\n2,Ana,b\n", "line 3 has more fields than there are columns"),
         (b"id,name\n1,Zaragoza\n\n3,Ana\n", "line 3 has fewer fields"),
         (b"id,name\n1,Zaragoza\r\n2,b\n", "ends otherwise than the lines before it"),
@@ -75,7 +81,7 @@ LONG = b"".join(b"%d,%s\n" % (number, SECRET.encode()) for number in range(100_0
     ids=[
         *("missing_column", "other_delimiter", "column_twice", "no_header", "no_header_twice"),
         *("wrong_encoding", "utf_16", "wrong_encoding_late", "truncated_line", "truncated_line_late"),
-        *("truncated_quote", "ragged_line", "blank_line", "mixed_line_ends"),
+        *("truncated_quote", "stray_quote", "stray_opening_quote", "ragged_line", "blank_line", "mixed_line_ends"),
         *("zero_bytes", "byte_order_mark_only", "header_only"),
     ],
 )
@@ -273,6 +279,30 @@ def test_a_bad_parquet_file_is_refused(warehouse: str, tmp_path: Path) -> None:
     assert "column 'name' holds bytes that are no UTF-8 text" in refuse(warehouse, source)
     parquet(tmp_path, name=["a"])
     assert "column 'id' is missing; there is 'name'" in refuse(warehouse, source)
+
+
+@given(
+    rows=st.lists(st.lists(st.text('a",\n\r ', max_size=6), min_size=2, max_size=2), min_size=1, max_size=6),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    size=st.integers(1, 9),
+)
+def test_no_well_formed_file_is_taken_for_one_with_a_stray_quote(
+    rows: list[list[str]], quoting: Literal[0, 1], line_end: str, size: int
+) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=quoting, lineterminator=line_end).writerows(rows)
+    content = text.getvalue().encode()
+    chunks = [content[start : start + size] for start in range(0, len(content), size)]
+    assert list(_well_quoted(chunks, CsvOptions())) == chunks
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_stray_quote_is_found_wherever_the_chunks_end(size: int) -> None:
+    content = b'id,name\n1,"a ""b""\nc"\n2,Jo"e\n3,b\n4,Jo"e\n'
+    chunks = [content[start : start + size] for start in range(0, len(content), size)]
+    with pytest.raises(SourceError, match="line 4: a quote stands inside a value"):
+        list(_well_quoted(chunks, CsvOptions()))
 
 
 @pytest.mark.parametrize(("ending", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])

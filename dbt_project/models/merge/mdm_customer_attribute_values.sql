@@ -1,6 +1,6 @@
 -- One row per customer and attribute: the value that survived, the record it came from and the criterion that decided
 -- (paper, stage 3): the first by which it beats the best candidate that says something else.
-with candidates as (
+with candidates as not materialized (
     select * from {{ ref('mdm_customer_attribute_candidates') }}
 ),
 

@@ -1,7 +1,7 @@
 -- One row per raw row that a later row of the same delivery and key contradicts (of a record: at the same time): the later one counts.
 {{ config(tags=['completeness']) }}
 
-with versions as (
+with versions as not materialized (
     select * from {{ ref('int_customer_records_standardised') }}
 ),
 
@@ -10,11 +10,11 @@ overruled as (
     where valid_from = valid_to
 ),
 
-records as (
+records as not materialized (
     select * from {{ ref('stg_customer_records') }}
 ),
 
-interactions as (
+interactions as not materialized (
     select * from {{ ref('stg_interactions') }}
 ),
 

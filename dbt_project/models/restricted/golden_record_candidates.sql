@@ -1,6 +1,6 @@
 -- One row per customer, attribute and candidate, winner and losers, where not all candidates say the same. Personal data.
 -- Where they do, golden_record_provenance has the value and their number, and customer_crosswalk the records.
-with candidates as (
+with candidates as not materialized (
     select * from {{ ref('mdm_customer_attribute_candidates') }}
 ),
 

@@ -12,7 +12,7 @@ links as (
     select * from {{ ref('int_interaction_links') }}
 ),
 
-interaction_keys as (
+interaction_keys as not materialized (
     select * from {{ ref('int_interaction_keys') }}
 ),
 
