@@ -441,7 +441,7 @@ def _failing_rows(contract: Contract, context: RunContext, condition: sql.Compos
 def _judged_batches(contract: Contract, context: RunContext) -> sql.Composed:
     return sql.SQL(
         """
-            select batch_id as judged_batch_id, to_char(extracted_at + interval '1 day', 'YYYY-MM-DD') as next_day
+            select batch_id as judged_batch_id, to_char(extracted_at + interval '1 day', 'YYYY-MM-DD') as judged_until
             from ({judged}) as judged_batches
             where source_code = {source_code} and entity_code = {entity_code}
         """
@@ -470,7 +470,7 @@ def _has_recorded_at(contract: Contract) -> sql.Composed:
 
 def _is_not_in_future(contract: Contract) -> sql.Composed:
     """True also of what is no day: dbt quarantines it. A day's grace is for time zones."""
-    return sql.SQL("coalesce({day} <= next_day or {day} !~ {is_day}, true)").format(
+    return sql.SQL("coalesce({day} <= judged_until or {day} !~ {is_day}, true)").format(
         day=_day(contract) or sql.SQL("null::text"), is_day=IS_DAY
     )
 
