@@ -97,10 +97,14 @@ def _contracts(connection: Connection) -> list[Contract]:
                     as comes_in_increments,
                 contracts.freshness
             from ops.source_contracts as contracts
-            left join ops.source_contract_fields as fields
-                on fields.source_code = contracts.source_code
-                and fields.entity_code = contracts.entity_code
-                and fields.field_name = 'recorded_at'
+            left join lateral (
+                select value_format from ops.source_contract_fields
+                where
+                    source_code = contracts.source_code and entity_code = contracts.entity_code
+                    and field_name in ('recorded_at', 'occurred_at')
+                order by field_name desc  -- an interaction is recorded when it occurs, where nothing else is said
+                limit 1
+            ) as fields on true
             where contracts.is_active
             order by contracts.source_code collate "C", contracts.entity_code collate "C"
             """

@@ -459,7 +459,7 @@ def require_registered(connection: psycopg.Connection[Any], contract: Contract, 
 
 def _registered_entity(contract: Contract, entity_code: str) -> dict[str, Any]:
     entity = contract.entity(entity_code)
-    recorded_at = entity.mappings.get("recorded_at")
+    recorded_at = entity.mappings.get("recorded_at") or entity.mappings.get("occurred_at")
     freshness = entity.expected.freshness
     return {
         "source_code": contract.source,

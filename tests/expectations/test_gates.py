@@ -336,6 +336,16 @@ def test_freshness_is_measured_against_the_as_of_date_and_only_warns(
     assert kept == [(status, observed, "at most 2")]
 
 
+def test_an_interaction_is_as_new_as_its_time(filled: str) -> None:
+    execute(
+        filled,
+        "update raw.point_of_sale__customer_records set updated_at = '30/06/2062 11:00'",
+        """insert into ops.source_contract_fields
+        values ('point_of_sale', 'customer_records', 'occurred_at', array['updated_at'], 'DD/MM/YYYY HH24:MI')""",
+    )
+    assert "NOT-IN-FUTURE" in failed_controls("raw")[1]
+
+
 def test_freshness_is_not_asked_of_times_whose_day_has_no_fixed_place(filled: str) -> None:
     execute(
         filled,

@@ -274,6 +274,15 @@ def test_a_changed_contract_replaces_its_fields_and_a_removed_one_becomes_inacti
     assert registered(warehouse)[-1][0] == "shop"
 
 
+def test_an_interaction_is_recorded_when_it_occurs_where_nothing_else_is_said(warehouse: str, tmp_path: Path) -> None:
+    visits = {"location": "v.csv", "format": "csv", "key": ["id"], "fields": {"occurred_at": "at"}}
+    written = document() | {"entities": {"interactions": visits}}
+    (tmp_path / "shop.yml").write_text(yaml.safe_dump(written), encoding="utf-8")
+    with psycopg.connect(warehouse) as connection:
+        register_contracts(connection, [load_contract(tmp_path / "shop.yml")])
+        assert connection.execute("select recorded_at_column from ops.source_contracts").fetchall() == [("at",)]
+
+
 def test_nothing_is_read_by_a_contract_that_was_edited_since_it_was_registered(warehouse: str, tmp_path: Path) -> None:
     first, edited = (contract(tmp_path, fields={"first_name": column}) for column in ("name", "forename"))
     with psycopg.connect(warehouse) as connection:
