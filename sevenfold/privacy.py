@@ -4,8 +4,9 @@ import re
 
 import psycopg
 
-# PostgreSQL quotes names and values alike; a value stands after a colon at the end, or after the word "value".
-QUOTED_VALUE = re.compile(r"""(:\s*|\bvalue\s+|\bliteral\s+)(["']).*\2""", re.DOTALL)
+# PostgreSQL quotes names and values alike; a value stands after a colon at the end, or after the word "value". One that
+# has a line break ends on another line.
+QUOTED_VALUE = re.compile(r"""(:\s*|\bvalue\s+|\bliteral\s+)(["'])(?:.*\2|.*)""")
 
 
 def holds_address(text: str) -> bool:
@@ -15,7 +16,7 @@ def holds_address(text: str) -> bool:
 
 def without_values(message: str) -> str:
     """Give the first line of a database message, values blanked: the DETAIL and CONTEXT that follow show rows."""
-    first_line = message.strip().splitlines()[0] if message.strip() else ""
+    first_line = next(iter(message.strip().splitlines()), "")
     return QUOTED_VALUE.sub(r"\1(value hidden)", first_line)
 
 

@@ -219,12 +219,13 @@ def require_columns(required: Sequence[str], names: Sequence[str], source_names:
 
     Raises:
         SourceError: when a column is missing; the text lists those that are there, unless they may be values: a file
-            without a header has its first row in their place, in which none of the required names is found.
+            without a header has its first row in their place, in which few of the required names are found.
     """
     missing = [name for name in required if name not in names]
     if missing:
         words = {word.strip(" \"'") for name in names for word in re.split(r"[,;|\t]", name)}
-        there = ", ".join(map(repr, source_names)) if words & set(required) else _no_header(len(names))
+        is_header = 2 * len(words & set(required)) >= len(set(required))
+        there = ", ".join(map(repr, source_names)) if is_header else _no_header(len(names))
         hint = ""
         if len(names) == 1 and (marks := re.findall(r"[,;|\t]", names[0])):
             hint = f" There is only one column: is options.delimiter {marks[0]!r}?"
@@ -233,8 +234,8 @@ def require_columns(required: Sequence[str], names: Sequence[str], source_names:
 
 def _no_header(count: int) -> str:
     return (
-        f"none of those that its contract names. What stands in place of the {count} names is not shown, since it may "
-        "be a row (options.header: has it a header?)"
+        f"little of what its contract names. What stands in place of the {count} names is not shown, since it may be a "
+        "row (options.header: has it a header?)"
     )
 
 

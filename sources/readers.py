@@ -40,6 +40,7 @@ from sources.contract import Contract, CsvOptions, mask_password
 
 CHUNK_BYTES = 1 << 20
 CHUNK_ROWS = 20_000
+RAISED_BY_FUNCTION = "P0001"  # SQLSTATE of a `raise exception`
 MARSHAL_VERSION = 2  # later ones write a reference for an object that they met before
 
 
@@ -149,8 +150,7 @@ def _open(path: Path) -> Iterator[io.BufferedReader]:
 def _read_csv(path: Path, options: CsvOptions) -> Delivery:
     columns = _header(path, options) if options.header else options.columns
     rows = _in_utf8(path, options.encoding)
-    # Where an escape stands before a quote, pairs of quotes say nothing.
-    return Delivery(columns, rows if options.escape or not options.quote else _well_quoted(rows, options), options)
+    return Delivery(columns, _well_quoted(rows, options) if options.quote else rows, options)
 
 
 def _header(path: Path, options: CsvOptions) -> list[str]:
@@ -238,7 +238,7 @@ class _Utf8Watch:
 
 
 def _well_quoted(chunks: Iterable[bytes], options: CsvOptions) -> Iterator[bytes]:
-    watch = _QuoteWatch(options.delimiter, options.quote or "")
+    watch = _QuoteWatch(options)
     for chunk in chunks:
         watch.check(chunk)
         yield chunk
@@ -252,9 +252,10 @@ class _QuoteWatch:
     begin and end where a field does. Quotes within a line lose no row.
     """
 
-    def __init__(self, delimiter: str, quote: str) -> None:
-        self._quote = quote.encode()
-        self._edges = [*delimiter.encode(), *b"\r\n", *self._quote]  # two quotes are one within a quoted value
+    def __init__(self, options: CsvOptions) -> None:
+        self._quote, self._escape = (options.quote or "").encode(), (options.escape or "").encode()
+        self._escaped = re.compile(re.escape(self._escape) + b"[" + re.escape(self._escape + self._quote) + b"]")
+        self._edges = [*options.delimiter.encode(), *b"\r\n", *self._quote]  # two quotes are one within a quoted value
         self._before, self._held = b"\n", b""
         self._line = 1
         self._open: tuple[int, bool, bool] | None = None  # at which line, whether where a field begins, over a break
@@ -262,10 +263,12 @@ class _QuoteWatch:
     def check(self, chunk: bytes, is_end: bool = False) -> None:
         """Take the next chunk; quotes at its end are held until it is known what follows them."""
         content = self._held + chunk
-        kept = content if is_end else content.rstrip(self._quote)
+        kept = content if is_end else content.rstrip(self._quote + self._escape)
         self._held = content[len(kept) :]
         if not kept:
             return
+        if self._escape and self._escape != self._quote:
+            kept = self._escaped.sub(b"--", kept)
         if self._quote in kept:
             self._check_pairs(kept)
         elif self._open:
@@ -496,7 +499,9 @@ class SqlSource:
         except sa.exc.SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             first_line = without_values(str(cause)) or type(cause).__name__
-            reason = re.sub(r"'.*'", "'...'", first_line)  # other drivers than PostgreSQL's quote values so
+            reason = re.sub(r"'.*'?", "'...'", first_line)  # other drivers than PostgreSQL's quote values so
+            if getattr(cause, "sqlstate", None) == RAISED_BY_FUNCTION:
+                reason = "a function of the source raised an exception, whose words may hold a value and are not shown"
             raise SourceError(f"{self.name} cannot be read: {reason}.") from None
 
 

@@ -19,6 +19,10 @@ from sevenfold.privacy import without_values
         ),
         ('column "fecha" does not exist\nLINE 1: select fecha', 'column "fecha" does not exist'),
         ('date/time field value out of range: "31/02/1990"', "date/time field value out of range: (value hidden)"),
+        (
+            'invalid input syntax for type date: "ana@\nexample.com"',
+            "invalid input syntax for type date: (value hidden)",
+        ),
         ("", ""),
     ],
 )

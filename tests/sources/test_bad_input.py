@@ -9,6 +9,7 @@ import json
 import lzma
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +61,7 @@ LONG = b"".join(b"%d,%s\n" % (number, SECRET.encode()) for number in range(100_0
         (b"id,name,name\n1,Zaragoza,b\n", "columns 2, 3: a name stands twice"),
         (
             b"1,Zaragoza\n2,Ana\n",
-            "there is none of those that its contract names. What stands in place of the 2 names is",
+            "there is little of what its contract names. What stands in place of the 2 names is",
         ),
         (b"Zaragoza,Zaragoza\n", "columns 1, 2: a name stands twice"),
         (b"id,name\n1,Zaragoza\n2,Mar\xeda\n", "line 3 is not utf-8. Set options.encoding"),
@@ -298,11 +299,13 @@ def test_no_well_formed_file_is_taken_for_one_with_a_stray_quote(
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_a_stray_quote_is_found_wherever_the_chunks_end(size: int) -> None:
-    content = b'id,name\n1,"a ""b""\nc"\n2,Jo"e\n3,b\n4,Jo"e\n'
-    chunks = [content[start : start + size] for start in range(0, len(content), size)]
-    with pytest.raises(SourceError, match="line 4: a quote stands inside a value"):
-        list(_well_quoted(chunks, CsvOptions()))
+@pytest.mark.parametrize("escape", [None, "\\"])
+def test_a_stray_quote_is_found_wherever_the_chunks_end(size: int, escape: str | None) -> None:
+    good = b'id,name\n1,"a ""b""\nc"\n' if escape is None else rb'id,name%1,"a \"b\"%\\"%'.replace(b"%", b"\n")
+    for content, is_good in ((good, True), (good + b'2,Jo"e\n3,b\n4,Jo"e\n', False)):
+        chunks = [content[start : start + size] for start in range(0, len(content), size)]
+        with nullcontext() if is_good else pytest.raises(SourceError, match="line 4: a quote stands inside a value"):
+            assert list(_well_quoted(chunks, CsvOptions(escape=escape))) == chunks
 
 
 @pytest.mark.parametrize(("ending", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
@@ -353,6 +356,15 @@ def test_what_a_server_says_is_told_without_the_value(warehouse: str, tmp_path: 
         )
     text = refuse(warehouse, till_contract(tmp_path, location=warehouse, table="people"))
     assert "invalid input syntax for type date: (value hidden)" in text
+    assert "Ana" not in text
+    with psycopg.connect(warehouse) as connection:
+        connection.execute(
+            "create function born(text) returns date language plpgsql as $$begin raise exception 'No: %', $1; end$$;"
+            "create or replace view people as "
+            "select id, name, born(name) as born from (values (1, 'Ana')) as rows (id, name)"
+        )
+    text = refuse(warehouse, till_contract(tmp_path, location=warehouse, table="people"))
+    assert "a function of the source raised an exception" in text
     assert "Ana" not in text
 
 
