@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from infra import embedded
@@ -21,6 +22,10 @@ from sevenfold.settings import Settings, get_settings
 # Terminals are as wide as each test says: pytest-xdist gives its workers 80 columns for good.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+
+# The same examples in every session, however slow the machine: a test that fails now and then tells nobody anything.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 TEMPLATE = "sevenfold_template"
 # A test's data need not outlive a power cut, and several test sessions may share a small machine.
