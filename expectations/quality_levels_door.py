@@ -31,15 +31,32 @@ ACCOUNTS: LiteralString = """
         from ops.extract_batches
         group by source_code, entity_code
     ),
+    known as (
+        select source_code, 'customer_records' as entity_code, batch_id, recorded_at as known_at
+        from staging.stg_customer_records
+        union all
+        select source_code, 'interactions' as entity_code, batch_id, occurred_at as known_at
+        from staging.stg_interactions
+        union all
+        select source_code, 'consents' as entity_code, batch_id, recorded_at as known_at
+        from staging.stg_consents
+    ),
+    standardised_batches as (
+        select
+            known.source_code,
+            known.entity_code,
+            known.batch_id,
+            count(*) as row_count,
+            -- A source whose clock is ahead, by its time zone, is a day at most.
+            count(*) filter (where known.known_at > batches.extracted_at + interval '1 day') as in_future_count
+        from known
+        left join ops.extract_batches as batches on known.batch_id = batches.batch_id
+        group by known.source_code, known.entity_code, known.batch_id
+    ),
     standardised as (
-        select source_code, 'customer_records' as entity_code, count(*) as row_count
-        from staging.stg_customer_records group by source_code
-        union all
-        select source_code, 'interactions' as entity_code, count(*) as row_count
-        from staging.stg_interactions group by source_code
-        union all
-        select source_code, 'consents' as entity_code, count(*) as row_count
-        from staging.stg_consents group by source_code
+        select source_code, entity_code, sum(row_count)::bigint as row_count
+        from standardised_batches
+        group by source_code, entity_code
     ),
     refused as (
         select source_code, entity_code, batch_id, count(*) as row_count, count(*) filter (where is_open) as open_count
@@ -71,10 +88,12 @@ ACCOUNTS: LiteralString = """
             judged.entity_code,
             coalesce(sum(unusable.row_count), 0)::double precision as unusable_count,
             coalesce(sum(contradicted.row_count), 0)::double precision as contradicted_count,
+            coalesce(sum(standardised_batches.in_future_count), 0)::double precision as in_future_count,
             sum(judged.rows_landed) as row_count
         from judged
         left join unusable on unusable.batch_id = judged.batch_id
         left join contradicted on contradicted.batch_id = judged.batch_id
+        left join standardised_batches on standardised_batches.batch_id = judged.batch_id
         group by judged.source_code, judged.entity_code
     ),
     judged_shares as (
@@ -84,7 +103,8 @@ ACCOUNTS: LiteralString = """
             unusable_count,
             unusable_count / nullif(row_count, 0) as unusable_share,
             contradicted_count,
-            contradicted_count / nullif(row_count, 0) as contradicted_share
+            contradicted_count / nullif(row_count, 0) as contradicted_share,
+            in_future_count / nullif(row_count, 0) as in_future_share
         from judged_counts
     )
     select
@@ -96,7 +116,8 @@ ACCOUNTS: LiteralString = """
             as unusable_share_of_many,
         judged_shares.contradicted_share,
         case when judged_shares.contradicted_count >= {rows_minimum} then judged_shares.contradicted_share end
-            as contradicted_share_of_many
+            as contradicted_share_of_many,
+        judged_shares.in_future_share
     from ops.source_contracts as contracts
     left join landed using (source_code, entity_code)
     left join standardised using (source_code, entity_code)
@@ -182,6 +203,18 @@ def _account_controls(accounts: str, source_code: str, entity_code: str, owner: 
             severity="critical",
             description=f"{words}: the unusable new rows (in quarantine, not corrected since) stay below the limit, "
             f"which holds from {fewest:.0f} of them on.",
+        ),
+        about(
+            control_id=f"{code}-NOT-IN-FUTURE",
+            expectation=partial(share, column="in_future_share", max_value=threshold("in_future_maximum")),
+            dimension_code="validity",
+            severity="critical",
+            critical_data_element="recorded at",
+            owner=owner,
+            description=f"{words}: few new rows have a time later than the day after they were extracted.",
+            rationale="A row is known from its time on: with a time to come it stays where it is, and no run uses it.",
+            what_to_do="Ask the source's owner for the true times and supersede the bad batch, or correct the time's "
+            "format or column in the contract.",
         ),
         contradicted(
             control_id=f"{code}-CONTRADICTED",

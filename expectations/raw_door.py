@@ -23,14 +23,12 @@ from expectations.measures import ExpectCountedFailuresToBeFew, ExpectMeasureToB
 from expectations.thresholds import threshold
 
 ISO_DAY = "YYYY-MM-DD"
-IS_DAY = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 REPLACED = "then `sevenfold quarantine supersede` the bad batch"
 # The batches that no run had published when this one's raw door asked. What a run has published stays published when
 # it, or another, is opened again. What came after the run's end is left out, so that the query gives the same when the
 # run is published as before. One that brought nothing new is judged by how much was read.
 JUDGED_BATCHES: LiteralString = """
-        select
-            batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed, batches.extracted_at
+        select batches.batch_id, batches.source_code, batches.entity_code, batches.rows_landed
         from ops.extract_batches as batches
         inner join ops.pipeline_runs as this_run on this_run.run_id = {run_id}
         left join ops.run_stages as door on door.run_id = this_run.run_id and door.stage_code = 'gate_raw'
@@ -278,19 +276,6 @@ def _row_controls(
                 what_to_do=f"Ask the source's owner for the times, {REPLACED}, or correct recorded_at in the contract.",
             )
         )
-    if _day(contract) is not None:
-        found.append(
-            about(
-                control_id=f"{contract.code}-NOT-IN-FUTURE",
-                expectation=partial(filled, column="in_future_count"),
-                failing_rows=_failing_rows(contract, context, _is_not_in_future(contract)).as_string(connection),
-                dimension_code="validity",
-                critical_data_element="recorded at",
-                description=f"{contract.words}: new rows were recorded by the day after they were extracted.",
-                rationale="A row is known from its time on: with a time to come it stays in raw, and no run uses it.",
-                what_to_do=f"Ask the source's owner for the true times, {REPLACED}, or correct recorded_at.",
-            )
-        )
     return found
 
 
@@ -358,7 +343,6 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
                 count(judged_batch_id) as judged_count,
                 count(judged_batch_id) filter (where not {has_key}) as without_key_count,
                 count(judged_batch_id) filter (where not {has_recorded_at}) as without_recorded_at_count,
-                count(judged_batch_id) filter (where not {is_not_in_future}) as in_future_count,
                 max({day}) filter (where {day} between '1900-01-01' and {as_of_date}) as newest_day
             from {raw_table}
             left join judged on batch_id = judged_batch_id
@@ -368,7 +352,6 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
             raw_rows.judged_count,
             raw_rows.without_key_count,
             raw_rows.without_recorded_at_count,
-            raw_rows.in_future_count,
             coalesce(
                 (
                     select rows_read from batches
@@ -404,7 +387,7 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
                 where previous_read.rows_read >= {comparable_rows}
             ) as volume_ratio,
             case
-                when newest_day ~ {is_day} then
+                when newest_day ~ '^[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$' then
                     {as_of_date}::date - (
                         make_date(left(newest_day, 4)::integer, substr(newest_day, 6, 2)::integer, 1)
                         + substr(newest_day, 9, 2)::integer - 1
@@ -421,11 +404,9 @@ def _delivery_query(contract: Contract, context: RunContext) -> sql.Composed:
         comparable_rows=threshold("raw_volume_comparable_minimum"),
         most=threshold("raw_volume_maximum"),
         day=_day(contract) or sql.SQL("null::text"),
-        is_day=IS_DAY,
         judged=_judged_batches(contract, context),
         has_key=_has_key(contract),
         has_recorded_at=_has_recorded_at(contract),
-        is_not_in_future=_is_not_in_future(contract),
         raw_table=_raw_table(contract),
     )
 
@@ -436,8 +417,7 @@ def _failing_rows(contract: Contract, context: RunContext, condition: sql.Compos
         """
         select raw_id, batch_id, source_position
         from {raw_table}
-        inner join ({judged}) as judged on batch_id = judged_batch_id
-        where not {condition}
+        where batch_id in ({judged}) and not {condition}
         """
     ).format(raw_table=_raw_table(contract), judged=_judged_batches(contract, context), condition=condition)
 
@@ -445,7 +425,7 @@ def _failing_rows(contract: Contract, context: RunContext, condition: sql.Compos
 def _judged_batches(contract: Contract, context: RunContext) -> sql.Composed:
     return sql.SQL(
         """
-            select batch_id as judged_batch_id, to_char(extracted_at + interval '1 day', 'YYYY-MM-DD') as judged_until
+            select batch_id as judged_batch_id
             from ({judged}) as judged_batches
             where source_code = {source_code} and entity_code = {entity_code}
         """
@@ -469,13 +449,6 @@ def _has_key(contract: Contract) -> sql.Composed:
 def _has_recorded_at(contract: Contract) -> sql.Composed:
     return sql.SQL("({})").format(
         _filled(contract.recorded_at_column) if contract.recorded_at_column else sql.SQL("true")
-    )
-
-
-def _is_not_in_future(contract: Contract) -> sql.Composed:
-    """True also of what is no day: dbt quarantines it. A day's grace is for time zones."""
-    return sql.SQL("coalesce({day} <= judged_until or {day} !~ {is_day}, true)").format(
-        day=_day(contract) or sql.SQL("null::text"), is_day=IS_DAY
     )
 
 

@@ -84,6 +84,8 @@ CONSENTS = [
     "1,20,misbehaving,email,granted,2026-06-01 12:00:00",
     "2,21,misbehaving,email,withdrawn,2026-06-01 12:00:00",
     "3,21,misbehaving,email,granted,2026-06-01 12:00:00",
+    "4,22,misbehaving,Email,granted,2026-06-01 12:00:00",
+    "5,22,misbehaving,email,withdrawn,2026-06-02 12:00:00",
 ]
 # Known by branch and number together, either of which may hold a bar.
 BRANCHES_CONTRACT = """
@@ -408,9 +410,9 @@ def test_of_a_consent_given_and_withdrawn_at_one_time_the_withdrawal_counts(reta
         retailer.url,
         "select crosswalk.source_record_id, customers.has_consent from restricted.customer_crosswalk as crosswalk "
         "inner join marts.dim_customers as customers on crosswalk.customer_id = customers.customer_id "
-        "where crosswalk.source_record_id in ('misbehaving:20', 'misbehaving:21') order by 1",
+        "where crosswalk.source_record_id in ('misbehaving:20', 'misbehaving:21', 'misbehaving:22') order by 1",
     )
-    assert consents == [("misbehaving:20", True), ("misbehaving:21", False)]
+    assert consents == [("misbehaving:20", True), ("misbehaving:21", False), ("misbehaving:22", False)]
     contradicted = "select source_code, source_position, is_open from quality.contradicting_consents"
     assert rows(retailer.url, contradicted) == [("permissions", 3, True)]
     judged = """
@@ -420,7 +422,7 @@ def test_of_a_consent_given_and_withdrawn_at_one_time_the_withdrawal_counts(reta
         where results.control_id = 'MARTS-CONSENTS-AGREE'
         order by runs.started_at desc limit 1
     """
-    assert rows(retailer.url, judged) == [("failed", 3, 1)]
+    assert rows(retailer.url, judged) == [("failed", 5, 1)]
     listed = retailer.sevenfold("quarantine", "list")
     assert "permissions consents contradicting_consent 1 waiting, 0 released, 1 in all" in listed
 

@@ -47,7 +47,7 @@ COMPLETENESS = """
         select raw_id, 'point_of_sale' as source_code, batch_id, '2026-06-30 10:00+00'::timestamptz as recorded_at
         from raw.point_of_sale__customer_records;
     create table staging.stg_interactions (raw_id bigint, source_code text, batch_id bigint, occurred_at timestamptz);
-    create table staging.stg_consents (raw_id bigint, source_code text);
+    create table staging.stg_consents (raw_id bigint, source_code text, batch_id bigint, recorded_at timestamptz);
     create table quality.quarantined_rows (
         source_code text, entity_code text, raw_id bigint, batch_id bigint, source_position bigint, reason_code text,
         released_by_batch_id bigint, is_open boolean default true

@@ -205,6 +205,25 @@ def test_times_are_written_as_strptime_and_read_by_postgresql(warehouse: str) ->
             assert row == (dt.datetime(2026, 6, 30, 23, 59, 1),), value_format  # noqa: DTZ001
 
 
+@pytest.mark.parametrize(
+    ("value", "value_format", "is_one"),
+    [
+        ("0001-01-01T00:00:00", "", False),
+        ("1900-01-01", "", False),
+        ("1970-01-01T00:00:00Z", "", False),
+        ("1970-01-01 00:00:00", "", False),
+        ("01/07/26", "%d/%m/%Y", False),
+        ("01/07/26", "%d/%m/%y", True),
+        ("1970-01-02", "", True),
+        ("2026-07-01T08:00:00+02:00", "", True),
+    ],
+)
+def test_what_stands_for_no_time_is_none(warehouse: str, value: str, value_format: str, is_one: bool) -> None:
+    query = "select staging.parse_timestamp(%s, %s, 'America/Mexico_City') is not null"
+    with psycopg.connect(warehouse) as connection:
+        assert connection.execute(query, [value, time_pattern(value_format)]).fetchone() == (is_one,)
+
+
 def registered(url: str) -> list[tuple[Any, ...]]:
     query = """
         select source_code, entity_code, raw_table, location, key_columns, recorded_at_column, cursor_column,

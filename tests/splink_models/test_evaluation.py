@@ -93,7 +93,7 @@ def test_nobody_is_nobody() -> None:
 labels = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(labels)
 def test_the_truth_is_right(pairs: list[tuple[int, int]]) -> None:
     actual = [one for one, _ in pairs]
@@ -104,7 +104,7 @@ def test_the_truth_is_right(pairs: list[tuple[int, int]]) -> None:
     assert found.exact == found.true_clusters == len(set(actual))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(labels)
 def test_whoever_swaps_both_swaps_precision_and_recall(pairs: list[tuple[int, int]]) -> None:
     one, other = partition(*zip(*pairs, strict=True)), partition(*zip(*(pair[::-1] for pair in pairs), strict=True))
@@ -113,7 +113,7 @@ def test_whoever_swaps_both_swaps_precision_and_recall(pairs: list[tuple[int, in
     assert (one.found_sizes, one.true_sizes) == (other.true_sizes, other.found_sizes)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(labels, st.randoms(use_true_random=False))
 def test_names_and_order_change_nothing(pairs: list[tuple[int, int]], chance: random.Random) -> None:
     shuffled = chance.sample(pairs, len(pairs))
@@ -128,7 +128,7 @@ def limits(estimate: Estimate | None) -> tuple[float, float] | None:
     return None if estimate is None else (round(estimate.low, 6), round(estimate.high, 6))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(labels)
 def test_measures_are_those_of_the_definition(pairs: list[tuple[int, int]]) -> None:
     found = partition(*zip(*pairs, strict=True))

@@ -16,7 +16,7 @@ with rows_of_all_sources as (
             {{ contract_recorded_at(contract) }} as recorded_at,
             {{ contract_field(contract, 'customer_key') }} as customer_key,
             {{ contract_field(contract, 'customer_source') }} as customer_source,
-            {{ contract_field(contract, 'channel') }} as channel,
+            lower({{ contract_field(contract, 'channel') }}) as channel,
             {{ contract_field(contract, 'status') }} as status,
             {{ 'occurrence > 1' if contract['key_columns'] else 'false' }} as is_exact_duplicate
         from {{ contract.raw_table }} as raw_rows
