@@ -31,27 +31,53 @@ ACCOUNTS: LiteralString = """
         from ops.extract_batches
         group by source_code, entity_code
     ),
-    known as (
-        select source_code, 'customer_records' as entity_code, batch_id, recorded_at as known_at
-        from staging.stg_customer_records
-        union all
-        select source_code, 'interactions' as entity_code, batch_id, occurred_at as known_at
-        from staging.stg_interactions
-        union all
-        select source_code, 'consents' as entity_code, batch_id, recorded_at as known_at
-        from staging.stg_consents
+    batches as (
+        -- A source whose clock is ahead, by its time zone, is a day at most.
+        select batch_id, extracted_at + interval '1 day' as latest_at from ops.extract_batches
+    ),
+    record_keys as (
+        select
+            records.source_code,
+            records.batch_id,
+            records.source_record_id,
+            count(*) as row_count,
+            count(*) filter (where records.recorded_at > batches.latest_at) as in_future_count
+        from staging.stg_customer_records as records
+        left join batches on records.batch_id = batches.batch_id
+        group by records.source_code, records.batch_id, records.source_record_id
     ),
     standardised_batches as (
         select
-            known.source_code,
-            known.entity_code,
-            known.batch_id,
+            source_code,
+            'customer_records' as entity_code,
+            batch_id,
+            sum(row_count)::bigint as row_count,
+            count(*) as key_count,
+            sum(in_future_count)::bigint as in_future_count
+        from record_keys
+        group by source_code, batch_id
+        union all
+        select
+            interactions.source_code,
+            'interactions' as entity_code,
+            interactions.batch_id,
             count(*) as row_count,
-            -- A source whose clock is ahead, by its time zone, is a day at most.
-            count(*) filter (where known.known_at > batches.extracted_at + interval '1 day') as in_future_count
-        from known
-        left join ops.extract_batches as batches on known.batch_id = batches.batch_id
-        group by known.source_code, known.entity_code, known.batch_id
+            null as key_count,
+            count(*) filter (where interactions.occurred_at > batches.latest_at) as in_future_count
+        from staging.stg_interactions as interactions
+        left join batches on interactions.batch_id = batches.batch_id
+        group by interactions.source_code, interactions.batch_id
+        union all
+        select
+            consents.source_code,
+            'consents' as entity_code,
+            consents.batch_id,
+            count(*) as row_count,
+            null as key_count,
+            count(*) filter (where consents.recorded_at > batches.latest_at) as in_future_count
+        from staging.stg_consents as consents
+        left join batches on consents.batch_id = batches.batch_id
+        group by consents.source_code, consents.batch_id
     ),
     standardised as (
         select source_code, entity_code, sum(row_count)::bigint as row_count
@@ -89,6 +115,7 @@ ACCOUNTS: LiteralString = """
             coalesce(sum(unusable.row_count), 0)::double precision as unusable_count,
             coalesce(sum(contradicted.row_count), 0)::double precision as contradicted_count,
             coalesce(sum(standardised_batches.in_future_count), 0)::double precision as in_future_count,
+            sum(standardised_batches.row_count)::double precision / sum(standardised_batches.key_count) as rows_per_key,
             sum(judged.rows_landed) as row_count
         from judged
         left join unusable on unusable.batch_id = judged.batch_id
@@ -104,7 +131,8 @@ ACCOUNTS: LiteralString = """
             unusable_count / nullif(row_count, 0) as unusable_share,
             contradicted_count,
             contradicted_count / nullif(row_count, 0) as contradicted_share,
-            in_future_count / nullif(row_count, 0) as in_future_share
+            in_future_count / nullif(row_count, 0) as in_future_share,
+            rows_per_key
         from judged_counts
     )
     select
@@ -117,7 +145,8 @@ ACCOUNTS: LiteralString = """
         judged_shares.contradicted_share,
         case when judged_shares.contradicted_count >= {rows_minimum} then judged_shares.contradicted_share end
             as contradicted_share_of_many,
-        judged_shares.in_future_share
+        judged_shares.in_future_share,
+        judged_shares.rows_per_key
     from ops.source_contracts as contracts
     left join landed using (source_code, entity_code)
     left join standardised using (source_code, entity_code)
@@ -167,12 +196,19 @@ def _account_controls(accounts: str, source_code: str, entity_code: str, owner: 
         dimension_code="uniqueness",
         critical_data_element="source record id",
         owner=owner,
-        rationale="Of rows with one key and time the last counts: where many share a key, it is none (a spreadsheet "
-        "rounds long numbers), and different people become one record.",
+        rationale="Rows of one key are one record, whose last counts. Where many share a key it is none (a spreadsheet "
+        "rounds long numbers), and different people become one.",
         what_to_do="Look at the keys of the delivery (`sevenfold source check`); correct key in the contract, or have "
         "it delivered again and supersede the bad batch.",
     )
     share = partial(ExpectMeasureToBeBetweenWherePresent, row_condition=this_account)
+    most_per_key = threshold("rows_per_key_maximum")
+    rows_per_key = contradicted(
+        control_id=f"{code}-ROWS-PER-KEY",
+        expectation=partial(share, column="rows_per_key", max_value=most_per_key),
+        severity="critical",
+        description=f"{words}: of a key the new deliveries hold at most {most_per_key:g} rows on average.",
+    )
     fewest, most = threshold("unusable_critical_rows_minimum"), threshold("unusable_critical_maximum")
     return [
         about(
@@ -235,6 +271,7 @@ def _account_controls(accounts: str, source_code: str, entity_code: str, owner: 
             description=f"{words}: the new rows that a later one of the same delivery, key and time contradicts stay "
             f"below the limit, which holds from {fewest:.0f} of them on.",
         ),
+        *([rows_per_key] if entity_code == "customer_records" else []),
     ]
 
 

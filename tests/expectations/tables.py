@@ -44,7 +44,8 @@ PIPELINE = f"""
 
 COMPLETENESS = """
     create table staging.stg_customer_records as
-        select raw_id, 'point_of_sale' as source_code, batch_id, '2026-06-30 10:00+00'::timestamptz as recorded_at
+        select raw_id, 'point_of_sale' as source_code, batch_id, '2026-06-30 10:00+00'::timestamptz as recorded_at,
+            'point_of_sale:' || "Número de cliente" as source_record_id
         from raw.point_of_sale__customer_records;
     create table staging.stg_interactions (raw_id bigint, source_code text, batch_id bigint, occurred_at timestamptz);
     create table staging.stg_consents (raw_id bigint, source_code text, batch_id bigint, recorded_at timestamptz);

@@ -575,6 +575,10 @@ def test_an_unknown_run_and_an_unknown_gate_are_said_so(filled: str) -> None:
             "QL-POINT_OF_SALE-CUSTOMER_RECORDS-NOT-IN-FUTURE",
         ),
         (
+            "update staging.stg_customer_records set source_record_id = 'point_of_sale:1.23457E+12'",
+            "QL-POINT_OF_SALE-CUSTOMER_RECORDS-ROWS-PER-KEY",
+        ),
+        (
             """insert into quality.conflicting_duplicates select conflicting_duplicates.*
             from quality.conflicting_duplicates cross join generate_series(1, 100)""",
             "QL-POINT_OF_SALE-CUSTOMER_RECORDS-CONTRADICTED-LIMIT",
