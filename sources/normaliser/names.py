@@ -62,10 +62,11 @@ def without_titles(words: list[str], rules: NamingRules) -> list[str]:
 
 
 def without_suffix(words: list[str], rules: NamingRules) -> tuple[list[str], str | None]:
-    """Part the words from Jr or II at their end; the suffix comes in comparison form."""
-    if len(words) > 1 and (key := comparison_key(words[-1])) in rules.suffixes:
-        return words[:-1], key
-    return words, None
+    """Part the words from Jr or II at their end; the suffix, of several the first, comes in comparison form."""
+    suffix = None
+    while len(words) > 1 and (key := comparison_key(words[-1])) in rules.suffixes:
+        words, suffix = words[:-1], key
+    return words, suffix
 
 
 def is_initial(words: list[str]) -> bool:
