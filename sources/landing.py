@@ -218,25 +218,29 @@ def require_columns(required: Sequence[str], names: Sequence[str], source_names:
     """Compare what a contract needs with what a delivery has.
 
     Raises:
-        SourceError: when a column is missing; the text lists those that are there, unless they may be values: a file
-            without a header has its first row in their place, in which few of the required names are found.
+        SourceError: when a column is missing; the text lists those that are there, but for what may be values: a file
+            without a header, or with one that runs into the first row, has that row among them.
     """
     missing = [name for name in required if name not in names]
     if missing:
-        words = {word.strip(" \"'") for name in names for word in re.split(r"[,;|\t]", name)}
-        is_header = 2 * len(words & set(required)) >= len(set(required))
-        there = ", ".join(map(repr, source_names)) if is_header else _no_header(len(names))
         hint = ""
         if len(names) == 1 and (marks := re.findall(r"[,;|\t]", names[0])):
             hint = f" There is only one column: is options.delimiter {marks[0]!r}?"
+        there = _without_rows(required, names, source_names, len(missing))
         raise SourceError(f"column {', '.join(map(repr, missing))} is missing; there is {there}.{hint}")
 
 
-def _no_header(count: int) -> str:
-    return (
-        f"little of what its contract names. What stands in place of the {count} names is not shown, since it may be a "
-        "row (options.header: has it a header?)"
-    )
+def _without_rows(
+    required: Sequence[str], names: Sequence[str], source_names: Sequence[str], missing_count: int
+) -> str:
+    """List the names of columns; those that no contract names only where they are as few as if some were renamed."""
+    words = [{word.strip(" \"'") for word in re.split(r"[,;|\t]", name)} for name in names]
+    shown = [repr(name) for name, found in zip(source_names, words, strict=True) if found & set(required)]
+    others = len(names) - len(shown)
+    if others <= 2 * missing_count and 2 * len(set().union(*words) & set(required)) >= len(required):
+        return ", ".join(map(repr, source_names))
+    there = f"{', '.join(shown)} and {others} more" if shown else f"{others}, none of which its contract names"
+    return f"{there}; these are not shown, since they may be a row (options.header: has it a header?)"
 
 
 def fill(

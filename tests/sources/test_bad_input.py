@@ -61,8 +61,9 @@ LONG = b"".join(b"%d,%s\n" % (number, SECRET.encode()) for number in range(100_0
         (b"id,name,name\n1,Zaragoza,b\n", "columns 2, 3: a name stands twice"),
         (
             b"1,Zaragoza\n2,Ana\n",
-            "there is little of what its contract names. What stands in place of the 2 names is",
+            "there is 2, none of which its contract names; these are not shown",
         ),
+        (b"id,name2,Zaragoza,x,y\n1,Ana\n", "is missing; there is 'id' and 4 more; these are not shown"),
         (b"Zaragoza,Zaragoza\n", "columns 1, 2: a name stands twice"),
         (b"id,name\n1,Zaragoza\n2,Mar\xeda\n", "line 3 is not utf-8. Set options.encoding"),
         ("id,name\n1,Zaragoza\n".encode("utf-16"), "line 1 is not utf-8. Set options.encoding"),
@@ -80,7 +81,7 @@ LONG = b"".join(b"%d,%s\n" % (number, SECRET.encode()) for number in range(100_0
         (b"id,name\n", "the file holds no row, and its contract expects at least 1 rows"),
     ],
     ids=[
-        *("missing_column", "other_delimiter", "column_twice", "no_header", "no_header_twice"),
+        *("missing_column", "other_delimiter", "column_twice", "no_header", "header_in_row", "no_header_twice"),
         *("wrong_encoding", "utf_16", "wrong_encoding_late", "truncated_line", "truncated_line_late"),
         *("truncated_quote", "stray_quote", "stray_opening_quote", "ragged_line", "blank_line", "mixed_line_ends"),
         *("zero_bytes", "byte_order_mark_only", "header_only"),
