@@ -37,6 +37,12 @@ START_PROGRAM = "import pathlib, sys; from infra import embedded; print(embedded
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user or mount a disk")
 
 
+@pytest.fixture(autouse=True)
+def _ports_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apart from those of other sessions, which may take the port of a server while it is stopped."""
+    monkeypatch.setattr(embedded, "PORTS", range(25432, 25932))
+
+
 def start(home: Path, **options: str) -> embedded.Server:
     return embedded.start(home, options=FAST_SETTINGS | options)
 
