@@ -148,8 +148,8 @@ def _result(control: Control, verdict: Any) -> ControlResult:
 
 
 def _judges_a_share(arguments: Mapping[str, Any]) -> bool:
-    """Whether the one measure that a rule judges is a share of unusable rows, which reads as per cent."""
-    return str(arguments.get("column", "")).startswith("unusable_share")
+    """Whether the one measure that a rule judges is a share of rows, which reads as per cent."""
+    return str(arguments.get("column", "")).startswith(("unusable_share", "contradicted_share", "in_future_share"))
 
 
 def _counts(result: Mapping[str, Any], met: bool, words: Callable[[Any], str]) -> tuple[int, int, str]:

@@ -41,7 +41,8 @@ ACCOUNTS: LiteralString = """
             records.batch_id,
             records.source_record_id,
             count(*) as row_count,
-            count(*) filter (where records.recorded_at > batches.latest_at) as in_future_count
+            count(*) filter (where records.recorded_at > batches.latest_at) as in_future_count,
+            max(records.recorded_at) filter (where records.recorded_at < {as_of_date}::date + 1) as newest_at
         from staging.stg_customer_records as records
         left join batches on records.batch_id = batches.batch_id
         group by records.source_code, records.batch_id, records.source_record_id
@@ -53,7 +54,8 @@ ACCOUNTS: LiteralString = """
             batch_id,
             sum(row_count)::bigint as row_count,
             count(*) as key_count,
-            sum(in_future_count)::bigint as in_future_count
+            sum(in_future_count)::bigint as in_future_count,
+            max(newest_at) as newest_at
         from record_keys
         group by source_code, batch_id
         union all
@@ -63,7 +65,8 @@ ACCOUNTS: LiteralString = """
             interactions.batch_id,
             count(*) as row_count,
             null as key_count,
-            count(*) filter (where interactions.occurred_at > batches.latest_at) as in_future_count
+            count(*) filter (where interactions.occurred_at > batches.latest_at) as in_future_count,
+            max(interactions.occurred_at) filter (where interactions.occurred_at < {as_of_date}::date + 1) as newest_at
         from staging.stg_interactions as interactions
         left join batches on interactions.batch_id = batches.batch_id
         group by interactions.source_code, interactions.batch_id
@@ -74,13 +77,14 @@ ACCOUNTS: LiteralString = """
             consents.batch_id,
             count(*) as row_count,
             null as key_count,
-            count(*) filter (where consents.recorded_at > batches.latest_at) as in_future_count
+            count(*) filter (where consents.recorded_at > batches.latest_at) as in_future_count,
+            max(consents.recorded_at) filter (where consents.recorded_at < {as_of_date}::date + 1) as newest_at
         from staging.stg_consents as consents
         left join batches on consents.batch_id = batches.batch_id
         group by consents.source_code, consents.batch_id
     ),
     standardised as (
-        select source_code, entity_code, sum(row_count)::bigint as row_count
+        select source_code, entity_code, sum(row_count)::bigint as row_count, max(newest_at) as newest_at
         from standardised_batches
         group by source_code, entity_code
     ),
@@ -146,7 +150,9 @@ ACCOUNTS: LiteralString = """
         case when judged_shares.contradicted_count >= {rows_minimum} then judged_shares.contradicted_share end
             as contradicted_share_of_many,
         judged_shares.in_future_share,
-        judged_shares.rows_per_key
+        judged_shares.rows_per_key,
+        {as_of_date}::date - (standardised.newest_at at time zone coalesce(contracts.time_zone, 'UTC'))::date
+            as days_behind
     from ops.source_contracts as contracts
     left join landed using (source_code, entity_code)
     left join standardised using (source_code, entity_code)
@@ -160,17 +166,30 @@ def controls(context: RunContext, connection: Connection) -> list[Control]:
     """The controls of the standardised customer records and of the control totals of every active contract."""
     rows = connection.execute(
         """
-        select source_code, entity_code, coalesce(owner, 'source owner'), coalesce(minimum_rows, 0)
-        from ops.source_contracts
+        select
+            source_code, entity_code, coalesce(owner, 'source owner'), coalesce(minimum_rows, 0),
+            case
+                when exists (
+                    select from ops.source_contract_fields as fields
+                    where
+                        fields.source_code = contracts.source_code and fields.entity_code = contracts.entity_code
+                        and fields.field_name in ('recorded_at', 'occurred_at') and fields.value_format <> ''
+                ) then ceil(extract(epoch from freshness) / 86400)::integer
+            end
+        from ops.source_contracts as contracts
         where is_active
         order by source_code collate "C", entity_code collate "C"
         """
     ).fetchall()
-    contracts = [(str(source), str(entity), str(owner)) for source, entity, owner, _ in rows]
+    contracts = [
+        (str(source), str(entity), str(owner), None if days is None else int(str(days)))
+        for source, entity, owner, _, days in rows
+    ]
     fewest = int(threshold("unusable_critical_rows_minimum"))
     judged = sql.SQL(JUDGED_BATCHES).format(run_id=context.run_id)
-    accounts = sql.SQL(ACCOUNTS).format(judged=judged, rows_minimum=fewest).as_string(connection)
-    are_records_promised = any(entity == "customer_records" and minimum for _, entity, _, minimum in rows)
+    as_of_date = context.as_of_date.isoformat()
+    accounts = sql.SQL(ACCOUNTS).format(judged=judged, rows_minimum=fewest, as_of_date=as_of_date).as_string(connection)
+    are_records_promised = any(entity == "customer_records" and minimum for _, entity, _, minimum, _ in rows)
     return [
         *(control for contract in contracts for control in _account_controls(accounts, *contract)),
         *_record_controls(context, are_records_promised),
@@ -178,7 +197,7 @@ def controls(context: RunContext, connection: Connection) -> list[Control]:
     ]
 
 
-def _account_controls(accounts: str, source_code: str, entity_code: str, owner: str) -> list[Control]:
+def _account_controls(accounts: str, source_code: str, entity_code: str, owner: str, days: int | None) -> list[Control]:
     code = f"QL-{source_code}-{entity_code}".upper()
     words = f"{source_code}, {entity_code.replace('_', ' ')}"
     this_account = Column("account_code") == f"{source_code} {entity_code}"
@@ -208,6 +227,17 @@ def _account_controls(accounts: str, source_code: str, entity_code: str, owner: 
         expectation=partial(share, column="rows_per_key", max_value=most_per_key),
         severity="critical",
         description=f"{words}: of a key the new deliveries hold at most {most_per_key:g} rows on average.",
+    )
+    freshness = about(
+        control_id=f"{code}-FRESHNESS",
+        expectation=partial(share, column="days_behind", max_value=days),
+        dimension_code="timeliness",
+        severity="warning",
+        critical_data_element="recorded at",
+        owner=owner,
+        description=f"{words}: the newest row is at most {days} days older than the as-of date.",
+        rationale="States and contact points age: a source that stopped makes them look stable.",
+        what_to_do="Ask the source's owner whether the feed stopped, or correct freshness in the contract.",
     )
     fewest, most = threshold("unusable_critical_rows_minimum"), threshold("unusable_critical_maximum")
     return [
@@ -272,6 +302,7 @@ def _account_controls(accounts: str, source_code: str, entity_code: str, owner: 
             f"below the limit, which holds from {fewest:.0f} of them on.",
         ),
         *([rows_per_key] if entity_code == "customer_records" else []),
+        *([] if days is None else [freshness]),
     ]
 
 

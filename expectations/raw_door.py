@@ -228,7 +228,8 @@ def _delivery_controls(contract: Contract, about: "partial[Control]") -> list[Co
 
 
 def _freshness_controls(contract: Contract, about: partial[Control]) -> list[Control]:
-    if contract.freshness is None or _day(contract) is None:
+    # What is no ISO text means a day only once staging has read it: the second door asks.
+    if contract.freshness is None or contract.recorded_at_format or _day(contract) is None:
         return []
     days = math.ceil(contract.freshness / dt.timedelta(days=1))
     return [

@@ -140,11 +140,12 @@ def _is_a_source_late(published: Run, run: Run) -> bool:
                 inner join quality.control_results as results
                     on
                         results.run_id = %(published)s
-                        and results.control_id
-                        = upper('RAW-' || contracts.source_code || '-' || contracts.entity_code || '-FRESHNESS')
+                        and substr(results.control_id, strpos(results.control_id, '-') + 1)
+                        = upper(contracts.source_code || '-' || contracts.entity_code || '-FRESHNESS')
                 where
-                    contracts.is_active and results.status_code = 'passed' and results.observed_value ~ '^-?[0-9]+$'
-                    and results.observed_value::integer + %(days)s
+                    contracts.is_active and results.status_code = 'passed'
+                    and results.observed_value ~ '^-?[0-9,]+$'
+                    and replace(results.observed_value, ',', '')::integer + %(days)s
                     > ceil(extract(epoch from contracts.freshness) / extract(epoch from interval '1 day'))
             )
             """,

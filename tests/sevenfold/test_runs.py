@@ -330,8 +330,9 @@ def test_an_exception_that_was_ended_lets_nothing_be_published_any_more(open_run
     ("status_code", "as_of", "is_late"),
     [("passed", "2026-07-02", False), ("passed", "2026-07-03", True), ("failed", "2026-07-03", False)],
 )
+@pytest.mark.parametrize("door", ["RAW", "QL"])
 def test_a_source_that_was_fresh_and_is_late_by_now_is_news(
-    open_run: OpenRun, status_code: str, as_of: str, is_late: bool
+    open_run: OpenRun, door: str, status_code: str, as_of: str, is_late: bool
 ) -> None:
     published = open_run()
     runs.close_run("first")
@@ -342,8 +343,8 @@ def test_a_source_that_was_fresh_and_is_late_by_now_is_news(
         )
         connection.execute(
             "insert into quality.control_results (run_id, gate_code, control_id, status_code, observed_value) "
-            "values ('first', 'raw', 'RAW-SHOP-CUSTOMER_RECORDS-FRESHNESS', %s, '2')",
-            (status_code,),
+            "values ('first', 'raw', %s, %s, '2')",
+            (f"{door}-SHOP-CUSTOMER_RECORDS-FRESHNESS", status_code),
         )
     assert stages._is_a_source_late(published, open_run("second", as_of)) is is_late
 
