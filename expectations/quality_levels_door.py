@@ -230,7 +230,9 @@ def _account_controls(accounts: str, source_code: str, entity_code: str, owner: 
     )
     freshness = about(
         control_id=f"{code}-FRESHNESS",
-        expectation=partial(share, column="days_behind", max_value=days),
+        expectation=partial(
+            gxe.ExpectColumnMaxToBeBetween, column="days_behind", max_value=days, row_condition=this_account
+        ),
         dimension_code="timeliness",
         severity="warning",
         critical_data_element="recorded at",

@@ -22,7 +22,7 @@ from expectations.gates import Connection, RunContext
 from expectations.measures import ExpectCountedFailuresToBeFew, ExpectMeasureToBeBetweenWherePresent
 from expectations.thresholds import threshold
 
-ISO_DAY = "YYYY-MM-DD"
+ISO_DAY_PLACES = ((1, 4), (6, 2), (9, 2))  # where year, month and day stand, and how wide
 REPLACED = "then `sevenfold quarantine supersede` the bad batch"
 # The batches that no run had published when this one's raw door asked. What a run has published stays published when
 # it, or another, is opened again. What came after the run's end is left out, so that the query gives the same when the
@@ -38,7 +38,6 @@ JUDGED_BATCHES: LiteralString = """
             and coalesce(batches.extracted_at, '-infinity') <= coalesce(this_run.ended_at, 'infinity')
             and coalesce(published.published_at, 'infinity') >= coalesce(door.started_at, this_run.started_at)
 """
-VARIABLE_WIDTH = ("Month", "US", "AM")  # as `to_timestamp` patterns name them
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def _delivery_controls(contract: Contract, about: "partial[Control]") -> list[Co
 
 def _freshness_controls(contract: Contract, about: partial[Control]) -> list[Control]:
     # What is no ISO text means a day only once staging has read it: the second door asks.
-    if contract.freshness is None or contract.recorded_at_format or _day(contract) is None:
+    if contract.freshness is None or _day(contract) is None:
         return []
     days = math.ceil(contract.freshness / dt.timedelta(days=1))
     return [
@@ -464,29 +463,9 @@ def _column(name: str) -> sql.Composable:
 
 
 def _day(contract: Contract) -> sql.Composed | None:
-    """The day recorded as text YYYY-MM-DD, without a cast that one bad row could break; None where unreadable."""
-    if contract.recorded_at_column is None:
+    """The day recorded as text YYYY-MM-DD, without a cast that a bad row could break; None where not ISO."""
+    if contract.recorded_at_column is None or contract.recorded_at_format:
         return None
     column = _column(contract.recorded_at_column)
-    places = _day_places(contract.recorded_at_format or ISO_DAY)
-    if places is None:
-        return None
-    parts = [
-        sql.SQL("substr(btrim({column}), {start}, {length})").format(column=column, start=start, length=length)
-        for start, length in places
-    ]
+    parts = [sql.SQL("substr(btrim({}), {}, {})").format(column, *place) for place in ISO_DAY_PLACES]
     return sql.SQL('({} collate "C")').format(sql.SQL(" || '-' || ").join(parts))
-
-
-def _day_places(pattern: str) -> list[tuple[int, int]] | None:
-    """Where year, month and day stand (from 1, and how wide) in a `to_timestamp` pattern; None without fixed places."""
-    places: dict[str, tuple[int, int]] = {}
-    position = 1
-    for part in re.findall(r'"[^"]*"|YYYY|YY|Month|Mon|MM|MI|DD|HH24|HH12|SS|US|AM|.', pattern):
-        if part in VARIABLE_WIDTH:
-            break
-        width = len(part) - 2 if part.startswith('"') else len(part) - 2 * (part in ("HH24", "HH12"))
-        places.setdefault(part, (position, width))
-        position += width
-    found = [places[part] for part in ("YYYY", "MM", "DD") if part in places]
-    return found if len(found) == 3 else None
