@@ -51,6 +51,7 @@ MATCH_INPUT_COLUMNS = (
     "given_name_canonical",
     "birth_date",
     "birth_year",
+    "impossible_birth_date",
     "national_identifier",
     "gender",
     "emails",

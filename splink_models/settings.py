@@ -36,6 +36,7 @@ DERIVED_COLUMNS: dict[str, str] = {
     "crossed_given": "given_first",
     "crossed_surname": "first_surname",
     "birth_text": "strftime(birth_date, '%Y%m%d')",
+    "birth_digits": "coalesce(birth_text, impossible_birth_date)",
     "born_year": "coalesce(year(birth_date)::integer, birth_year)",
     "town": "nullif(trim(upper(strip_accents(city))), '')",
     "trade": "nullif(trim(upper(strip_accents(occupation))), '')",
@@ -300,16 +301,21 @@ def surnames() -> Comparison:
 
 
 def birth_date() -> Comparison:
-    """The date as text, so that slips of the hand show; a year alone still tells something."""
+    """The date as text, so that slips of the hand show; a year alone still tells something.
+
+    A date that no calendar has is one slip away from the other's, or tells nothing: nobody knows which digit is wrong.
+    """
+    slip = one_edit("birth_digits")
+    is_slip_known = f"(birth_text_l is not null or birth_text_r is not null) and ({slip})"
     return Comparison(
         "birth_date",
         ("birth_date", "birth_year"),
-        "born_year_l is null or born_year_r is null",
+        f"(born_year_l is null or born_year_r is null) and not coalesce({is_slip_known}, false)",
         (
             Level("same date", "birth_text_l = birth_text_r", 0.923, 5e-5),
             Level(
                 "one slip, or day and month swapped",
-                f"""({one_edit("birth_text")}) or (birth_text_l[1:4] = birth_text_r[1:4]
+                f"""({slip}) or (birth_text_l[1:4] = birth_text_r[1:4]
                 and birth_text_l[5:6] = birth_text_r[7:8] and birth_text_l[7:8] = birth_text_r[5:6])""",
                 0.03,
                 0.001,

@@ -108,7 +108,8 @@ inputs as (
         nullif(list_filter([phone], lambda p: p is not null), []) as phones,
         coalesce(email, other_email) as email, phone, null::varchar as payment_token, street_address_key,
         postal_code, city,
-        null::varchar as occupation, year(birth_date)::integer as birth_year, birth_date
+        null::varchar as occupation, year(birth_date)::integer as birth_year,
+        null::varchar as impossible_birth_date, birth_date
     from gapped
 )
 select *, md5(inputs::varchar) as match_hash, row_number() over (order by hash(source_record_id)) as place

@@ -60,7 +60,7 @@ def normalise_birth_date(raw_value: str, country: Country, value_format: str) ->
 
     The value format holds one or more `strptime` formats parted by `|`, tried in order; after them, ISO forms and those
     that can be read in one way only (15/03/1980, 1 de marzo de 1980). A failed date keeps what is known in its parts:
-    `year`, `month`, `day`.
+    `year`, `month`, `day`; one that no calendar has, its `digits` (YYYYMMDD).
 
     Raises:
         SevenfoldError: when the value format has a directive that is not supported.
@@ -156,7 +156,7 @@ def _checked(year: int, month: int, day: int) -> NormalisedValue:
     if 0 in {month, day} and year:
         return NormalisedValue.failed("incomplete_date", {name: number for name, number in parts.items() if number})
     if not _is_in_calendar((year, month, day)):
-        return NormalisedValue.failed("impossible_date")
+        return NormalisedValue.failed("impossible_date", {"digits": f"{year:04}{month:02}{day:02}"})
     if year < field_limit("birth_date", "earliest_year"):
         return NormalisedValue.failed("out_of_range", parts)
     return NormalisedValue.accepted(dt.date(year, month, day).isoformat())

@@ -52,10 +52,10 @@ def test_a_date_becomes_iso(raw_value: str, value_format: str, expected: str) ->
         ("05/1970", "", "incomplete_date", {"year": 1970, "month": 5}),
         ("1970-00-00", "", "incomplete_date", {"year": 1970}),
         ("00/00/1970", "%d/%m/%Y", "incomplete_date", {"year": 1970}),
-        ("31/02/1980", "%d/%m/%Y", "impossible_date", None),
-        ("29/02/1900", "", "impossible_date", None),
-        ("1978-13-45", "", "impossible_date", None),
-        ("12/31/1978", "%d/%m/%Y", "impossible_date", None),  # the contract is trusted
+        ("31/02/1980", "%d/%m/%Y", "impossible_date", {"digits": "19800231"}),
+        ("29/02/1900", "", "impossible_date", {"digits": "19000229"}),
+        ("1978-13-45", "", "impossible_date", {"digits": "19781345"}),
+        ("12/31/1978", "%d/%m/%Y", "impossible_date", {"digits": "19783112"}),  # the contract is trusted
         ("1862-01-01", "", "out_of_range", {"year": 1862, "month": 1, "day": 1}),
         ("1900-01-01", "", "placeholder", None),
         ("01/01/1900", "", "placeholder", None),

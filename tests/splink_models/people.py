@@ -31,6 +31,7 @@ COLUMNS = {
     "full_name_key": pa.string(),
     "birth_date": pa.date32(),
     "birth_year": pa.int32(),
+    "impossible_birth_date": pa.string(),
     "national_identifier": pa.string(),
     "gender": pa.string(),
     "emails": pa.list_(pa.string()),

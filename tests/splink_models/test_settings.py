@@ -76,3 +76,37 @@ def test_names_in_each_others_field_bear_a_typing_error_and_no_more(
         assert connection.execute(f"select {settings.SWAPPED_NAMES_SQL} from (select {names})").fetchall() == [
             (is_swapped,)
         ]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "outcome"),
+    [
+        ("19403407", "19430407", "one slip, or day and month swapped"),  # two digits change places
+        ("19403407", "19403407", "unknown"),  # 99999999 is nobody's
+        ("19403407", "19520619", "unknown"),
+        ("19403407", None, "unknown"),
+        ("19430407", "19430407", "same date"),
+        ("19430407", "19520619", "within eleven years"),
+    ],
+)
+def test_a_date_that_no_calendar_has_is_a_slip_or_tells_nothing(left: str, right: str | None, outcome: str) -> None:
+    comparison = settings.birth_date()
+    levels = " ".join(f"when {level.sql} then '{level.label}'" for level in comparison.levels if level.sql != "ELSE")
+    with duckdb.connect() as connection:
+        connection.execute("create table dates (side text, digits text)")
+        connection.executemany("insert into dates values (?, ?)", [("l", left), ("r", right)])
+        connection.execute("""
+            create view sides as
+            select
+                side, digits as birth_digits, try_strptime(digits, '%Y%m%d')::date as birth_date,
+                case when birth_date is not null then digits end as birth_text, year(birth_date)::integer as born_year
+            from dates
+        """)
+        columns = ", ".join(
+            f"{side}.{name} as {name}_{side}"
+            for side in "lr"
+            for name in ("birth_digits", "birth_date", "birth_text", "born_year")
+        )
+        pair = f"(select {columns} from sides as l cross join sides as r where l.side = 'l' and r.side = 'r')"
+        found = connection.execute(f"select case when {comparison.null_sql} then 'unknown' {levels} end from {pair}")
+        assert found.fetchall() == [(outcome,)]

@@ -46,6 +46,7 @@ normalised as (
             )
         end as birth_date_out_of_range,
         (birth_date_value.parts ->> 'year')::integer as birth_year,
+        birth_date_value.parts ->> 'digits' as impossible_birth_date,
         national_identifier_value.normalised_value as national_identifier,
         coalesce(
             gender_value.normalised_value,

@@ -49,6 +49,7 @@ select
     checked.birth_date,
     coalesce(checked.birth_date, checked.birth_date_out_of_range) as birth_date_for_matching,
     checked.birth_year,
+    checked.impossible_birth_date,
     checked.national_identifier,
     checked.gender,
     checked.email,

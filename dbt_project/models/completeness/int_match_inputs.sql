@@ -34,6 +34,7 @@ inputs as (
         city,
         occupation,
         coalesce(extract(year from birth_date_for_matching)::integer, birth_year) as birth_year,
+        impossible_birth_date,
         birth_date_for_matching as birth_date
     from records
 )
