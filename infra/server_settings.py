@@ -57,7 +57,7 @@ def sized_settings(memory: int, cores: int, free_disk: int, free_shared_memory: 
         # The system keeps the pages that it has read and written too: more would hold them twice.
         "shared_buffers": _megabytes(usable // 16, 32 * MEGABYTE, 4 * GIGABYTE),
         "effective_cache_size": _megabytes(usable // 2, 64 * MEGABYTE, 64 * GIGABYTE),
-        "work_mem": _megabytes(usable // 64, 16 * MEGABYTE, 256 * MEGABYTE),
+        "work_mem": _megabytes(usable // 32, 16 * MEGABYTE, 512 * MEGABYTE),
         "maintenance_work_mem": _megabytes(usable // 8, 64 * MEGABYTE, GIGABYTE),
         "max_wal_size": _megabytes(free_disk // 10, 128 * MEGABYTE, 8 * GIGABYTE),
         "max_worker_processes": str(max(8, cores)),

@@ -193,7 +193,7 @@ def publish(run: Run, tables: Sequence[PublishedTable], with_ledger: bool, with_
 
 
 def prepare(connection: Connection, tables: Iterable[PublishedTable]) -> None:
-    """Make the published tables that are missing, and add what new columns and comments are missing.
+    """Add the columns and comments that the published tables are missing; a table that is missing comes with its rows.
 
     Apart from the publication itself, since a change of a table's shape locks its readers out until it is committed.
 
@@ -207,14 +207,12 @@ def prepare(connection: Connection, tables: Iterable[PublishedTable]) -> None:
             _check_candidate(table, wanted)
             if existing := _columns(connection, table.schema, table.name):
                 _add_columns(connection, table, wanted, existing)
-            else:
-                _create(connection, table, wanted)
-            drop_undeclared(connection, table.schema, table.name, table.foreign_keys)
-            _comment(connection, table)
+                drop_undeclared(connection, table.schema, table.name, table.foreign_keys)
+                _comment(connection, table)
 
 
 def publish_differences(connection: Connection, table: PublishedTable) -> int:
-    """Bring a published table to what its candidate says: delete, update and insert what differs.
+    """Bring a published table to what its candidate says: delete, update and insert what differs; make it when missing.
 
     The caller's transaction decides when it becomes visible. Columns that the candidate no longer has stay, empty.
 
@@ -223,6 +221,8 @@ def publish_differences(connection: Connection, table: PublishedTable) -> int:
     """
     candidate_columns = _columns(connection, table.candidate_schema, table.name)
     columns = _columns(connection, table.schema, table.name)
+    if not columns:
+        return _create(connection, table, candidate_columns)
     parts = _statement_parts(table, columns, candidate_columns)
     if connection.execute(sql.SQL("select true from {} limit 1").format(table.published)).fetchone():
         has_values = set(columns) > set(table.primary_key)
@@ -591,16 +591,20 @@ def _check_candidate(table: PublishedTable, columns: Mapping[str, str]) -> None:
         raise PublicationError(f"Model {table.name}: its primary_key names {', '.join(missing)}, which it has not.")
 
 
-def _create(connection: Connection, table: PublishedTable, columns: Mapping[str, str]) -> None:
+def _create(connection: Connection, table: PublishedTable, columns: Mapping[str, str]) -> int:
+    """Make a published table with its rows, and its primary key after them: sorted once, and nothing is logged."""
     definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns.items()]
-    definitions.append(
-        sql.SQL("constraint {} primary key ({})").format(
-            sql.Identifier(f"{table.name}_pkey"), _comma(map(sql.Identifier, table.primary_key))
-        )
-    )
     connection.execute(sql.SQL("create table {} ({})").format(table.published, _comma(definitions)))
     for role in READERS[table.schema]:
         connection.execute(sql.SQL("grant select on {} to {}").format(table.published, sql.Identifier(role)))
+    _comment(connection, table)
+    written = connection.execute(INSERT_ALL.format(**_statement_parts(table, columns, columns))).rowcount
+    key = sql.SQL("alter table {} add constraint {} primary key ({})").format(
+        table.published, sql.Identifier(f"{table.name}_pkey"), _comma(map(sql.Identifier, table.primary_key))
+    )
+    connection.execute(key)
+    connection.execute(sql.SQL("analyze {}").format(table.published))
+    return written
 
 
 def _add_columns(

@@ -397,7 +397,7 @@ def test_settings_fit_the_machine() -> None:
     small = sized_settings(2 * GIGABYTE, cores=1, free_disk=3 * GIGABYTE, free_shared_memory=64 * MEGABYTE)
     large = sized_settings(256 * GIGABYTE, cores=64, free_disk=2000 * GIGABYTE, free_shared_memory=128 * GIGABYTE)
     names = ("shared_buffers", "work_mem", "max_wal_size", "max_parallel_workers_per_gather")
-    assert [small[name] for name in names] == ["64MB", "16MB", "307MB", "0"]
-    assert [large[name] for name in names] == ["4096MB", "256MB", "8192MB", "4"]
+    assert [small[name] for name in names] == ["64MB", "32MB", "307MB", "0"]
+    assert [large[name] for name in names] == ["4096MB", "512MB", "8192MB", "4"]
     assert "dynamic_shared_memory_type" in small
     assert "dynamic_shared_memory_type" not in large
