@@ -32,3 +32,22 @@
     {% endfor %}
     {{ return(groups) }}
 {% endmacro %}
+
+{# By which criteria candidates of an attribute group are ranked, in their order, as the seed survivorship_rules says: lists by
+   group. Where nothing runs, as above. #}
+{% macro criteria_of_groups() %}
+    {% set stand_in = {'gender': known_criteria()} %}
+    {% if not execute %}{{ return(stand_in) }}{% endif %}
+    {% set rules = api.Relation.create(database=target.database, schema='rules', identifier='survivorship_rules') %}
+    {% if flags.WHICH == 'generate' and load_relation(rules) is none %}{{ return(stand_in) }}{% endif %}
+    {% set query %}
+        select attribute_group_code, criterion_code
+        from {{ rules }}
+        order by attribute_group_code collate "C", criterion_priority
+    {% endset %}
+    {% set groups = {} %}
+    {% for row in run_query(query) %}
+        {% do groups.setdefault(row['attribute_group_code'], []).append(row['criterion_code']) %}
+    {% endfor %}
+    {{ return(groups) }}
+{% endmacro %}

@@ -257,6 +257,40 @@ def test_the_seed_says_which_attributes_come_from_one_record(manifest: dict[str,
     ]
 
 
+def test_another_order_of_the_criteria_chooses_another_value(manifest: dict[str, Any]) -> None:
+    """With recency before agreement the newer value survives; without the steward's row a correction weighs as a record."""
+    with connect("transformer") as connection:
+        connection.execute("delete from rules.survivorship_rules where attribute_group_code in ('gender', 'phone')")
+        connection.execute("""
+            insert into rules.survivorship_rules (attribute_group_code, criterion_priority, criterion_code)
+            values ('gender', 1, 'recency'), ('gender', 2, 'agreement'), ('phone', 1, 'source_trust')
+        """)
+        connection.execute("truncate mdm.mdm_customer_statements")
+        connection.execute("""
+            insert into mdm.mdm_customer_statements
+                (customer_id, source_record_id, source_code, correction_id, gender, phone, trust_rank, known_at)
+            values
+                ('newer', 'a:1', 'a', null, 'F', null, 1, '2026-01-01 00:00:00+00'),
+                ('newer', 'b:1', 'b', null, 'F', null, 2, '2026-01-01 00:00:00+00'),
+                ('newer', 'c:1', 'c', null, 'M', null, 3, '2026-02-01 00:00:00+00'),
+                ('corrected', 'a:1', 'a', null, null, '1', 1, '2026-01-01 00:00:00+00'),
+                ('corrected', 'b:1', 'b', 1, null, '2', 2, '2026-02-01 00:00:00+00')
+        """)
+    dbt("run", "mdm_customer_attribute_candidates", VARIABLES)
+    with connect("transformer") as connection:
+        ranked = connection.execute(
+            "select customer_id, source_record_id, candidate_rank, lost_by_criterion_code "
+            "from mdm.mdm_customer_attribute_candidates order by customer_id desc, candidate_rank"
+        ).fetchall()
+    assert ranked == [
+        ("newer", "c:1", 1, None),
+        ("newer", "a:1", 2, "recency"),
+        ("newer", "b:1", 3, "recency"),
+        ("corrected", "a:1", 1, None),
+        ("corrected", "b:1", 2, "source_trust"),
+    ]
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
 def test_a_model_begins_with_its_grain_and_knows_no_clock(model: Path) -> None:
     text = model.read_text(encoding="utf-8")

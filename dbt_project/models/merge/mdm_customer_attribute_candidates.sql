@@ -1,26 +1,20 @@
 -- One row per customer, attribute group and candidate (a record, or a steward's correction of one): its measures, its rank and
 -- the criterion by which it lost (paper, stage 3). Groups: seed survivorship_attributes; order of criteria: survivorship_rules.
-{% set criteria = known_criteria() %}
 {% set groups = attribute_groups() %}
+{% set criteria = criteria_of_groups() %}
+{# Every measure is a number of which more is better. #}
+{% set measures = {
+    'validity': '(filled_count > 0)::integer',
+    'steward_correction': 'case when correction_id is not null then known_microseconds else 0 end',
+    'completeness': 'filled_count',
+    'agreement': 'source_count',
+    'frequency': 'record_count',
+    'source_trust': '-trust_rank',
+    'recency': 'known_microseconds',
+} %}
 
 with statements as (
     select * from {{ ref('mdm_customer_statements') }}
-),
-
-survivorship_rules as (
-    select * from {{ ref('survivorship_rules') }}
-),
-
--- Which measure comes first, second, ... in a group; a criterion that the seed leaves out has no place.
-orders as (
-    select
-        attribute_group_code,
-        array_agg(criterion_code order by criterion_priority) as criterion_codes,
-        array_agg(
-            array_position(string_to_array('{{ criteria | join(" ") }}', ' '), criterion_code) order by criterion_priority
-        ) as places
-    from survivorship_rules
-    group by attribute_group_code
 ),
 
 candidates as (
@@ -34,8 +28,6 @@ candidates as (
         statements.failures,
         attribute_groups.filled_count,
         statements.trust_rank,
-        orders.criterion_codes,
-        orders.places,
         statements.known_at,
         (extract(epoch from statements.known_at) * 1000000)::bigint as known_microseconds
     from statements
@@ -51,8 +43,6 @@ candidates as (
                 ){{ ',' if not loop.last }}
             {% endfor %}
         ) as attribute_groups (attribute_group_code, attribute_values, filled_count, attribute_names)
-    -- Here and not later: what is sorted once by customer and group need not be sorted again to be ranked.
-    inner join orders on attribute_groups.attribute_group_code = orders.attribute_group_code
     where attribute_groups.filled_count > 0 or statements.failures ?| attribute_groups.attribute_names
 ),
 
@@ -69,21 +59,11 @@ numbered as (
     from candidates
 ),
 
--- Every measure is a number of which more is better, in the order of known_criteria().
 measured as (
     select
         *,
         count(*) filter (where correction_id is null) over same_values as record_count,
-        count(*) filter (where number_in_source = 1) over same_values as source_count,
-        array[
-            (filled_count > 0)::integer,
-            case when correction_id is not null then known_microseconds else 0 end,
-            filled_count,
-            count(*) filter (where number_in_source = 1) over same_values,
-            count(*) filter (where correction_id is null) over same_values,
-            -trust_rank,
-            known_microseconds
-        ] as measures
+        count(*) filter (where number_in_source = 1) over same_values as source_count
     from numbered
     window same_values as (partition by customer_id, attribute_group_code, attribute_values)
 ),
@@ -91,11 +71,16 @@ measured as (
 ordered as (
     select
         *,
-        array[
-            {% for _ in criteria %}
-                measures[places[{{ loop.index }}]]{{ ',' if not loop.last }}
+        case attribute_group_code
+            {% for group, criterion_codes in criteria.items() %}
+                when '{{ group }}'
+                    then array[
+                        {% for criterion_code in criterion_codes %}
+                            {{ measures[criterion_code] }}{{ ',' if not loop.last }}
+                        {% endfor %}
+                    ]::bigint[]
             {% endfor %}
-        ] as ordered_measures
+        end as ordered_measures
     from measured
 ),
 
@@ -126,10 +111,17 @@ select
     record_count::integer as record_count,
     source_count::integer as source_count,
     case
-        {% for _ in criteria %}
-            when ordered_measures[{{ loop.index }}] < best_measures[{{ loop.index }}] then criterion_codes[{{ loop.index }}]
+        when candidate_rank = 1 then null
+        {% for group, criterion_codes in criteria.items() %}
+            when attribute_group_code = '{{ group }}'
+                then
+                    case
+                        {% for criterion_code in criterion_codes %}
+                            when ordered_measures[{{ loop.index }}] < best_measures[{{ loop.index }}] then '{{ criterion_code }}'
+                        {% endfor %}
+                        else 'record_order'
+                    end
         {% endfor %}
-        when candidate_rank > 1 then 'record_order'
     end as lost_by_criterion_code,
     filled_count > 0 as is_valid,
     attribute_values = best_values as is_winning_value,

@@ -23,9 +23,11 @@ customer_states as (
     select * from {{ ref('customer_states') }}
 ),
 
--- The earliest member of each kind is the evidence; all are put in one order, so that one sort finds them.
+-- The earliest member of each kind is the evidence; all are put in one order, so that one sort finds them: by a number first,
+-- since IDs that begin alike are slow to compare.
 parties as (
     select
+        hashtextextended(party_id, 0) as party_hash,
         snapshot_date,
         party_id,
         party_type_code,
@@ -51,7 +53,7 @@ parties as (
         )[1] as first_link_rule_code,
         max(member_since) filter (where member_kind_code = 'interaction') as last_interaction_at
     from members
-    group by 1, 2, 3
+    group by 1, 2, 3, 4
 ),
 
 flagged as (
