@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from splink_models.explanation import Edge, PairExplanation
 
 READER_ROLE = "transformer"
+OF_JUDGEMENTS = {
+    "judgement": "by a person's judgement",
+    "reopened": "since what the records say has changed after a person's judgement",
+    "conflict": "since judgements contradict each other, this one among them",
+}
+"""How a decision follows from a judgement, by `decided_by_code`."""
 console = Console(highlight=False)
 
 
@@ -96,7 +102,7 @@ def _prior_sentence(pair: "PairExplanation") -> str:
 def _verdict(connection: Any, pair: "PairExplanation", stored: float | None) -> list[str]:
     """Sentences: what was decided and by what, and in which customers the records are."""
     ids = (pair.left_record_id, pair.right_record_id)
-    said = [_decision(connection, ids)] if stored is not None else [_why_not_stored(pair)]
+    said = [_decision(connection, ids) or (_NOT_DECIDED if stored is not None else _why_not_stored(pair))]
     customers = dict(
         connection.execute(
             "select source_record_id, customer_id from mdm.identity_ledger_members where source_record_id = any(%s)",
@@ -128,6 +134,9 @@ def _chain(connection: Any, ids: tuple[str, str], customer_id: str) -> list[str]
     return [f"The strongest joins lead from one to the other over {' - '.join(chain[1:-1])}."] if len(chain) > 2 else []
 
 
+_NOT_DECIDED = "Scored, and not decided yet: the run that decides has not come to it."
+
+
 def _why_not_stored(pair: "PairExplanation") -> str:
     from splink_models.settings import STORED_PROBABILITY
 
@@ -136,20 +145,24 @@ def _why_not_stored(pair: "PairExplanation") -> str:
     return "Never compared: the records share no blocking key that few records carry. What follows is what would be."
 
 
-def _decision(connection: Any, ids: tuple[str, str]) -> str:
-    """What decided: the threshold, a guard, or a person."""
+def _decision(connection: Any, ids: tuple[str, str]) -> str | None:
+    """What decided: the threshold, a guard, or a person; None when nothing did."""
     rows = connection.execute(
         "select to_jsonb(decisions) from intermediate.int_match_decisions as decisions "
         "where left_record_id = %s and right_record_id = %s",
         ids,
     ).fetchall()
     if not rows:
-        return "Scored, and not decided yet: the run that decides has not come to it."
+        return None
     decision = rows[0][0]
     words = {"join": "joined", "review": "waits for a person", "apart": "kept apart"}
     said = words.get(decision["decision_code"], decision["decision_code"])
-    if decision.get("judgement_code"):
-        return f"Decision: {said}, by a person's judgement ({decision['judgement_code']})."
+    if how := OF_JUDGEMENTS.get(decision["decided_by_code"]):
+        ((code, judge, day),) = connection.execute(
+            "select judgement_code, decided_by, decided_at::date from mdm.match_judgements where judgement_id = %s",
+            (decision["judgement_id"],),
+        ).fetchall()
+        return f"Decision: {said}, {how}: {code}, by {judge} on {day} (judgement {decision['judgement_id']})."
     if decision.get("guard_code"):
         described = connection.execute(
             "select description from rules.match_guards where guard_code = %s", (decision["guard_code"],)

@@ -9,7 +9,7 @@ changed ends where a run over everything does.
 # ruff: noqa: S608 - SQL is put together from the texts of this file, never from data
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -54,15 +54,17 @@ class Pairs:
     Attributes:
         left, right: places, left below right, sorted.
         weight: of joined pairs the probability of a match, or `CERTAIN`.
+        bits: their match weight, which tells pairs apart whose probabilities round to one; `CERTAIN` as above.
     """
 
     left: Numbers
     right: Numbers
     weight: Weights
+    bits: Weights
 
     def rows(self, kept: Numbers | NDArray[np.bool_]) -> "Pairs":
         """Keep some rows, by number or by a mask."""
-        return Pairs(self.left[kept], self.right[kept], self.weight[kept])
+        return Pairs(self.left[kept], self.right[kept], self.weight[kept], self.bits[kept])
 
     def within(self, labels: Numbers) -> "Pairs":
         """Keep the pairs whose records have one label."""
@@ -76,7 +78,8 @@ class Pairs:
         starts, ends = np.searchsorted(sorted_labels, first, "left"), np.searchsorted(sorted_labels, first, "right")
         for group, start, end in zip(groups, starts, ends, strict=True):
             found = self.rows(order[start:end])
-            yield Pairs(np.searchsorted(group, found.left), np.searchsorted(group, found.right), found.weight)
+            left, right = np.searchsorted(group, found.left), np.searchsorted(group, found.right)
+            yield Pairs(left, right, found.weight, found.bits)
 
     def graph(self, records: int) -> csr_array:
         """The pairs as a sparse matrix."""
@@ -148,7 +151,7 @@ def _kept_apart(labels: Numbers, pairs: Pairs, apart: Pairs) -> Numbers:
         rivals.setdefault(left, set()).add(right)
         rivals.setdefault(right, set()).add(left)
     groups = {place: {place} for place in range(len(labels))}
-    for row in np.lexsort((pairs.right, pairs.left, -pairs.weight)):
+    for row in np.lexsort((pairs.right, pairs.left, -pairs.bits)):
         one, other = groups[int(pairs.left[row])], groups[int(pairs.right[row])]
         if one is other or any(rivals.get(member, set()) & other for member in one):
             continue
@@ -165,7 +168,7 @@ def weakest_links(labels: Numbers, joined: Pairs) -> Weights:
     """
     inside = joined.within(labels)
     # The tree of least cost; a cost of nought would be no pair at all.
-    costs = Pairs(inside.left, inside.right, 2.0 - np.minimum(inside.weight, 1.0)).graph(len(labels))
+    costs = replace(inside, weight=2.0 - np.minimum(inside.weight, 1.0)).graph(len(labels))
     tree = minimum_spanning_tree(costs).tocoo()
     weakest = np.full(len(labels), np.inf)
     np.minimum.at(weakest, labels[tree.row], 2.0 - tree.data)
@@ -238,7 +241,8 @@ TOUCHED_RECORDS = """
 DECISIONS = """
     select
         left_record_id, right_record_id, is_kept_apart,
-        case when decided_by_code <> 'judgement' then match_probability end as match_probability
+        case when decided_by_code <> 'judgement' then match_probability end as match_probability,
+        case when decided_by_code <> 'judgement' then match_weight end as match_weight
     from intermediate.int_match_decisions
     where (decision_code = 'join' or is_kept_apart)
 """
@@ -258,12 +262,12 @@ def _read_decisions(cursor: Any, everything: bool) -> tuple[pa.Array, Pairs, Pai
     decisions = cursor.fetch_arrow_table()
     left, right = (pc.index_in(decisions[side], value_set=records) for side in ("left_record_id", "right_record_id"))
     is_known = pc.and_(pc.is_valid(left), pc.is_valid(right))
-    weight = pc.fill_null(decisions["match_probability"], CERTAIN)
-    left, right, weight, is_apart = (
-        column.filter(is_known).to_numpy() for column in (left, right, weight, decisions["is_kept_apart"])
+    weight, bits = (pc.fill_null(decisions[name], CERTAIN) for name in ("match_probability", "match_weight"))
+    left, right, weight, bits, is_apart = (
+        column.filter(is_known).to_numpy() for column in (left, right, weight, bits, decisions["is_kept_apart"])
     )
     order = np.lexsort((right, left))
-    pairs = Pairs(left[order].astype(np.int64), right[order].astype(np.int64), weight[order])
+    pairs = Pairs(left[order].astype(np.int64), right[order].astype(np.int64), weight[order], bits[order])
     return records, pairs.rows(~is_apart[order]), pairs.rows(is_apart[order])
 
 

@@ -76,6 +76,8 @@ def test_a_split_and_its_undoing_through_the_whole_pipeline(deployment: Deployme
     parted = deployment.customers()
     assert {record for record in before if parted[record] != before[record]} == {"shop:7"}
     assert parted["shop:7"] == "C0000000101"
+    explained = deployment.say("explain", "crm:7", "shop:7")
+    assert "Decision: kept apart, by a person's judgement: not_same, by " in explained
 
     told = deployment.say("identity", "history", str(customer))
     assert "judgement 1: crm:7 and shop:7" in told

@@ -177,7 +177,8 @@ def resolved(model: Model, scored: Iterable[tuple[Any, ...]], record_ids: Iterab
     place = {record_id: number for number, record_id in enumerate(records)}
     rows = sorted((place[pair[0]], place[pair[1]], pair[5]) for pair in scored if pair[5] >= JOIN_PROBABILITY)
     left, right, weight = zip(*rows, strict=True) if rows else ((), (), ())
-    joined = Pairs(np.array(left, np.int64), np.array(right, np.int64), np.array(weight, np.float64))
+    weights = np.array(weight, np.float64)
+    joined = Pairs(np.array(left, np.int64), np.array(right, np.int64), weights, weights)
     labels = resolve(len(records), joined, joined.rows(np.array([], np.int64)), model.resolution)
     return {record_id: records[label] for record_id, label in zip(records, labels, strict=True)}
 

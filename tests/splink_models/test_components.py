@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ def pairs_of(edges: list[Edge]) -> Pairs:
     """Pairs in the order that the resolver is given them."""
     rows = sorted((min(left, right), max(left, right), weight) for left, right, weight in edges)
     left, right, weight = zip(*rows, strict=True) if rows else ((), (), ())
-    return Pairs(np.array(left, np.int64), np.array(right, np.int64), np.array(weight, np.float64))
+    weights = np.array(weight, np.float64)
+    return Pairs(np.array(left, np.int64), np.array(right, np.int64), weights, weights)
 
 
 def kept_apart(pairs: set[tuple[int, int]]) -> Pairs:
@@ -68,6 +70,11 @@ def test_a_bridge_does_not_bring_together_whom_a_person_keeps_apart() -> None:
     edges = [(0, 1, 0.97), (1, 2, 0.99)]
     assert groups(3, edges) == [[0, 1, 2]]
     assert groups(3, edges, apart={(0, 2)}) == [[0], [1, 2]]
+
+
+def test_a_record_goes_with_whom_it_is_bound_to_by_more_bits_where_probabilities_round_to_one() -> None:
+    pairs = replace(pairs_of(clique(0, 1, 2, 3, weight=1.0)), bits=np.array([91.0, 80.0, 83.5, 80.0, 80.0, 87.5]))
+    assert resolve(4, pairs, kept_apart({(0, 2)}), RESOLUTION).tolist() == [0, 0, 2, 2]
 
 
 def test_kept_apart_holds_in_a_group_where_every_pair_is_joined() -> None:
