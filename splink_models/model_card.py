@@ -57,6 +57,7 @@ class ModelCard:
         blocked_pairs: pairs that blocking gives on the training data.
         seed: seed of the sampling.
         trained_for: the run that asked for the training.
+        silent: comparisons that were left out, since they do not tell these people apart.
     """
 
     model: Model
@@ -65,6 +66,7 @@ class ModelCard:
     blocked_pairs: int
     seed: int
     trained_for: str | None = None
+    silent: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The card in a line."""
@@ -92,6 +94,11 @@ class ModelCard:
             f"Two random records are one person with probability {prior:.3g}: {prior * records / 2:.3f} true pairs per",
             "record. For another number of records the prior is scaled.",
             f"Blocking gave {self.blocked_pairs:,} pairs, {self.blocked_pairs / records:.1f} per record.",
+            *(
+                [f"Left out, since they do not tell these people apart: {', '.join(self.silent)}."]
+                if self.silent
+                else []
+            ),
             "",
             "## Training blocks",
             "",

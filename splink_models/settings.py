@@ -103,9 +103,7 @@ class Comparison:
     fields: tuple[str, ...]  # a deployment where all of these are empty trains without the comparison
     null_sql: str
     levels: tuple[Level, ...]
-    is_conditional: bool = (
-        False  # made only where another field disagrees; may tell nothing there, and is then left out
-    )
+    may_be_silent: bool = False  # left out where it does not tell people apart; of any other that is an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,7 +464,7 @@ def postal_code() -> Comparison:
             Level("one slip", one_edit("postal_code"), 0.05, 0.003, is_rare=True),
             otherwise(0.45, 0.98, m_floor=0.1),
         ),
-        is_conditional=True,
+        may_be_silent=True,
     )
 
 
@@ -486,7 +484,7 @@ def place() -> Comparison:
             ),
             otherwise(0.3, 0.98, m_floor=0.1),
         ),
-        is_conditional=True,
+        may_be_silent=True,
     )
 
 
@@ -506,6 +504,7 @@ def occupation() -> Comparison:
             ),
             otherwise(0.2, 0.95, m_floor=0.05),
         ),
+        may_be_silent=True,
     )
 
 
@@ -516,6 +515,7 @@ def gender() -> Comparison:
         ("gender",),
         "gender_l is null or gender_r is null",
         (Level("same", "gender_l = gender_r", 0.97, 0.5), otherwise(0.03, 0.5, m_floor=0.02)),
+        may_be_silent=True,
     )
 
 

@@ -107,7 +107,9 @@ def train(
     populations, frequencies = count_terms(connection)
     starting_prior = max(1 / record_count, _identified_pairs(connection) * 2 / record_count**2)
     learned, blocks = train_m(connection, used, sample_u(connection, used, starting_prior, seed))
+    tried = {comparison.name for comparison in used}
     used, levels = without_silent(used, learned["comparisons"])
+    silent = tuple(sorted(tried - {comparison.name for comparison in used}))
     parameters = settle_parameters(used, levels)
     model = Model(
         name=name,
@@ -126,7 +128,7 @@ def train(
     populations, frequencies = count_terms(connection, _own_records(model, used, parameters))
     model = replace(model, term_populations=populations, term_frequencies=frequencies)
     model = estimate_prior(connection, model, blocked)
-    return model, ModelCard(model, parameters, blocks, blocked, seed, trained_for)
+    return model, ModelCard(model, parameters, blocks, blocked, seed, trained_for, silent)
 
 
 def comparisons_with_data(connection: duckdb.DuckDBPyConnection) -> tuple[Comparison, ...]:
@@ -377,7 +379,7 @@ def _splink_level(level: Level, row: ParameterRow | None, with_terms: bool) -> d
 def without_silent(
     used: tuple[Comparison, ...], learned: list[dict[str, Any]]
 ) -> tuple[tuple[Comparison, ...], list[dict[str, Any]]]:
-    """Leave out the conditional comparisons that tell nothing where they are made: a town, of people who moved away."""
+    """Leave out what may tell nothing and does: a town, of people who moved away, or a gender that only one source has."""
 
     def tells(comparison: Comparison, levels: dict[str, Any]) -> bool:
         try:
@@ -386,7 +388,7 @@ def without_silent(
             return False
         return True
 
-    kept = [pair for pair in zip(used, learned, strict=True) if not pair[0].is_conditional or tells(*pair)]
+    kept = [pair for pair in zip(used, learned, strict=True) if not pair[0].may_be_silent or tells(*pair)]
     return tuple(comparison for comparison, _ in kept), [levels for _, levels in kept]
 
 

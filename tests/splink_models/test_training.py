@@ -108,18 +108,22 @@ def learned(*levels: tuple[float, float]) -> list[dict[str, object]]:
     ]
 
 
-def test_a_town_that_tells_nothing_where_addresses_differ_is_left_out(gender: Comparison) -> None:
+def test_a_town_or_a_gender_that_tells_nothing_is_left_out(gender: Comparison) -> None:
     place = next(comparison for comparison in comparisons() if comparison.name == "place")
     silent = learned((0.01, 0.01), (0.0001, 0.0001), (0.0001, 0.0001), (0.99, 0.99))
     telling = learned((0.6, 0.01), (0.01, 0.001), (0.01, 0.001), (0.38, 0.99))
     genders = learned((0.9, 0.5), (0.1, 0.5))
     assert training.without_silent((gender, place), genders + silent)[0] == (gender,)
     assert training.without_silent((gender, place), genders + telling)[0] == (gender, place)
+    assert training.without_silent((gender, place), learned((0.48, 0.5), (0.52, 0.5)) + telling)[0] == (place,)
 
 
 def test_a_field_whose_agreement_speaks_against_a_match_is_refused(gender: Comparison) -> None:
+    telling = replace(gender, may_be_silent=False)
+    against = learned((0.4, 0.5), (0.6, 0.5))
+    assert training.without_silent((telling,), against)[0] == (telling,)
     with pytest.raises(ModelError, match=r"'gender'.*does not tell people apart"):
-        training.settle_parameters((gender,), learned((0.4, 0.5), (0.6, 0.5)))
+        training.settle_parameters((telling,), against)
 
 
 def test_a_contradiction_cannot_fall_below_its_floor(gender: Comparison) -> None:
