@@ -379,7 +379,7 @@ def _splink_level(level: Level, row: ParameterRow | None, with_terms: bool) -> d
 def without_silent(
     used: tuple[Comparison, ...], learned: list[dict[str, Any]]
 ) -> tuple[tuple[Comparison, ...], list[dict[str, Any]]]:
-    """Leave out what may tell nothing and does: a town, of people who moved away, or a gender that only one source has."""
+    """Leave out what may tell nothing and does: a town, of people who moved away, or a gender of one source alone."""
 
     def tells(comparison: Comparison, levels: dict[str, Any]) -> bool:
         try:
