@@ -70,7 +70,7 @@ def explanation(connection: Any, record_ids: list[str]) -> tuple["PairExplanatio
     Returns:
         The explanation, and the weight that is stored; None when the pair is not among the scores.
     """
-    from splink_models.explanation import explain_pair, model_of, read_records
+    from splink_models.explanation import count_towns, explain_pair, model_of, read_records
     from splink_models.model import active_model
     from splink_models.shared_values import carried_demoted_values
 
@@ -88,7 +88,8 @@ def explanation(connection: Any, record_ids: list[str]) -> tuple["PairExplanatio
         model, weight = active_model(), None
         ((count,),) = connection.execute("select count(*) from intermediate.int_match_inputs").fetchall()
         version = model.version_for(count)
-    return explain_pair(model, version, rows, carried_demoted_values(connection, rows)), weight
+    demoted = carried_demoted_values(connection, rows)
+    return explain_pair(model, version, rows, demoted, count_towns(connection)), weight
 
 
 def _prior_sentence(pair: "PairExplanation") -> str:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
+from splink_models.common_towns import keep_common_towns
 from splink_models.model import DUCKDB, SHIPPED_MODELS, SPARK, Model, ModelError, load_model, size_class
 from splink_models.scoring import MATCH_INPUT_COLUMNS, make_term_lookups, predict
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS
@@ -120,7 +121,11 @@ def parse_version(model_version: str) -> tuple[str, str, int]:
 
 
 def explain_pair(
-    model: Model, version: str, records: Sequence[Row], crowded: Mapping[str, Iterable[str]]
+    model: Model,
+    version: str,
+    records: Sequence[Row],
+    crowded: Mapping[str, Iterable[str]],
+    town_counts: Sequence[tuple[str, str, int]] = (),
 ) -> PairExplanation:
     """Score two records and say where the weight comes from.
 
@@ -129,6 +134,7 @@ def explain_pair(
         version: its size class decides the prior.
         records: two rows of match inputs (`MATCH_INPUT_COLUMNS`).
         crowded: values per field that scoring demoted, and therefore ignored (`shared_values.carried_demoted_values`).
+        town_counts: country, city and how many of all records say so (`count_towns`).
     """
     left, right = sorted(records, key=lambda row: str(row["source_record_id"]).encode())
     cleared = [_without(row, crowded) for row in (left, right)]
@@ -141,6 +147,7 @@ def explain_pair(
         connection.register("rows", _arrow(cleared))
         connection.execute("create table match_inputs as from rows")
         prepare_records(connection, telling.derived_columns)
+        keep_common_towns(connection, town_counts)
         make_term_lookups(connection, telling)
         connection.execute("create table blocked_pairs as select 1 as join_key_l, 2 as join_key_r, '0' as match_key")
         scored = _only_row(connection, predict(connection, telling, threshold=None))
@@ -154,6 +161,14 @@ def explain_pair(
         steps=tuple(_step(comparison, scored, written) for comparison in model.splink["comparisons"]),
         crowded=tuple(field for field in IDENTIFYING_FIELDS if any(_carried(row, field, crowded) for row in records)),
     )
+
+
+def count_towns(connection: Any) -> list[tuple[str, str, int]]:
+    """How many match inputs say each city, per country."""
+    query = (
+        "select country_code, city, count(*) from intermediate.int_match_inputs where city is not null group by 1, 2"
+    )
+    return list(connection.execute(query).fetchall())
 
 
 def _carried(row: Row, field: str, crowded: Mapping[str, Iterable[str]]) -> set[str]:

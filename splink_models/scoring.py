@@ -21,6 +21,7 @@ from sevenfold import fingerprint
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models import shared_values
+from splink_models.common_towns import TIMES_EXPECTED
 from splink_models.model import SPARK, Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
@@ -279,7 +280,8 @@ def make_term_lookups(connection: duckdb.DuckDBPyConnection, model: Model) -> No
 
     A value that the country's population does not
     hold gets the lowest frequency known; a country that the model knows nothing of gets no adjustment, which is that of
-    a value of average frequency. Splink adjusts by log2(u / tf), so that tf = u * frequency / chance agreement.
+    a value of average frequency. Splink adjusts by log2(u / tf), so that tf = u * frequency / chance agreement. A town
+    in which far more of the records are than that (`common_towns`) has their share.
     """
     connection.register("term_frequencies", model.term_frequencies)
     populations = [
@@ -298,7 +300,7 @@ def make_term_lookups(connection: duckdb.DuckDBPyConnection, model: Model) -> No
 
 def _make_lookup(connection: duckdb.DuckDBPyConnection, model: Model, term: TermFrequency) -> None:
     joins = " ".join(
-        f"""join populations as population_{number}
+        f"""left join populations as population_{number}
             on population_{number}.kind = '{kind}' and population_{number}.country_code = terms.country_code
         left join term_frequencies as frequency_{number}
             on frequency_{number}.kind = '{kind}' and frequency_{number}.country_code = terms.country_code
@@ -309,13 +311,21 @@ def _make_lookup(connection: duckdb.DuckDBPyConnection, model: Model, term: Term
         f"coalesce(frequency_{number}.frequency, population_{number}.unseen) / population_{number}.agreement"
         for number in range(len(term.parts))
     )
+    frequency = f"{_u_of(model, term.column)!r}::double * coalesce({relative}, 1)"
+    if ("town", "town") in term.parts:
+        joins += (
+            " left join kept.common_towns as common"
+            " on common.country_code = terms.country_code and common.town = terms.town"
+        )
+        share = "2.0 ** -common.share_class"
+        frequency = f"case when {share} > {TIMES_EXPECTED} * {frequency} then {share} else {frequency} end"
     columns = ", ".join(part for _, part in term.parts)
     connection.execute(f"""
         create or replace table tf_{term.column} as
         with terms as (
             select distinct {term.column}, country_code, {columns} from records where {term.column} is not null
         )
-        select terms.{term.column}, {_u_of(model, term.column)!r}::double * {relative} as tf_{term.column}
+        select terms.{term.column}, {frequency} as tf_{term.column}
         from terms {joins}
     """)
 

@@ -114,7 +114,8 @@ def judging_sql() -> str:
 
     A given name that is another carrier's surname was written in the wrong field: it is no further person. Where two
     records have their names in each other's field neither counts, so that a value has one given name at the least.
-    Given names of one birth date count once: those who share a till's number are not born on one day.
+    Given names of one birth date count once: those who share a till's number are not born on one day. But nobody has
+    three times as many given names as are allowed to several people: then the date is one that a till fills in.
     """
     limits = ", ".join(
         f"({number}, '{field}', '{kind}', {shared_value_limits()[kind].maximum_records:d}, "
@@ -132,8 +133,12 @@ def judging_sql() -> str:
         named as (
             select
                 value_hash,
-                least(count(distinct given_name_number), count(distinct person_number)) as given_name_count
-            from carriers semi join suspected using (value_hash)
+                case
+                    when count(distinct given_name_number) > 3 * any_value(maximum_given_names)
+                        then count(distinct given_name_number)
+                    else least(count(distinct given_name_number), count(distinct person_number))
+                end as given_name_count
+            from carriers semi join suspected using (value_hash) join limits using (field_number)
             anti join last_names using (value_hash, first_name_number)
             group by all
         ),

@@ -24,12 +24,13 @@ import duckdb
 
 from infra.server_settings import memory_bytes
 from sevenfold.errors import SevenfoldError
-from splink_models.settings import BlockingRule
+from splink_models.common_towns import update_common_towns
+from splink_models.settings import DERIVED_COLUMNS, BlockingRule
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
 MEMORY_SHARE, LEAST_MEMORY = 8, 2 * 2**30
 """DuckDB gets an eighth of the machine's memory, or so many bytes, but never more than half; what is more spills."""
-KEPT_REVISION = 3
+KEPT_REVISION = 4
 """Raise it when what is kept gets other tables, or Splink is asked otherwise."""
 KEPT_TABLES = """
     create table if not exists kept.demoted_values (value_hash bigint, field text, value text, value_kind_code text,
@@ -39,6 +40,7 @@ KEPT_TABLES = """
     create table if not exists kept.blocking_keys (record_number integer, rule_number utinyint, key bigint);
     create table if not exists kept.crowded_keys (rule_number utinyint, key bigint);
     create table if not exists kept.record_states (record_number integer, source_record_id text, state text);
+    create table if not exists kept.common_towns (country_code text, town text, share_class integer);
     create table if not exists kept.scoring (scoring_id text);
     create table if not exists kept.splink_statements (question text, place integer, statement text, predictions text);
 """
@@ -145,6 +147,7 @@ def prepare_records(connection: duckdb.DuckDBPyConnection, derived_columns: Mapp
     is_first = count(connection, "kept.match_inputs") == 0
     _replace_inputs(connection, is_first)
     update_demoted_values(connection, is_first)
+    update_common_towns(connection, is_first)
     connection.execute("""
         create or replace table replaced_records as
         select record_number from kept.record_states
@@ -310,6 +313,8 @@ def _update_crowded_keys(
 def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
     """Bring `kept.record_states` up to date: hash of a record's inputs, and a digest of what of them is demoted.
 
+    Where somebody lives in a common town its share is part of the state too.
+
     Makes `outdated_states`, those that the replaced records had.
     """
     crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
@@ -321,8 +326,12 @@ def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"""
         insert into kept.record_states
         with taken as (select record_number, md5({crowded_fields}) as digest from crowded_values)
-        select record_number, source_record_id, concat_ws(':', match_hash, left(digest, 8)) as state
+        select
+            record_number, source_record_id,
+            concat_ws(':', match_hash, left(digest, 8), 'town ' || share_class::varchar) as state
         from stale_records left join taken using (record_number)
+        left join kept.common_towns as towns
+            on stale_records.country_code = towns.country_code and {DERIVED_COLUMNS["town"]} = towns.town
     """)
 
 

@@ -17,7 +17,8 @@ def load_records(warehouse: str) -> LoadRecords:
         connection.execute("""
             create table intermediate.int_match_decisions
                 (left_record_id text, right_record_id text, decision_code text, match_probability double precision,
-                decided_by_code text default 'threshold', is_kept_apart boolean default false)
+                match_weight double precision default 10, decided_by_code text default 'threshold',
+                is_kept_apart boolean default false)
         """)
 
     def load(records: Iterable[Record]) -> None:

@@ -105,7 +105,7 @@ def test_the_command_writes_a_picture_without_values_and_without_requests(scored
     scored.execute("""
         create table intermediate.int_match_decisions as
         select left_record_id, right_record_id, match_weight, match_probability, 'review' as decision_code,
-            'household_only' as guard_code from intermediate.match_scores
+            'household_only' as guard_code, 'guard' as decided_by_code from intermediate.match_scores
     """)
     scored.execute("create table rules.match_guards (guard_code text, description text)")
     scored.execute("insert into rules.match_guards values ('household_only', 'names and household alone')")
