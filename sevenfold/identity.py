@@ -64,7 +64,7 @@ class Membership:
 
 
 def current_customer(customer_id: str) -> str | None:
-    """Follow a customer ID's redirects to the customer it means today; None when all its records are gone.
+    """Follow a customer ID's redirects to the customer it means today; None when none holds its records.
 
     Raises:
         IdentityError: The ID was never given.

@@ -86,7 +86,7 @@ def _say_kept(count: int) -> None:
 
 def _meaning(identifier: str, meant: str | None) -> str:
     if meant is None:
-        return "retired, all its records are gone"
+        return "retired: its records are gone, or are namesakes that could be somebody else (restricted.namesakes)"
     return "active" if meant == identifier else f"retired, today {meant}"
 
 
