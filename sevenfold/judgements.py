@@ -145,13 +145,18 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             delimiter = ";" if ";" in file.readline() else ","
             file.seek(0)
-            reader = csv.DictReader(file, delimiter=delimiter, restval="", restkey="further")
+            reader = csv.DictReader(file, delimiter=delimiter, restval="", restkey="further", strict=True)
             if missing := [name for name in FILE_COLUMNS if name not in (reader.fieldnames or [])]:
                 raise JudgementError(f"{path}: line 1 lacks the column {', '.join(missing)}.")
             for row in reader:
                 yield reader.line_num, {name: str(value).strip() for name, value in row.items()}
     except UnicodeDecodeError:
         raise JudgementError(f"{path} is not UTF-8. Save it as CSV UTF-8.") from None
+    except csv.Error as error:
+        raise JudgementError(
+            f"{path}: no judgement was stored. A quotation mark is not closed, or stands in a value without being doubled, "
+            f"before or on line {reader.line_num} ({error})."
+        ) from None
 
 
 def _problem(judgement: Judgement, evidence: Mapping[Pair, Pair]) -> str | None:

@@ -136,6 +136,15 @@ def test_a_file_with_errors_says_them_by_line_and_stores_nothing(say: Say, tmp_p
     assert lines[0].endswith("no judgement was stored.")
     assert [line.split(":")[0].strip() for line in lines[1:]] == ["Line 3", "Line 4", "Line 5", "Line 6"]
     assert kept() == []
+    file.write_text(
+        "left_record_id,right_record_id,judgement_code,reason,decided_by\n"
+        'crm:1,pos:2,same,"seen on paper,eva\n'
+        "crm:1,pos:3,not_same,seen,eva\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(JudgementError, match="A quotation mark is not closed"):
+        say("review", "import", str(file))
+    assert kept() == []
     file.write_text("left;right\n", encoding="utf-8")
     with pytest.raises(JudgementError, match="line 1 lacks the column left_record_id, right_record_id, judgement_code"):
         say("review", "import", str(file), "--by", "eva")
