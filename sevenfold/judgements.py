@@ -154,8 +154,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise JudgementError(f"{path} is not UTF-8. Save it as CSV UTF-8.") from None
     except csv.Error as error:
         raise JudgementError(
-            f"{path}: no judgement was stored. A quotation mark is not closed, or stands in a value without being doubled, "
-            f"before or on line {reader.line_num} ({error})."
+            f"{path}: no judgement was stored. A quotation mark is not closed, or stands in a value without being "
+            f"doubled, before or on line {reader.line_num} ({error})."
         ) from None
 
 
