@@ -28,6 +28,7 @@ COLUMNS = {
     "first_last_name_key": pa.string(),
     "second_last_name_key": pa.string(),
     "given_name_canonical": pa.string(),
+    "name_suffix": pa.string(),
     "full_name_key": pa.string(),
     "birth_date": pa.date32(),
     "birth_year": pa.int32(),

@@ -36,6 +36,11 @@ normalised as (
             first_name_value.parts ->> 'canonical_given',
             full_name_value.parts ->> 'canonical_given'
         ) as given_name_canonical,
+        coalesce(
+            {% for field in ['first_last_name', 'second_last_name', 'first_name', 'full_name'] %}
+                {{ field }}_value.parts ->> 'suffix'{{ ',' if not loop.last }}
+            {% endfor %}
+        ) as name_suffix,
         birth_date_value.normalised_value::date as birth_date_raw,
         -- A date too old for a customer of today still tells two records apart.
         case

@@ -46,6 +46,7 @@ select
     checked.second_last_name,
     checked.second_last_name_key,
     checked.given_name_canonical,
+    checked.name_suffix,
     checked.birth_date,
     coalesce(checked.birth_date, checked.birth_date_out_of_range) as birth_date_for_matching,
     checked.birth_year,

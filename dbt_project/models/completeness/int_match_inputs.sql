@@ -19,6 +19,7 @@ inputs as (
         first_last_name_key,
         second_last_name_key,
         given_name_canonical,
+        name_suffix,
         concat_ws(
             ' ', first_name_key, middle_name_key, first_last_name_key, second_last_name_key
         ) as full_name_key,

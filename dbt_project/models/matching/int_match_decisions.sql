@@ -54,16 +54,43 @@ held_back as (
     group by scores.left_record_id, scores.right_record_id
 ),
 
+-- A junior and his father, whatever else agrees: the same names, phone and address are what they have in common.
+suffixes as (
+    select
+        source_record_id,
+        case
+            when name_suffix = 'SENIOR' then 'SR'
+            when name_suffix in ('JUNIOR', 'II') then 'JR'
+            else name_suffix
+        end as name_suffix
+    from {{ ref('int_match_inputs') }}
+    where name_suffix is not null
+),
+
+told_apart_by_suffix as (
+    select
+        scores.left_record_id,
+        scores.right_record_id,
+        'name_suffix_contradicts' collate "C" as guard_code
+    from scores
+    inner join suffixes as left_suffixes on scores.left_record_id = left_suffixes.source_record_id
+    inner join suffixes as right_suffixes on scores.right_record_id = right_suffixes.source_record_id
+    where left_suffixes.name_suffix <> right_suffixes.name_suffix
+),
+
 by_rules as (
     select
         scores.left_record_id,
         scores.right_record_id,
-        held_back.guard_code,
-        coalesce(held_back.is_kept_apart, false) as is_kept_apart,
+        coalesce(told_apart_by_suffix.guard_code, held_back.guard_code) as guard_code,
+        coalesce(held_back.is_kept_apart, false) or told_apart_by_suffix.guard_code is not null as is_kept_apart,
         scores.match_weight,
         scores.match_probability,
         case
-            when scores.match_probability >= thresholds.join_probability and held_back.guard_code is null then 'join'
+            when
+                scores.match_probability >= thresholds.join_probability
+                and coalesce(told_apart_by_suffix.guard_code, held_back.guard_code) is null
+                then 'join'
             when scores.match_probability >= thresholds.review_probability then 'review'
             else 'apart'
         end as decision_code
@@ -73,6 +100,10 @@ by_rules as (
         on
             scores.left_record_id = held_back.left_record_id
             and scores.right_record_id = held_back.right_record_id
+    left join told_apart_by_suffix
+        on
+            scores.left_record_id = told_apart_by_suffix.left_record_id
+            and scores.right_record_id = told_apart_by_suffix.right_record_id
 ),
 
 -- A judgement that holds decides. One whose evidence changed, or that others contradict, decides nothing: where the rules
