@@ -101,7 +101,7 @@ inputs as (
     select
         source_record_id, split_part(source_record_id, ':', 1) as source_code, 'MX' as country_code,
         first_name_key, middle_name_key, first_last_name_key, second_last_name_key,
-        first_name_key as given_name_canonical,
+        first_name_key as given_name_canonical, null::varchar as name_suffix,
         concat_ws(' ', first_name_key, middle_name_key, first_last_name_key, second_last_name_key) as full_name_key,
         national_identifier, gender,
         nullif(list_filter([email, other_email], lambda e: e is not null), []) as emails,
