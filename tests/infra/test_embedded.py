@@ -39,7 +39,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become ano
 
 @pytest.fixture(autouse=True)
 def _ports_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Apart from those of other sessions, which may take the port of a server while it is stopped."""
+    """Apart from those of other test modules, which may take the port of a server while it is stopped."""
     monkeypatch.setattr(embedded, "PORTS", range(25432, 25932))
 
 
