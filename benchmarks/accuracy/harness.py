@@ -139,7 +139,11 @@ def run(system: System, data_set: DataSet, work: Path, seconds: float) -> dict[s
     if problem is None and not out.exists():
         problem = "it wrote no assignments"
     shown = shlex.join(str(part) for part in command)
-    for folder, name in ((Path(sys.executable).parent, "./.venv/bin"), (get_settings().home, "<home>"), (REPOSITORY, ".")):
+    for folder, name in (
+        (Path(sys.executable).parent, "./.venv/bin"),
+        (get_settings().home, "<home>"),
+        (REPOSITORY, "."),
+    ):
         shown = shown.replace(str(folder), name)
     outcome: dict[str, Any] = {"command": shown, "settings": system.settings, "usage": asdict(usage)}
     if problem is not None:
