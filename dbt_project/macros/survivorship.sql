@@ -14,40 +14,31 @@
     ]) }}
 {% endmacro %}
 
-{# Which attributes come from one record together, as the seed survivorship_attributes says: lists of attributes by group.
-   Where nothing runs (parsing, linting, the dictionary of a warehouse without rules), one group stands for all. #}
+{# Which attributes come from one record together, as the seed survivorship_attributes says: lists of attributes by group. #}
 {% macro attribute_groups() %}
-    {% set stand_in = {'gender': ['gender']} %}
-    {% if not execute %}{{ return(stand_in) }}{% endif %}
-    {% set attributes = api.Relation.create(database=target.database, schema='rules', identifier='survivorship_attributes') %}
-    {% if flags.WHICH == 'generate' and load_relation(attributes) is none %}{{ return(stand_in) }}{% endif %}
-    {% set query %}
-        select attribute_group_code, attribute_name
-        from {{ attributes }}
-        order by attribute_group_code collate "C", attribute_number
-    {% endset %}
-    {% set groups = {} %}
-    {% for row in run_query(query) %}
-        {% do groups.setdefault(row['attribute_group_code'], []).append(row['attribute_name']) %}
-    {% endfor %}
-    {{ return(groups) }}
+    {{ return(codes_by_group('survivorship_attributes', 'attribute_name', 'attribute_number', ['gender'])) }}
 {% endmacro %}
 
-{# By which criteria candidates of an attribute group are ranked, in their order, as the seed survivorship_rules says: lists by
-   group. Where nothing runs, as above. #}
+{# By which criteria candidates of an attribute group are ranked, in their order, as the seed survivorship_rules says. #}
 {% macro criteria_of_groups() %}
-    {% set stand_in = {'gender': known_criteria()} %}
-    {% if not execute %}{{ return(stand_in) }}{% endif %}
-    {% set rules = api.Relation.create(database=target.database, schema='rules', identifier='survivorship_rules') %}
-    {% if flags.WHICH == 'generate' and load_relation(rules) is none %}{{ return(stand_in) }}{% endif %}
-    {% set query %}
-        select attribute_group_code, criterion_code
-        from {{ rules }}
-        order by attribute_group_code collate "C", criterion_priority
-    {% endset %}
+    {{ return(codes_by_group('survivorship_rules', 'criterion_code', 'criterion_priority', known_criteria())) }}
+{% endmacro %}
+
+{# What a seed says of each attribute group, in the seed's order. Where nothing runs (parsing, linting, the dictionary of a
+   warehouse without rules), one group stands for all. #}
+{% macro codes_by_group(seed, code_column, order_column, stand_in) %}
     {% set groups = {} %}
+    {% set rules = api.Relation.create(database=target.database, schema='rules', identifier=seed) %}
+    {% if not execute or (flags.WHICH == 'generate' and load_relation(rules) is none) %}
+        {{ return({'gender': stand_in}) }}
+    {% endif %}
+    {% set query %}
+        select attribute_group_code, {{ code_column }} as code
+        from {{ rules }}
+        order by attribute_group_code collate "C", {{ order_column }}
+    {% endset %}
     {% for row in run_query(query) %}
-        {% do groups.setdefault(row['attribute_group_code'], []).append(row['criterion_code']) %}
+        {% do groups.setdefault(row['attribute_group_code'], []).append(row['code']) %}
     {% endfor %}
     {{ return(groups) }}
 {% endmacro %}
