@@ -27,16 +27,16 @@
 {# What a seed says of each attribute group, in the seed's order. Where nothing runs (parsing, linting, the dictionary of a
    warehouse without rules), one group stands for all. #}
 {% macro codes_by_group(seed, code_column, order_column, stand_in) %}
-    {% set groups = {} %}
+    {% set one_group = {'gender': stand_in} %}
+    {% if not execute %}{{ return(one_group) }}{% endif %}
     {% set rules = api.Relation.create(database=target.database, schema='rules', identifier=seed) %}
-    {% if not execute or (flags.WHICH == 'generate' and load_relation(rules) is none) %}
-        {{ return({'gender': stand_in}) }}
-    {% endif %}
+    {% if flags.WHICH == 'generate' and load_relation(rules) is none %}{{ return(one_group) }}{% endif %}
     {% set query %}
         select attribute_group_code, {{ code_column }} as code
         from {{ rules }}
         order by attribute_group_code collate "C", {{ order_column }}
     {% endset %}
+    {% set groups = {} %}
     {% for row in run_query(query) %}
         {% do groups.setdefault(row['attribute_group_code'], []).append(row['code']) %}
     {% endfor %}
