@@ -23,8 +23,6 @@ possible as (
         lateral unnest(
             array['', ' below N bits', ' not below N bits', ' at least ' || level, ' at most ' || level]
         ) as predicates (predicate)
-    union all
-    select 'name_suffix contradicts' as condition  -- int_match_decisions asks the records themselves
 )
 
 select

@@ -16,7 +16,7 @@ from splink_models.model import DEFAULT_MODEL, SHIPPED_MODELS, Model, load_model
 from tests.splink_models.people import Record, arrow_table, people, record
 from tests.splink_models.test_score_records import changed, values_of
 
-SEEDS = "match_decision_thresholds match_comparison_levels match_guards match_judgement_codes"
+SEEDS = "match_decision_thresholds match_comparison_levels match_guards match_judgement_codes name_words"
 DECISIONS = "int_match_judgements int_match_decisions"
 IDENTITY = "int_component_namesakes int_customer_assignments"
 COMPARED = {

@@ -35,75 +35,76 @@ thresholds as (
     from match_decision_thresholds
 ),
 
+suffix_words as (
+    select * from {{ ref('name_words') }}
+    where word_type_code = 'suffix'
+),
+
+-- What tells a junior from his father, whatever else agrees: asked of the records, so that it holds under every model.
+suffixes as (
+    select
+        inputs.source_record_id,
+        coalesce(suffix_words.canonical_word, inputs.name_suffix) as name_suffix
+    from {{ ref('int_match_inputs') }} as inputs
+    left join suffix_words on inputs.name_suffix = suffix_words.name_word
+    where inputs.name_suffix is not null
+),
+
+pairs as (
+    select
+        scores.left_record_id,
+        scores.right_record_id,
+        scores.match_weight,
+        scores.match_probability,
+        case
+            when left_suffixes.name_suffix is null or right_suffixes.name_suffix is null then scores.evidence
+            else scores.evidence || jsonb_build_object(
+                'name_suffix', jsonb_build_array(0, (left_suffixes.name_suffix = right_suffixes.name_suffix)::integer)
+            )
+        end as evidence
+    from scores
+    left join suffixes as left_suffixes on scores.left_record_id = left_suffixes.source_record_id
+    left join suffixes as right_suffixes on scores.right_record_id = right_suffixes.source_record_id
+),
+
 -- A guard holds back what would join, unless its probability is high enough or one of the guard's supports is there
 -- (macros/guard_paths.sql). One that keeps apart holds for every pair.
 held_back as (
     select
-        scores.left_record_id,
-        scores.right_record_id,
+        pairs.left_record_id,
+        pairs.right_record_id,
         min(guards.guard_code collate "C") as guard_code,
         bool_or(guards.keeps_apart) as is_kept_apart
-    from scores
+    from pairs
     cross join thresholds
     inner join guards
         on
-            (scores.match_probability >= thresholds.join_probability or guards.keeps_apart)
-            and scores.match_probability <= guards.unless_probability_above
-            and scores.evidence @@ guards.held_back_when
-            and (scores.evidence @@ guards.unless_supported_by) is not true
-    group by scores.left_record_id, scores.right_record_id
-),
-
--- A junior and his father, whatever else agrees: the same names, phone and address are what they have in common.
-suffixes as (
-    select
-        source_record_id,
-        case
-            when name_suffix = 'SENIOR' then 'SR'
-            when name_suffix in ('JUNIOR', 'II') then 'JR'
-            else name_suffix
-        end as name_suffix
-    from {{ ref('int_match_inputs') }}
-    where name_suffix is not null
-),
-
-told_apart_by_suffix as (
-    select
-        scores.left_record_id,
-        scores.right_record_id,
-        'name_suffix_contradicts' collate "C" as guard_code
-    from scores
-    inner join suffixes as left_suffixes on scores.left_record_id = left_suffixes.source_record_id
-    inner join suffixes as right_suffixes on scores.right_record_id = right_suffixes.source_record_id
-    where left_suffixes.name_suffix <> right_suffixes.name_suffix
+            (pairs.match_probability >= thresholds.join_probability or guards.keeps_apart)
+            and pairs.match_probability <= guards.unless_probability_above
+            and pairs.evidence @@ guards.held_back_when
+            and (pairs.evidence @@ guards.unless_supported_by) is not true
+    group by pairs.left_record_id, pairs.right_record_id
 ),
 
 by_rules as (
     select
-        scores.left_record_id,
-        scores.right_record_id,
-        coalesce(told_apart_by_suffix.guard_code, held_back.guard_code) as guard_code,
-        coalesce(held_back.is_kept_apart, false) or told_apart_by_suffix.guard_code is not null as is_kept_apart,
-        scores.match_weight,
-        scores.match_probability,
+        pairs.left_record_id,
+        pairs.right_record_id,
+        held_back.guard_code,
+        coalesce(held_back.is_kept_apart, false) as is_kept_apart,
+        pairs.match_weight,
+        pairs.match_probability,
         case
-            when
-                scores.match_probability >= thresholds.join_probability
-                and coalesce(told_apart_by_suffix.guard_code, held_back.guard_code) is null
-                then 'join'
-            when scores.match_probability >= thresholds.review_probability then 'review'
+            when pairs.match_probability >= thresholds.join_probability and held_back.guard_code is null then 'join'
+            when pairs.match_probability >= thresholds.review_probability then 'review'
             else 'apart'
         end as decision_code
-    from scores
+    from pairs
     cross join thresholds
     left join held_back
         on
-            scores.left_record_id = held_back.left_record_id
-            and scores.right_record_id = held_back.right_record_id
-    left join told_apart_by_suffix
-        on
-            scores.left_record_id = told_apart_by_suffix.left_record_id
-            and scores.right_record_id = told_apart_by_suffix.right_record_id
+            pairs.left_record_id = held_back.left_record_id
+            and pairs.right_record_id = held_back.right_record_id
 ),
 
 -- A judgement that holds decides. One whose evidence changed, or that others contradict, decides nothing: where the rules
