@@ -2,8 +2,8 @@
 
 A model that was trained on a whole country takes a town for rare, and two people of one town for a likely pair. Of a
 shop whose customers live around the corner that is false. The share of the records itself is then how often strangers
-agree. Shares go in halves (1, 1/2, 1/4, ...), so that stored scores stay valid while a deployment grows, and depend on
-the records alone, whatever runs came before.
+agree, past the seed `common_value_limits`. Shares go in halves (1, 1/2, 1/4, ...), so that stored scores stay valid
+while a deployment grows, and depend on the records alone, whatever runs came before.
 """
 
 # ruff: noqa: S608 - SQL is put together from the expressions and numbers of this package, never from data
@@ -13,13 +13,8 @@ from collections.abc import Sequence
 import duckdb
 import pyarrow as pa
 
+from splink_models.limits import common_value_limits
 from splink_models.settings import DERIVED_COLUMNS
-
-LEAST_RECORDS = 30
-"""More records than this make a town common: fewer may be a few people."""
-LEAST_SHARE = 1 / 32
-TIMES_EXPECTED = 4
-"""So many times what the model expects: below, the records are like those that it was trained on."""
 
 
 def keep_common_towns(connection: duckdb.DuckDBPyConnection, counts: Sequence[tuple[str, str, int]]) -> None:
@@ -42,8 +37,13 @@ def find_common_towns(connection: duckdb.DuckDBPyConnection) -> None:
 
     Of the share `2 ** -share_class` is the next larger power of two.
     """
-    connection.execute(f"""
-        create or replace table common_towns as
+    connection.execute(f"create or replace table common_towns as {common_towns_sql()}")
+
+
+def common_towns_sql() -> str:
+    """What gives the rows of `common_towns`."""
+    limit = common_value_limits()["town"]
+    return f"""
         with towns as (
             select country_code, {DERIVED_COLUMNS["town"]} as town, sum(record_count) as record_count
             from town_counts group by all
@@ -53,8 +53,14 @@ def find_common_towns(connection: duckdb.DuckDBPyConnection) -> None:
             from towns where town is not null
         )
         select country_code, town, floor(-log2(share))::integer as share_class
-        from shares where record_count > {LEAST_RECORDS} and share > {LEAST_SHARE}
-    """)
+        from shares where record_count > {limit.minimum_records:d} and share > {limit.minimum_share!r}
+    """
+
+
+def town_frequency_sql(expected: str) -> str:
+    """How often strangers agree on a town: what the model expects, or the share of the joined table `common`."""
+    share, times = "2.0 ** -common.share_class", common_value_limits()["town"].minimum_times_expected
+    return f"case when {share} > {times!r} * {expected} then {share} else {expected} end"
 
 
 def update_common_towns(connection: duckdb.DuckDBPyConnection, is_first: bool) -> None:
@@ -73,7 +79,7 @@ def update_common_towns(connection: duckdb.DuckDBPyConnection, is_first: bool) -
             insert into stale_records
             from kept.match_inputs as inputs
             where exists (
-                select from turned_towns
+                select 1 from turned_towns
                 where
                     turned_towns.country_code = inputs.country_code
                     and turned_towns.town = {DERIVED_COLUMNS["town"]}

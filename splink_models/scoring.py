@@ -21,7 +21,7 @@ from sevenfold import fingerprint
 from sevenfold.errors import SevenfoldError
 from sevenfold.settings import get_settings
 from splink_models import shared_values
-from splink_models.common_towns import TIMES_EXPECTED
+from splink_models.common_towns import common_towns_sql, town_frequency_sql
 from splink_models.model import SPARK, Model, active_model
 from splink_models.settings import STORED_PROBABILITY, TermFrequency
 from splink_models.workspace import (
@@ -317,8 +317,7 @@ def _make_lookup(connection: duckdb.DuckDBPyConnection, model: Model, term: Term
             " left join kept.common_towns as common"
             " on common.country_code = terms.country_code and common.town = terms.town"
         )
-        share = "2.0 ** -common.share_class"
-        frequency = f"case when {share} > {TIMES_EXPECTED} * {frequency} then {share} else {frequency} end"
+        frequency = town_frequency_sql(frequency)
     columns = ", ".join(part for _, part in term.parts)
     connection.execute(f"""
         create or replace table tf_{term.column} as
@@ -391,7 +390,8 @@ def kept_file(home: Path, model: Model) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what the warehouse holds
     columns = (*MATCH_INPUT_COLUMNS, *model.scored_columns)
     hashes = f"{RECORD_HASH} {shared_values.VALUE_HASH} {KEPT_REVISION}"
-    made_by = f"{model.fingerprint} {duckdb.__version__} {shared_values.judging_sql()} {columns} {hashes}"
+    limits = f"{shared_values.judging_sql()} {common_towns_sql()} {town_frequency_sql('')}"
+    made_by = f"{model.fingerprint} {duckdb.__version__} {limits} {columns} {hashes}"
     name = f"records-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.duckdb"
     for file in folder.glob("records-*.duckdb*"):
         if not file.name.startswith(name):

@@ -115,15 +115,18 @@ def judging_sql() -> str:
     A given name that is another carrier's surname was written in the wrong field: it is no further person. Where two
     records have their names in each other's field neither counts, so that a value has one given name at the least.
     Given names of one birth date count once: those who share a till's number are not born on one day. But nobody has
-    three times as many given names as are allowed to several people: then the date is one that a till fills in.
+    too many of them (`maximum_given_names_of_one_birth_date`): then the date is one that a till fills in.
     """
     limits = ", ".join(
         f"({number}, '{field}', '{kind}', {shared_value_limits()[kind].maximum_records:d}, "
-        f"{shared_value_limits()[kind].maximum_given_names:d})"
+        f"{shared_value_limits()[kind].maximum_given_names:d}, "
+        f"{shared_value_limits()[kind].maximum_given_names_of_one_birth_date:d})"
         for number, (field, kind) in enumerate(VALUE_KINDS.items())
     )
     return f"""
-        with limits (field_number, field, value_kind_code, maximum_records, maximum_given_names) as (values {limits}),
+        with limits (
+            field_number, field, value_kind_code, maximum_records, maximum_given_names, maximum_of_one_birth_date
+        ) as (values {limits}),
         suspected as (
             select field_number, value_hash, count(*) as record_count from carriers join limits using (field_number)
             group by field_number, value_hash, maximum_records, maximum_given_names
@@ -134,7 +137,7 @@ def judging_sql() -> str:
             select
                 value_hash,
                 case
-                    when count(distinct given_name_number) > 3 * any_value(maximum_given_names)
+                    when count(distinct given_name_number) > any_value(maximum_of_one_birth_date)
                         then count(distinct given_name_number)
                     else least(count(distinct given_name_number), count(distinct person_number))
                 end as given_name_count

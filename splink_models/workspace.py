@@ -25,6 +25,7 @@ import duckdb
 from infra.server_settings import memory_bytes
 from sevenfold.errors import SevenfoldError
 from splink_models.common_towns import update_common_towns
+from splink_models.limits import common_value_limits
 from splink_models.settings import DERIVED_COLUMNS, BlockingRule
 from splink_models.shared_values import IDENTIFYING_FIELDS, LIST_FIELDS, list_demoted_values, update_demoted_values
 
@@ -313,10 +314,11 @@ def _update_crowded_keys(
 def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
     """Bring `kept.record_states` up to date: hash of a record's inputs, and a digest of what of them is demoted.
 
-    Where somebody lives in a common town its share is part of the state too.
+    Where somebody lives in a common town its share is part of the state too, and the limit it is held against.
 
     Makes `outdated_states`, those that the replaced records had.
     """
+    times_expected = common_value_limits()["town"].minimum_times_expected
     crowded_fields = " || ".join(f"coalesce(crowded_{field}::varchar, '')" for field in IDENTIFYING_FIELDS)
     connection.execute("""
         create or replace table outdated_states as
@@ -328,7 +330,7 @@ def _update_states(connection: duckdb.DuckDBPyConnection) -> None:
         with taken as (select record_number, md5({crowded_fields}) as digest from crowded_values)
         select
             record_number, source_record_id,
-            concat_ws(':', match_hash, left(digest, 8), 'town ' || share_class::varchar) as state
+            concat_ws(':', match_hash, left(digest, 8), 'town ' || share_class || ' past {times_expected:g}') as state
         from stale_records left join taken using (record_number)
         left join kept.common_towns as towns
             on stale_records.country_code = towns.country_code and {DERIVED_COLUMNS["town"]} = towns.town

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from sevenfold.explain import explanation
 from sevenfold.settings import get_settings
 from sevenfold.warehouse import connect
 from splink_models import resolve_components, score_records, scoring
@@ -228,6 +229,62 @@ def test_given_names_of_one_birth_date_are_one_person(load_records: LoadRecords)
     load_records([*others, *carriers, *rows])
     score_records("two more, of whom no date is known")
     assert stored(DEMOTED) == [("national_identifier", "AB123456", "too_many_given_names", 5, 3)]
+    assert_equal_to_a_full_scoring()
+
+
+def test_a_date_that_a_till_fills_in_makes_no_one_person_of_its_customers(load_records: LoadRecords) -> None:
+    rows, _ = people(40, seed=5, records_per_person=(1,))
+    most = shared_value_limits()["phone"].maximum_given_names_of_one_birth_date
+    names = (
+        "ALMA",
+        "BRUNO",
+        "CARLA",
+        "DIEGO",
+        "ELSA",
+        "FELIX",
+        "GINA",
+        "HUGO",
+        "IRMA",
+        "JUAN",
+        "KARLA",
+        "LUIS",
+        "MARTA",
+    )
+    till: Record = {"phones": ["+525512345678"], "birth_date": date(1980, 1, 1)}
+    carriers = [record(f"till:{name}", first_name_key=name, **till) for name in names]
+    assert len(names) == most + 1
+    load_records([*carriers[:most], *rows])
+    score_records("as many as one person may have written")
+    assert stored(DEMOTED) == []
+    load_records([*carriers, *rows])
+    score_records("one more")
+    assert stored(DEMOTED) == [("phone", "+525512345678", "too_many_given_names", most + 1, most + 1)]
+    assert_equal_to_a_full_scoring()
+
+
+def test_a_town_where_everybody_lives_says_nothing_and_one_where_few_do_says_much(load_records: LoadRecords) -> None:
+    rows, _ = people(80, seed=6, records_per_person=(1,))
+    names = {"first_name_key": "XOCHIPILLI", "first_last_name_key": "TLACUILO", "city": "Coyoacán"}
+    pair = [record("a:1", **names), record("a:2", **names)]
+    neighbours = [record(row["source_record_id"], **values_of(row) | {"city": "COYOACAN"}) for row in rows]
+    weight = "select (evidence -> 'place' ->> 0)::float from intermediate.match_scores where left_record_id = 'a:1'"
+    load_records([*pair, *rows])
+    score_records("two live there")
+    ((rare,),) = stored(weight)
+    load_records([*pair, *neighbours])
+    score_records("all live there")
+    ((common,),) = stored(weight)
+    assert rare > 5
+    assert common < 0.5
+    with connect("transformer") as connection:
+        found, kept = explanation(connection, ["a:1", "a:2"])
+    assert found.match_weight == pytest.approx(kept, abs=1e-5)
+    load_records([*pair, *neighbours[:45], *rows[45:]])
+    score_records("most of whom a town is known live there still")
+    assert_equal_to_a_full_scoring()
+    load_records([*pair, *rows])
+    assert score_records("they have moved").new_records > 2
+    assert stored(weight) == [(rare,)]
     assert_equal_to_a_full_scoring()
 
 
