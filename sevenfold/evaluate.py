@@ -356,13 +356,13 @@ def show(found: "Evaluation", target: Console) -> None:
     )
     table = _table("Whole, with 95 % intervals", "View")
     for label, measures in (("pairs", found.pairs), ("clusters", found.clusters), ("B-cubed", found.b_cubed)):
-        table.add_row(label, *_cells(measures))
+        table.add_row(label, *(_estimate(each) for each in (measures.precision, measures.recall, measures.f1)))
     target.print(table)
     for title, segments in (("Per pair of sources", found.source_pairs), ("Per pattern of fields", found.patterns)):
         if len(segments) > 1 or (segments and segments[0].records is not None):
             part = _table(f"\n{title}: pairs", "Segment")
             for segment in segments:
-                part.add_row(segment.name, *_cells(segment.pairs))
+                part.add_row(segment.name, *_cells_of_segment(segment.pairs))
             target.print(part)
     sizes = Table(title="\nClusters by size", title_justify="left", box=None)
     for heading in ("Records", "Found", "True"):
@@ -380,9 +380,14 @@ def _table(title: str, first: str) -> Table:
     return table
 
 
-def _cells(measures: "Measures") -> list[str]:
-    return [_estimate(each) for each in (measures.precision, measures.recall, measures.f1)]
+def _cells_of_segment(measures: "Measures") -> list[str]:
+    """Shorter, so that the segment's name has room in a terminal."""
+    f1 = "none" if measures.f1 is None else f"{measures.f1.value:.3f}"
+    return [_estimate(measures.precision, 3), _estimate(measures.recall, 3), f1]
 
 
-def _estimate(estimate: "Estimate | None") -> str:
-    return "none" if estimate is None else f"{estimate.value:.4f} ({estimate.low:.4f}-{estimate.high:.4f})"
+def _estimate(estimate: "Estimate | None", digits: int = 4) -> str:
+    if estimate is None:
+        return "none"
+    value, low, high = (f"{each:.{digits}f}" for each in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low}-{high})"

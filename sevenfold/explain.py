@@ -27,7 +27,9 @@ console = Console(highlight=False)
 
 
 def explain(
-    what: Annotated[list[str], typer.Argument(help="Two records (<source>:<key>), or one customer ID.")],
+    what: Annotated[
+        list[str], typer.Argument(help="Two records (<source>:<key>), or one customer: its ID or one of its records.")
+    ],
     with_values: Annotated[
         bool, typer.Option("--with-values", help="Show the values compared as well: personal data.")
     ] = False,
@@ -48,7 +50,7 @@ def _explain_pair(connection: Any, record_ids: list[str], with_values: bool) -> 
     from splink_models.waterfall import page, table, waterfall
 
     pair, stored = explanation(connection, record_ids)
-    sentences = [*_verdict(connection, pair, stored), _prior_sentence(pair)]
+    sentences = [*_verdict(connection, pair, stored), _prior_sentence(pair), *_other_model(connection)]
     rows = _rows(pair, with_values)
     headings = ["Comparison", "What was found", "Bits", "Rarity", *(["Left", "Right"] if with_values else [])]
     title = f"{pair.left_record_id} and {pair.right_record_id}"
@@ -100,6 +102,26 @@ def _prior_sentence(pair: "PairExplanation") -> str:
     )
 
 
+def _other_model(connection: Any) -> list[str]:
+    """A sentence where scores and customers are of two models, as when the new one waits for approval."""
+    ((scored, published),) = connection.execute(
+        """
+        select
+            (select regexp_replace(max(model_version), '-[0-9]+$', '') from intermediate.match_scored_records),
+            (
+                select regexp_replace(model_version, '-[0-9]+$', '') from mdm.identity_ledger_runs
+                order by recorded_at desc limit 1
+            )
+        """
+    ).fetchall()
+    if scored is None or published is None or scored == published:
+        return []
+    return [
+        f"The scores and decisions are of model {scored}; the customers are those that model {published} made, until a "
+        "run under the other is published (sevenfold model compare)."
+    ]
+
+
 def _verdict(connection: Any, pair: "PairExplanation", stored: float | None) -> list[str]:
     """Sentences: what was decided and by what, and in which customers the records are."""
     ids = (pair.left_record_id, pair.right_record_id)
@@ -118,6 +140,7 @@ def _verdict(connection: Any, pair: "PairExplanation", stored: float | None) -> 
         said.append("Neither record belongs to a customer yet.")
     else:
         said.append(f"The records are apart: {owners[0]} and {owners[1]}.")
+        said += parted(connection, ids)
     if pair.crowded:
         said.append(f"Ignored, because too many records or given names share the value: {', '.join(pair.crowded)}.")
     return said
@@ -133,6 +156,40 @@ def _chain(connection: Any, ids: tuple[str, str], customer_id: str) -> list[str]
     if not chain:
         return ["No chain of joins connects them: a judgement or the identity ledger does."]
     return [f"The strongest joins lead from one to the other over {' - '.join(chain[1:-1])}."] if len(chain) > 2 else []
+
+
+def parted(connection: Any, ids: tuple[str, str]) -> list[str]:
+    """Why two records whose groups have joins between them are apart: two must stay so, or the joins are too few."""
+    groups = connection.execute(
+        """
+        select array_agg(components.source_record_id)
+        from intermediate.match_components as components
+        inner join intermediate.match_components as asked using (component_id)
+        where asked.source_record_id = any(%s)
+        group by asked.source_record_id
+        """,
+        (list(ids),),
+    ).fetchall()
+    if len(groups) != 2:
+        return []
+    (one,), (other,) = groups
+    if set(one) == set(other):
+        return ["The latest run put both into one group; the customers are of the last run that was published."]
+    edges = _edges(connection, [*one, *other])
+    between = [edge for edge in edges if (edge.left_record_id in one) != (edge.right_record_id in one)]
+    joins = sum(edge.decision_code == "join" for edge in between)
+    if not joins:
+        return []
+    apart = [edge for edge in between if edge.is_kept_apart]
+    if apart:
+        return [
+            f"Their groups have {joins:,} joins between them, and were parted: {apart[0].left_record_id} and "
+            f"{apart[0].right_record_id} may never be in one customer ({apart[0].guard_code or 'a judgement'})."
+        ]
+    return [
+        f"Their groups have {joins:,} joins in {len(one) * len(other):,} pairs between them: too few to be one "
+        "customer, or two records on the way between them may never be in one."
+    ]
 
 
 _NOT_DECIDED = "Scored, and not decided yet: the run that decides has not come to it."
@@ -190,11 +247,12 @@ def _rows(pair: "PairExplanation", with_values: bool) -> list[list[str]]:
 def _explain_customer(connection: Any, customer_id: str) -> None:
     from splink_models.explanation import bond_of
 
+    customer_id = _customer_of(connection, customer_id)
     record_ids = _members(connection, customer_id)
     if not record_ids:
         raise SevenfoldError(
-            f"{customer_id} holds no record: it is no customer ID, or it was retired (marts.map_customer_ids says into "
-            "what)."
+            f"{customer_id} holds no record: it is no customer ID and no record of a customer, or it was retired "
+            "(marts.map_customer_ids says into what)."
         )
     edges = _edges(connection, record_ids)
     joins = [edge for edge in edges if edge.decision_code == "join"]
@@ -211,6 +269,7 @@ def _explain_customer(connection: Any, customer_id: str) -> None:
         )
     if not bond.is_connected:
         sentences.append("Joins alone do not connect all records: a judgement or the identity ledger holds the others.")
+    sentences += _other_model(connection)
     rows = [_edge_row(edge, bond.bridges) for edge in edges]
     _show_customer(customer_id, record_ids, sentences, rows)
 
@@ -232,6 +291,14 @@ def _show_customer(customer_id: str, record_ids: list[str], sentences: list[str]
     console.print(f"\nPage  {_write(customer_id, text)}", soft_wrap=True)
 
 
+def _customer_of(connection: Any, what: str) -> str:
+    """The customer of a record; what is no record of a customer, as it is."""
+    rows = connection.execute(
+        "select customer_id from mdm.identity_ledger_members where source_record_id = %s", (what,)
+    ).fetchall()
+    return str(rows[0][0]) if rows else what
+
+
 def _members(connection: Any, customer_id: str) -> list[str]:
     rows = connection.execute(
         "select source_record_id from mdm.identity_ledger_members where customer_id = %s "
@@ -247,7 +314,8 @@ def _edges(connection: Any, record_ids: list[str]) -> list["Edge"]:
 
     rows = connection.execute(
         """
-        select left_record_id, right_record_id, match_weight, match_probability, decision_code, guard_code
+        select
+            left_record_id, right_record_id, match_weight, match_probability, decision_code, guard_code, is_kept_apart
         from intermediate.int_match_decisions
         where left_record_id = any(%(ids)s) and right_record_id = any(%(ids)s)
         order by match_weight desc, left_record_id collate "C", right_record_id collate "C"

@@ -222,6 +222,7 @@ def _patterns(connection: duckdb.DuckDBPyConnection, most: int) -> tuple[Segment
             b_cubed=_measures(sums, *_B_CUBED),
         )
         for name, sums in ordered[:most]
+        if name is not None  # no pattern at all
     )
 
 

@@ -239,7 +239,7 @@ def _shown(record: Row, columns: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Edge:
-    """A pair that was joined or held back, between two records of one customer."""
+    """A pair that was decided; one that is kept apart may never end in one customer."""
 
     left_record_id: str
     right_record_id: str
@@ -247,6 +247,7 @@ class Edge:
     match_probability: float
     decision_code: str
     guard_code: str | None
+    is_kept_apart: bool = False
 
 
 @dataclass(frozen=True)

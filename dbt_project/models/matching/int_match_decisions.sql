@@ -68,12 +68,15 @@ pairs as (
 ),
 
 -- A guard holds back what would join, unless its probability is high enough or one of the guard's supports is there
--- (macros/guard_paths.sql). One that keeps apart holds for every pair.
+-- (macros/guard_paths.sql). One that keeps apart holds for every pair, and is named before the others.
 held_back as (
     select
         pairs.left_record_id,
         pairs.right_record_id,
-        min(guards.guard_code collate "C") as guard_code,
+        coalesce(
+            min(guards.guard_code collate "C") filter (where guards.keeps_apart),
+            min(guards.guard_code collate "C")
+        ) as guard_code,
         bool_or(guards.keeps_apart) as is_kept_apart
     from pairs
     cross join thresholds
