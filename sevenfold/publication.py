@@ -418,7 +418,6 @@ INSERT_ALL = sql.SQL("""
     insert into {published} ({columns})
     select {all_values}
     from {candidate} as candidate
-    order by {key}
 """)
 DIFFERS = sql.SQL("""
     select count(*)
@@ -592,7 +591,7 @@ def _check_candidate(table: PublishedTable, columns: Mapping[str, str]) -> None:
 
 
 def _create(connection: Connection, table: PublishedTable, columns: Mapping[str, str]) -> int:
-    """Make a published table with its rows, and its primary key after them: sorted once, and nothing is logged."""
+    """Make a published table with its rows, and its primary key after them: nothing but the key is sorted."""
     definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns.items()]
     connection.execute(sql.SQL("create table {} ({})").format(table.published, _comma(definitions)))
     for role in READERS[table.schema]:

@@ -219,12 +219,17 @@ def _predict_by_splink(
     from splink import DuckDBAPI, Linker  # heavy: not at import
 
     statements: list[str] = []
+    weights = [column for name in model.comparison_names for column in (f"gamma_{name}", *_weight_columns(name, model))]
+    scores = ", ".join(["record_number_l", "record_number_r", "match_weight", "match_probability", *weights])
 
     class Recorded(DuckDBAPI):  # type: ignore[misc]
         def _setup_for_execute_sql(self, sql: str, physical_name: str) -> str:
             # The records of either side: a view, since those of both are a copy already.
-            kind = "view" if "pruned_predict_input" in physical_name else "table"
-            return f"create or replace {kind} {physical_name} as {sql}"
+            if "pruned_predict_input" in physical_name:
+                return f"create or replace view {physical_name} as {sql}"
+            if "predict" in physical_name:
+                sql = f"select {scores} from ({sql})"  # and not what was compared
+            return f"create or replace table {physical_name} as {sql}"
 
         def _execute_sql_against_backend(self, final_sql: str) -> duckdb.DuckDBPyRelation:
             relation: duckdb.DuckDBPyRelation = super()._execute_sql_against_backend(final_sql)
@@ -539,7 +544,9 @@ def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, r
         from new_records
         union all
         select source_record_id, null, true from vanished_records
+        order by source_record_id
     """
+    # In the order of the tables' keys, which take rows in order in half the time.
     _send(workspace, warehouse, "touched_records", touched)
     _send(workspace, warehouse, "dropped_pairs", "from dropped_pairs")
     _send(
@@ -548,7 +555,7 @@ def _store(workspace: duckdb.DuckDBPyConnection, warehouse: Any, version: str, r
         "turned_keys",
         "select rule_number::smallint as rule_number, key, is_crowded from turned_keys",
     )
-    _send(workspace, warehouse, "arriving_pairs", "from scored_pairs")
+    _send(workspace, warehouse, "arriving_pairs", "from scored_pairs order by left_record_id, right_record_id")
     _send(workspace, warehouse, "arriving_demoted_values", "from kept.demoted_values")
     with warehouse.cursor() as cursor:
         for statement, parameters in _store_statements(version, run_id):

@@ -99,29 +99,36 @@ _NEW_VALUES = """
             values ('email', interactions.email), ('phone', interactions.phone)
         ) as fields (field_kind, raw_value)
         where fields.raw_value is not null
+    ),
+
+    new_values as (
+        select distinct
+            field_values.field_kind,
+            field_values.country_code,
+            coalesce(contract_fields.value_format, '') as value_format,
+            field_values.raw_value
+        from field_values
+        left join ops.source_contract_fields as contract_fields
+            on
+                field_values.field_kind in ('birth_date', 'gender')  -- the kinds whose reading depends on the format
+                and contract_fields.entity_code = 'customer_records'
+                and field_values.source_code = contract_fields.source_code
+                and field_values.field_name = contract_fields.field_name
+        where
+            not exists (
+                select from intermediate.normalised_values as known
+                where
+                    known.field_kind = field_values.field_kind
+                    and known.country_code = field_values.country_code
+                    and known.value_format = coalesce(contract_fields.value_format, '')
+                    and known.raw_value = field_values.raw_value
+            )
     )
 
-    select distinct
-        field_values.field_kind,
-        field_values.country_code,
-        coalesce(contract_fields.value_format, '') as value_format,
-        field_values.raw_value
-    from field_values
-    left join ops.source_contract_fields as contract_fields
-        on
-            field_values.field_kind in ('birth_date', 'gender')  -- the kinds whose reading depends on the format
-            and contract_fields.entity_code = 'customer_records'
-            and field_values.source_code = contract_fields.source_code
-            and field_values.field_name = contract_fields.field_name
-    where
-        not exists (
-            select from intermediate.normalised_values as known
-            where
-                known.field_kind = field_values.field_kind
-                and known.country_code = field_values.country_code
-                and known.value_format = coalesce(contract_fields.value_format, '')
-                and known.raw_value = field_values.raw_value
-        )
+    -- In the order of the table's key, which takes rows in order in half the time.
+    select field_kind, country_code, value_format, raw_value
+    from new_values
+    order by field_kind, country_code, value_format, md5(raw_value)
 """
 
 _COPY = """

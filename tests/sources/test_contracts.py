@@ -224,6 +224,32 @@ def test_what_stands_for_no_time_is_none(warehouse: str, value: str, value_forma
         assert connection.execute(query, [value, time_pattern(value_format)]).fetchone() == (is_one,)
 
 
+def test_times_in_the_usual_form_are_the_moments_that_all_others_are(warehouse: str) -> None:
+    """The short way and the long way, on every day and on times around those that stand for none."""
+    query = """
+        with texts as (
+            select to_char(day, 'YYYY-MM-DD') || separator || time as text
+            from generate_series(timestamp '1899-12-25', '2101-01-05', '11 days 1 hour') as days (day)
+            cross join unnest(array[' ', 'T']) as separators (separator)
+            cross join unnest(array['00:00:00', '02:30', '18:00:00', '23:59:59', '24:00:00', '23:59:60', '7:00'])
+                as times (time)
+            union all
+            values ('1969-12-31 18:00:00'), ('1970-01-01 00:00:00'), ('2026-02-28 10:00:00'), ('2026-02-30 10:00:00'),
+                ('2024-02-29 10:00:00'), ('2026-13-01 10:00'), ('2026-00-10 10:00'), ('2026-01-00 10:00'),
+                (' 2026-01-01 10:00')
+        )
+        select count(*), count(parse_timestamp), bool_and(parse_timestamp is not distinct from parse_unusual_timestamp)
+        from texts
+        cross join unnest(array['America/Mexico_City', 'Asia/Ho_Chi_Minh', 'Pacific/Apia']) as zones (time_zone)
+        cross join staging.parse_timestamp(text, '', time_zone)
+        cross join staging.parse_unusual_timestamp(text, '', time_zone)
+    """
+    with psycopg.connect(warehouse) as connection:
+        looked_at, moments, are_equal = connection.execute(query).fetchone() or (0, 0, False)
+    assert are_equal
+    assert looked_at > moments > looked_at / 2
+
+
 def registered(url: str) -> list[tuple[Any, ...]]:
     query = """
         select source_code, entity_code, raw_table, location, key_columns, recorded_at_column, cursor_column,

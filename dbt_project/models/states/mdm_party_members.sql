@@ -2,9 +2,9 @@
 -- of other dates those that the latest run computed.
 -- depends_on: {{ ref('int_snapshot_dates') }}
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='snapshot_date',
+    materialized='incremental', incremental_strategy='append',
     on_schema_change='append_new_columns', indexes=[{'columns': ['snapshot_date']}],
-    pre_hook="{{ forget_passed_dates() }}"
+    pre_hook="{{ keep_other_published_dates() }}"
 ) }}
 
 -- The key of a group is one of its points.

@@ -1,9 +1,9 @@
 -- One row per snapshot date and party: the three kinds of information with the reason and the evidence for each, and the
 -- state that they give (paper, stage 6). Published quarters stay, and of other dates those that the latest run computed.
 {{ config(
-    materialized='incremental', incremental_strategy='delete+insert', unique_key='snapshot_date',
+    materialized='incremental', incremental_strategy='append',
     indexes=[{'columns': ['snapshot_date', 'party_id'], 'unique': true}],
-    pre_hook="{{ forget_passed_dates() }}"
+    pre_hook="{{ keep_other_published_dates() }}"
 ) }}
 
 with members as (
