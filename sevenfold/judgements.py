@@ -16,6 +16,7 @@ FILE_COLUMNS = ("left_record_id", "right_record_id", "judgement_code", "reason")
 SHOWN_PROBLEMS = 20
 
 Pair = tuple[str, str]
+Hashes = tuple[str | None, str | None]
 
 
 class JudgementError(SevenfoldError):
@@ -58,7 +59,7 @@ def record_judgements(judgements: Sequence[Judgement]) -> int:
     Raises:
         JudgementError: At least one cannot be taken; the message has a line for each.
     """
-    evidence = read_evidence({judgement.pair for judgement in judgements})
+    evidence = _read_hashes({judgement.pair for judgement in judgements})
     problems = [
         f"Judgement {number}: {problem}"
         for number, judgement in enumerate(judgements, start=1)
@@ -80,7 +81,7 @@ def record_judgements(judgements: Sequence[Judgement]) -> int:
     return len(judgements)
 
 
-def read_evidence(pairs: Iterable[Pair]) -> dict[Pair, Pair]:
+def read_evidence(pairs: Iterable[Pair]) -> dict[Pair, Hashes]:
     """Read the evidence (the hashes of both records) that a judgement on each pair would rest on.
 
     A pair of which a record is not among the current records that are matched is missing from the answer.
@@ -88,6 +89,11 @@ def read_evidence(pairs: Iterable[Pair]) -> dict[Pair, Pair]:
     Raises:
         JudgementError: No run has been published yet.
     """
+    return {pair: hashes for pair, hashes in _read_hashes(pairs).items() if None not in hashes}
+
+
+def _read_hashes(pairs: Iterable[Pair]) -> dict[Pair, Hashes]:
+    """As `read_evidence`, with every pair: None in place of the hash of a record that is not matched."""
     listed = list(pairs)
     left, right = [pair[0] for pair in listed], [pair[1] for pair in listed]
     with connect("transformer") as connection:
@@ -98,12 +104,14 @@ def read_evidence(pairs: Iterable[Pair]) -> dict[Pair, Pair]:
             select
                 pairs.left_record_id,
                 pairs.right_record_id,
-                coalesce(queue.left_hash, left_inputs.match_hash),
-                coalesce(queue.right_hash, right_inputs.match_hash)
+                case when left_inputs.match_hash is not null then coalesce(queue.left_hash, left_inputs.match_hash) end,
+                case
+                    when right_inputs.match_hash is not null then coalesce(queue.right_hash, right_inputs.match_hash)
+                end
             from unnest(%s::text[], %s::text[]) as pairs (left_record_id, right_record_id)
-            inner join intermediate.int_match_inputs as left_inputs
+            left join intermediate.int_match_inputs as left_inputs
                 on pairs.left_record_id = left_inputs.source_record_id
-            inner join intermediate.int_match_inputs as right_inputs
+            left join intermediate.int_match_inputs as right_inputs
                 on pairs.right_record_id = right_inputs.source_record_id
             left join restricted.match_review_queue as queue
                 on
@@ -127,7 +135,7 @@ def read_judgement_file(path: Path, decided_by: str | None) -> list[Judgement]:
         JudgementError: At least one row cannot be taken; the message has a line for each.
     """
     given = [(number, _judgement(row, decided_by)) for number, row in _rows(path) if row["judgement_code"]]
-    evidence = read_evidence({judgement.pair for _, judgement in given})
+    evidence = _read_hashes({judgement.pair for _, judgement in given})
     problems = [f"Line {number}: {problem}" for number, each in given if (problem := _problem(each, evidence))]
     if problems:
         raise JudgementError(_listed(f"{path}: no judgement was stored.", problems))
@@ -159,7 +167,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         ) from None
 
 
-def _problem(judgement: Judgement, evidence: Mapping[Pair, Pair]) -> str | None:
+def _problem(judgement: Judgement, evidence: Mapping[Pair, Hashes]) -> str | None:
     """Say what is wrong with a judgement, if anything is."""
     if judgement.code not in CODES:
         return f"judgement_code must be one of {', '.join(CODES)}."
@@ -169,12 +177,14 @@ def _problem(judgement: Judgement, evidence: Mapping[Pair, Pair]) -> str | None:
         return "reason is empty, or holds an e-mail address: say why, without personal data, for it stays on record."
     if not judgement.decided_by.strip():
         return "nobody is named who decided: fill decided_by, or give --by."
-    if judgement.pair not in evidence:
-        return f"{' and '.join(judgement.pair)} are not both current records that say who they are."
+    unknown = [record for record, known in zip(judgement.pair, evidence[judgement.pair], strict=True) if not known]
+    if unknown:
+        what = "is no current record that says" if len(unknown) == 1 else "are no current records that say"
+        return f"{' and '.join(unknown)} {what} of whom it is: write <source>:<key>, as in the review queue."
     return None
 
 
-def _row(judgement: Judgement, evidence: Mapping[Pair, Pair]) -> tuple[Any, ...]:
+def _row(judgement: Judgement, evidence: Mapping[Pair, Hashes]) -> tuple[Any, ...]:
     said = (judgement.reason.strip(), judgement.decided_by.strip(), judgement.undone_event_id)
     return (*judgement.pair, judgement.code, *evidence[judgement.pair], *said)
 

@@ -2,12 +2,12 @@
    then appended, so that the dates that stay are read once. #}
 {% macro keep_other_published_dates() %}
     {% set published = published_relation('fct_customer_state_shares') %}
-    {% if is_incremental() %}
-    delete from {{ this }}
-    {% if published %}
-    where
-        snapshot_date in (select dates.snapshot_date from {{ ref('int_snapshot_dates') }} as dates)
-        or snapshot_date not in (select shares.snapshot_date from {{ published }} as shares)
-    {% endif %}
+    {% if is_incremental() and published %}
+        delete from {{ this }}
+        where
+            snapshot_date in (select dates.snapshot_date from {{ ref('int_snapshot_dates') }} as dates)
+            or snapshot_date not in (select shares.snapshot_date from {{ published }} as shares)
+    {% elif is_incremental() %}
+        truncate {{ this }}
     {% endif %}
 {% endmacro %}

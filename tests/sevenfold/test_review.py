@@ -87,7 +87,7 @@ def test_a_judgement_rests_on_what_the_person_saw(say: Say) -> None:
 
 def test_any_two_records_may_be_judged_and_unknown_ones_not(say: Say) -> None:
     say("review", "decide", "web:4", "pos:2", "cannot-tell", *WHY)
-    with pytest.raises(JudgementError, match="crm:1 and crm:99 are not both current records"):
+    with pytest.raises(JudgementError, match="crm:99 is no current record that says of whom it is"):
         say("review", "decide", "crm:1", "crm:99", "same", *WHY)
     with pytest.raises(JudgementError, match="must name two records"):
         say("review", "decide", "crm:1", "crm:1", "same", *WHY)

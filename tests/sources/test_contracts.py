@@ -225,7 +225,7 @@ def test_what_stands_for_no_time_is_none(warehouse: str, value: str, value_forma
 
 
 def test_times_in_the_usual_form_are_the_moments_that_all_others_are(warehouse: str) -> None:
-    """The short way and the long way, on every day and on times around those that stand for none."""
+    """The short way and the long way, on days of all years and on times around those that stand for none."""
     query = """
         with texts as (
             select to_char(day, 'YYYY-MM-DD') || separator || time as text
