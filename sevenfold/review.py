@@ -200,6 +200,7 @@ def describe_reason(row: QueueRow) -> str:
         "guard": f"guard {row['guard_code']}: something contradicts, or too little speaks for it",
         "reopened": f"judgement {row['judgement_id']} was given on other evidence, and the rules disagree with it",
         "conflict": f"judgement {row['judgement_id']} and others contradict each other",
+        "parted": "it joins, and the groups of its records are apart: two of them may not be one, or joins are few",
         "weak_link": "the customer hangs on this pair, and it is not nearly certain",
         "sparse_group": "the customer hangs on this pair, and few of its other pairs are joined",
         "large_group": "the customer hangs on this pair, and has more records than one person leaves",

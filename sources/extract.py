@@ -140,14 +140,13 @@ def _extract_table(log: BatchLog, full: bool) -> None:
     with log.refusing(batch):
         cursor = log.entity.cursor
         end = source.maximum(cursor.column) if cursor else None
-        begin = _begin(log, cursor, end) if cursor and not full else None
-        span = _Span(cursor.column, begin, end) if cursor and end is not None else None
-        batch = replace(batch, cursor_from=sql_text(begin), cursor_to=sql_text(end))
+        span = _span(log, cursor, end) if cursor and not full else None
+        batch = replace(batch, cursor_from=sql_text(span and span.begin), cursor_to=sql_text(end))
         with log.open(batch) as opened:
-            if span and begin is not None and _read_changes(log, source, opened, span):
+            if span and _read_changes(log, source, opened, span):
                 return
-            if span:  # before the rows: what is there now, and still is when they are read, will have landed
-                log.remember_versions(source.digest_of_versions(span.column, span.end))
+            if cursor and end is not None:  # before the rows, as above
+                log.remember_versions(source.digests_of_versions(cursor.column, end, end)[1])
             with source.rows() as delivery:
                 opened.land(delivery)
             _require_rows(log, opened, "the table holds no row")
@@ -155,21 +154,29 @@ def _extract_table(log: BatchLog, full: bool) -> None:
 
 @dataclass(frozen=True)
 class _Span:
-    """From which value of its cursor to which a table is read."""
+    """From which value of its cursor to which a table is read; `begin` is a lookback before where it was read to."""
 
     column: str
     begin: Any
+    earlier_end: Any
     end: Any
 
 
 def _read_changes(log: BatchLog, source: SqlSource, batch: OpenBatch, span: _Span) -> bool:
-    """Land what the cursor says is new; return whether raw then holds every row of the source."""
+    """Land what the cursor says is new; return whether raw then holds every row of the source.
+
+    Where what was there is there unchanged, it does: all else lies after it, and was read.
+    """
+    # Before the rows: what is there now, and still is when they are read, will have landed.
+    earlier, now = source.digests_of_versions(span.column, span.earlier_end, span.end)
     with source.rows(span.column, span.begin) as delivery:
         landed = batch.land(delivery)
     if landed.new_columns:
         batch.note("The whole table was read for its new columns.")
         return False
-    if not landed.rows_landed and log.known_versions() == source.digest_of_versions(span.column, span.end):
+    if log.known_versions() == earlier:
+        if now != earlier:
+            log.remember_versions(now)
         return True
     digest = hashlib.sha256()
     with source.versions(span.column, span.end, digest) as versions:
@@ -180,13 +187,14 @@ def _read_changes(log: BatchLog, source: SqlSource, batch: OpenBatch, span: _Spa
     return False
 
 
-def _begin(log: BatchLog, cursor: Cursor, end: Any) -> Any:
-    """Compute where an incremental read starts; None when everything is to be read."""
+def _span(log: BatchLog, cursor: Cursor, end: Any) -> _Span | None:
+    """Compute from where an incremental read starts; None when everything is to be read."""
     last = log.last_cursor()
     if last is None or end is None:
         return None
     try:
-        return step_back(last, cursor.lookback, type(end))
+        begin = step_back(last, cursor.lookback, type(end))
+        return _Span(cursor.column, begin, step_back(last, type(cursor.lookback)(), type(end)), end)
     except (ValueError, decimal.InvalidOperation):
         return None  # the contract names another column than last time
     except TypeError:

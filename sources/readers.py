@@ -19,10 +19,9 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, compress, islice, repeat
 from pathlib import Path
 from typing import Any, cast
 
@@ -458,12 +457,19 @@ class SqlSource:
         with self._run(self._versions(cursor, end), digest) as delivery:
             yield delivery
 
-    def digest_of_versions(self, cursor: str, end: object) -> str:
-        """Give the SHA-256 of key and cursor of all rows until `end`, in the order in which the source gives them."""
-        digest = hashlib.sha256()
-        with self._read(self._versions(cursor, end), digest) as (_, parts):
-            deque(parts, maxlen=0)
-        return digest.hexdigest()
+    def digests_of_versions(self, cursor: str, earlier_end: object, end: object) -> tuple[str, str]:
+        """Give the SHA-256 of key and cursor of all rows until an earlier end, and of those until `end`.
+
+        In the order in which the source gives them, and in one reading: the source says of each row where it belongs.
+        """
+        is_earlier = sa.case((sa.column(cursor) <= earlier_end, 1), else_=0)
+        with self._read(self._versions(cursor, end).add_columns(is_earlier), None) as (columns, parts):
+            earlier, all_rows = (hashlib.sha256(_bytes_of([columns[:-1]])[0]) for _ in range(2))
+            for rows in parts:
+                versions = _bytes_of([row[:-1] for row in rows])
+                all_rows.update(b"".join(versions))
+                earlier.update(b"".join(compress(versions, [row[-1] for row in rows])))
+        return earlier.hexdigest(), all_rows.hexdigest()
 
     def _versions(self, cursor: str, end: object) -> sa.Select[Any]:
         column: sa.ColumnClause[Any] = sa.column(cursor)
@@ -482,14 +488,14 @@ class SqlSource:
             result = connection.execution_options(stream_results=True, max_row_buffer=CHUNK_ROWS).execute(query)
             columns = list(result.keys())
             if digest:
-                digest.update(marshal.dumps(columns, MARSHAL_VERSION))
+                digest.update(_bytes_of([columns])[0])
             yield columns, self._parts(result, digest)
 
     def _parts(self, result: sa.CursorResult[Any], digest: "hashlib._Hash | None") -> _Parts:
         """Take the driver's rows as they are: SQLAlchemy's own cost as much again as reading them."""
         while rows := result.cursor_strategy.fetchmany(result, cast("Any", result.cursor), CHUNK_ROWS):
             if digest:
-                digest.update(_bytes_of(rows))
+                digest.update(b"".join(_bytes_of([row[:] for row in rows])))
             yield rows
 
     @contextlib.contextmanager
@@ -505,12 +511,12 @@ class SqlSource:
             raise SourceError(f"{self.name} cannot be read: {reason}.") from None
 
 
-def _bytes_of(rows: list[Any]) -> bytes:
-    """Give the same bytes for the same rows, and others for others."""
+def _bytes_of(rows: list[Any]) -> list[bytes]:
+    """Give the same bytes for the same row, and others for another."""
     try:
-        return marshal.dumps(rows, MARSHAL_VERSION)
+        return list(map(marshal.dumps, rows, repeat(MARSHAL_VERSION)))
     except ValueError:  # types that are not Python's own, such as times
-        return marshal.dumps([[sql_text(value) for value in row] for row in rows], MARSHAL_VERSION)
+        return [marshal.dumps([sql_text(value) for value in row], MARSHAL_VERSION) for row in rows]
 
 
 def _sql_columns(rows: list[Any]) -> list[pa.Array]:

@@ -28,6 +28,8 @@ Weights = NDArray[np.float64]
 
 CERTAIN = 1_000.0
 """Weight of what a person judged to be the same: above all that the missing pairs of a component can weigh."""
+OVERRULING = 2 * CERTAIN
+"""Bits of such a judgement where a guard would keep the two apart: it holds for the groups of both."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Pairs:
     Attributes:
         left, right: places, left below right, sorted.
         weight: of joined pairs the probability of a match, or `CERTAIN`.
-        bits: their match weight, which tells pairs apart whose probabilities round to one; `CERTAIN` as above.
+        bits: their match weight, which tells pairs apart whose probabilities round to one; `CERTAIN` or `OVERRULING`
+            for what a person judged.
     """
 
     left: Numbers
@@ -145,20 +148,34 @@ def _resolve_component(size: int, pairs: Pairs, apart: Pairs, resolution: float)
 
 
 def _kept_apart(labels: Numbers, pairs: Pairs, apart: Pairs) -> Numbers:
-    """Part groups that hold two records to be kept apart: every record goes with whom it is bound to most strongly."""
+    """Part groups that hold two records to be kept apart: every record goes with whom it is bound to most strongly.
+
+    Then a person who has overruled a guard speaks for all: the groups of both records are one, unless a person parts
+    them.
+    """
+    groups = {place: {place} for place in range(len(labels))}
+
+    def join(rows: Pairs, rivals: dict[int, set[int]]) -> None:
+        for row in np.lexsort((rows.right, rows.left, -rows.bits)):
+            one, other = groups[int(rows.left[row])], groups[int(rows.right[row])]
+            if one is other or any(rivals.get(member, set()) & other for member in one):
+                continue
+            one |= other
+            for member in other:
+                groups[member] = one
+
+    is_overruling = pairs.bits == OVERRULING
+    join(pairs.rows(~is_overruling), _rivals(apart))
+    join(pairs.rows(is_overruling), _rivals(apart.rows(apart.bits >= CERTAIN)))
+    return np.array([min(groups[place]) for place in range(len(labels))], dtype=np.int64)
+
+
+def _rivals(apart: Pairs) -> dict[int, set[int]]:
     rivals: dict[int, set[int]] = {}
     for left, right in zip(apart.left.tolist(), apart.right.tolist(), strict=True):
         rivals.setdefault(left, set()).add(right)
         rivals.setdefault(right, set()).add(left)
-    groups = {place: {place} for place in range(len(labels))}
-    for row in np.lexsort((pairs.right, pairs.left, -pairs.bits)):
-        one, other = groups[int(pairs.left[row])], groups[int(pairs.right[row])]
-        if one is other or any(rivals.get(member, set()) & other for member in one):
-            continue
-        one |= other
-        for member in other:
-            groups[member] = one
-    return np.array([min(groups[place]) for place in range(len(labels))], dtype=np.int64)
+    return rivals
 
 
 def weakest_links(labels: Numbers, joined: Pairs) -> Weights:
@@ -238,11 +255,14 @@ TOUCHED_RECORDS = """
     ) as scored
 """
 
-DECISIONS = """
+DECISIONS = f"""
     select
         left_record_id, right_record_id, is_kept_apart,
         case when decided_by_code <> 'judgement' then match_probability end as match_probability,
-        case when decided_by_code <> 'judgement' then match_weight end as match_weight
+        case
+            when decided_by_code <> 'judgement' then match_weight
+            when guard_code in (select guard_code from rules.match_guards where keeps_apart) then {OVERRULING}
+        end as match_weight
     from intermediate.int_match_decisions
     where (decision_code = 'join' or is_kept_apart)
 """

@@ -150,9 +150,10 @@ def swapped_names(m: float, u: float, never_above: str) -> Level:
     return Level(label, SWAPPED_NAMES_SQL, m, u, is_u_fixed=True, is_rare=True, never_above=never_above)
 
 
-# Names after the first: unknown on a side, or known as an initial that fits.
+# Names after the first: unknown on a side, or known as an initial that fits, or there are more on one side.
 _REST_UNKNOWN_SQL = """(given_rest_l is null or given_rest_r is null
-    or (left(given_rest_l, 1) = left(given_rest_r, 1) and (length(given_rest_l) = 1 or length(given_rest_r) = 1)))"""
+    or (left(given_rest_l, 1) = left(given_rest_r, 1) and (length(given_rest_l) = 1 or length(given_rest_r) = 1))
+    or starts_with(given_rest_l, given_rest_r || ' ') or starts_with(given_rest_r, given_rest_l || ' '))"""
 
 
 # A name in the other field, the rest of it missing or mistyped.
@@ -189,7 +190,8 @@ def given_name() -> Comparison:
             Level(
                 "typing error",
                 f"""jaro_winkler_similarity(given_first_l, given_first_r) >= 0.9
-                and ({_REST_UNKNOWN_SQL} or jaro_winkler_similarity(given_rest_l, given_rest_r) >= 0.9)""",
+                and ({_REST_UNKNOWN_SQL} or jaro_winkler_similarity(given_rest_l, given_rest_r) >= 0.9
+                    or (length(given_rest_l) >= 5 and {one_edit("given_rest")}))""",
                 0.05,
                 0.0008,
             ),

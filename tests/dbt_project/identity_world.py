@@ -101,7 +101,7 @@ class World:
                 {"ids": list(record_ids)},
             )
 
-    def score(self, first: str, second: str, probability: float, **evidence: float) -> None:
+    def score(self, first: str, second: str, probability: float, **evidence: object) -> None:
         """Let the model give a pair this probability."""
         left, right = sorted((first, second))
         with connect() as connection:

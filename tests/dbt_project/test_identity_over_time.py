@@ -1,6 +1,7 @@
 """Identity over time, told as stories: mergers, splits, what is taken back, who was who, and words that contradict."""
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -234,6 +235,21 @@ def test_words_that_contradict_each_other_join_nobody_and_wait_for_a_person(worl
     world.judge("crm:2", "crm:3", "cannot_tell")
     assert world.run() == {"crm:1": A, "crm:2": A, "crm:3": C}
     assert world.waiting() == []
+
+
+def test_who_says_same_of_father_and_son_makes_them_one_and_undoing_it_gives_back_exactly_what_was(world: World) -> None:
+    world.add("crm:1", "pos:2", "crm:3", "pos:4")
+    world.score("crm:1", "pos:2", 0.99)
+    world.score("crm:3", "pos:4", 0.99)
+    for father, son in itertools.product(("crm:1", "pos:2"), ("crm:3", "pos:4")):
+        world.score(father, son, 0.9, birth_date=[-7, 0], phone=[19, 2], given_name=[5, 8])
+    before = world.run()
+    assert before == {"crm:1": A, "pos:2": A, "crm:3": B, "pos:4": B}
+    world.judge("crm:1", "crm:3", "same")
+    assert set(world.run().values()) == {A}
+    identity.undo(world.last_event("merged"), WHY)
+    assert world.run() == before
+    assert world.meaning_today() == {A: A, B: B}
 
 
 def test_a_bridge_between_two_customers_whom_a_person_keeps_apart_joins_neither_to_the_other(world: World) -> None:

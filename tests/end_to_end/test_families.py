@@ -43,6 +43,8 @@ def identifier(beginning: str) -> str:
 AT_HOME = {"mobile": "55 1234 9876", "street": "Calle Álamo 12"}
 OF_TWINS = {"born": "1991-03-14", "mobile": "55 8765 1203", "street": "Calle Roble 7"}
 OF_SISTERS = {"born": "1988-11-02", "mobile": "55 7312 4409", "street": "Calle Encino 31"}
+AT_THE_SHOP = {"mobile": "55 6120 9937", "street": "Calle Nogal 18"}
+ALONE = {"mobile": "55 9043 2216", "street": "Calle Olmo 55"}
 RECORDS = [
     record("father-1", "Evaristo", "Mondragón Cruz", born="1950-02-11", mail="evaristo1950@example.com", **AT_HOME),
     record("father-2", "Evaristo", "Mondragón Cruz", born="1950-02-11", mail="evaristo1950@example.com"),
@@ -57,6 +59,12 @@ RECORDS = [
     record("laura-2", "Ana Laura", "Quintanar Solís", **OF_SISTERS),
     record("luisa-1", "Ana Luisa", "Quintanar Solís", **OF_SISTERS),
     record("luisa-2", "Ana Luisa", "Quintanar Solís", **OF_SISTERS),
+    record("of-both-1", "María Elena", "Bracamontes Ríos", born="1994-07-19", mail="familia.bracamontes@example.com"),
+    record("of-both-2", "María Inés", "Bracamontes Ríos", born="1994-07-19", mail="familia.bracamontes@example.com"),
+    record("third-name-1", "Luis Ángel Alberto", "Tarango Vela", born="1973-12-01", **AT_THE_SHOP),
+    record("third-name-2", "Luis Ángel", "Tarango Vela", born="1973-12-01", **AT_THE_SHOP),
+    record("slip-1", "Rosa Isela", "Urrutia Nava", born="1969-04-23", **ALONE),
+    record("slip-2", "Rosa Icela", "Urrutia Nava", born="1969-04-23", **ALONE),
     record("one-homonym", "Rosa", "Hernández Ruiz", born="1979-06-05", curp=identifier("HERR790605MDFRZS0")),
     record("the-other", "Rosa", "Hernández Ruiz", born="1979-06-05", curp=identifier("HERR790605MOCRZS1")),
     record("two-curps-1", "Abundio", "Lozada Vega", born="1968-01-20", mail="abundio.lozada@example.net",
@@ -94,6 +102,15 @@ def test_two_of_a_family_are_two_and_each_is_one(
 
 def test_two_valid_identifiers_are_two_homonyms(parties: Mapping[str, str]) -> None:
     assert parties["one-homonym"] != parties["the-other"]
+
+
+def test_two_of_one_mailbox_and_birth_date_with_other_second_names_are_two(parties: Mapping[str, str]) -> None:
+    assert parties["of-both-1"] != parties["of-both-2"]
+
+
+@pytest.mark.parametrize("who", ["third-name", "slip"])
+def test_a_missing_third_name_and_a_slip_in_the_second_part_nobody(parties: Mapping[str, str], who: str) -> None:
+    assert parties[f"{who}-1"] == parties[f"{who}-2"]
 
 
 def test_who_has_two_identifiers_and_one_mailbox_is_one(parties: Mapping[str, str]) -> None:

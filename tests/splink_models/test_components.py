@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splink_models.components import CERTAIN, Pairs, densities, resolve, weakest_links
+from splink_models.components import CERTAIN, OVERRULING, Pairs, densities, resolve, weakest_links
 
 RESOLUTION = 0.2
 Edge = tuple[int, int, float]
@@ -75,6 +75,24 @@ def test_a_bridge_does_not_bring_together_whom_a_person_keeps_apart() -> None:
 def test_a_record_goes_with_whom_it_is_bound_to_by_more_bits_where_probabilities_round_to_one() -> None:
     pairs = replace(pairs_of(clique(0, 1, 2, 3, weight=1.0)), bits=np.array([91.0, 80.0, 83.5, 80.0, 80.0, 87.5]))
     assert resolve(4, pairs, kept_apart({(0, 2)}), RESOLUTION).tolist() == [0, 0, 2, 2]
+
+
+def test_who_overrules_a_guard_joins_both_groups_and_tears_none() -> None:
+    father, son = clique(0, 1), clique(2, 3)
+    apart = {(one, other) for one in (0, 1) for other in (2, 3)}
+    assert groups(4, [*father, *son], apart) == [[0, 1], [2, 3]]
+    overruled = [*father, *son, (0, 2, OVERRULING)]
+    assert groups(4, overruled, apart - {(0, 2)}) == [[0, 1, 2, 3]]
+    parted_by_a_person = pairs_of([(1, 3, CERTAIN)])
+    labels = resolve(4, pairs_of(overruled), parted_by_a_person, RESOLUTION)
+    assert labels.tolist() == [0, 0, 2, 2]
+
+
+def test_a_word_on_a_bridge_moves_the_bridge_alone() -> None:
+    """Record 4 is like both; a person says whose it is, and no guard says otherwise."""
+    apart = {(one, other) for one in (0, 1) for other in (2, 3)}
+    edges = [*clique(0, 1), *clique(2, 3), (0, 4, 0.9), (1, 4, 0.9), (2, 4, CERTAIN)]
+    assert groups(5, edges, apart) == [[0, 1], [2, 3, 4]]
 
 
 def test_kept_apart_holds_in_a_group_where_every_pair_is_joined() -> None:
