@@ -245,12 +245,16 @@ def _pairs(records: Sequence[str], others: Sequence[str]) -> set[Pair]:
 
 
 def _best_pair(pairs: Sequence[Pair]) -> Pair:
+    """Give the pair that fits best: where a guard keeps some apart, of these, since to overrule it joins both sides."""
     rows = _read_pairs(
         """
         select pairs.left_record_id, pairs.right_record_id
         from pairs
         left join intermediate.match_scores as scores using (left_record_id, right_record_id)
+        left join intermediate.int_match_decisions as decisions using (left_record_id, right_record_id)
+        left join rules.match_guards as guards using (guard_code)
         order by
+            guards.keeps_apart is true desc,
             scores.match_weight desc nulls last,
             pairs.left_record_id collate "C",
             pairs.right_record_id collate "C"

@@ -8,7 +8,7 @@ Every expression is DuckDB SQL over one record of `intermediate.int_match_inputs
 the two records. A field that is absent on either side is never evidence, for or against.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 STORED_PROBABILITY = 0.001
 """Pairs below this are not stored: a thousandfold room below any threshold for rules that look at weak evidence."""
@@ -92,6 +92,7 @@ class Level:
     m_floor: float = 1e-4
     is_rare: bool = False  # too rare for its weight to be held against its neighbours' order
     never_above: str | None = None  # label of a level of the same comparison that it may not outweigh
+    authored_records: int = 0  # as many records as the authored m is worth beside those that are learned from
     term_frequency: TermFrequency | None = None
 
 
@@ -191,7 +192,7 @@ def given_name() -> Comparison:
                 "typing error",
                 f"""jaro_winkler_similarity(given_first_l, given_first_r) >= 0.9
                 and ({_REST_UNKNOWN_SQL} or jaro_winkler_similarity(given_rest_l, given_rest_r) >= 0.9
-                    or (length(given_rest_l) >= 5 and {one_edit("given_rest")}))""",
+                    or (length(given_rest_l) >= 4 and {one_edit("given_rest")}))""",
                 0.05,
                 0.0008,
             ),
@@ -338,7 +339,8 @@ def birth_date() -> Comparison:
             Level("same year", "born_year_l = born_year_r", 0.005, 0.01),
             Level("within a year", "abs(birth_date_l - birth_date_r) <= 366", 0.002, 0.02, is_rare=True),
             Level("within eleven years", "abs(born_year_l - born_year_r) <= 11", 0.003, 0.3, is_rare=True),
-            otherwise(0.006, 0.65, m_floor=0.005),
+            # Fathers and sons of one name look like one person with two dates: on few records they would teach that.
+            replace(otherwise(0.006, 0.65, m_floor=0.005), authored_records=1_000),
         ),
     )
 

@@ -110,7 +110,7 @@ def train(
     tried = {comparison.name for comparison in used}
     used, levels = without_silent(used, learned["comparisons"])
     silent = tuple(sorted(tried - {comparison.name for comparison in used}))
-    parameters = settle_parameters(used, levels)
+    parameters = settle_parameters(used, with_what_is_authored(used, levels, record_count))
     model = Model(
         name=name,
         record_count=record_count,
@@ -390,6 +390,20 @@ def without_silent(
 
     kept = [pair for pair in zip(used, learned, strict=True) if not pair[0].may_be_silent or tells(*pair)]
     return tuple(comparison for comparison, _ in kept), [levels for _, levels in kept]
+
+
+def with_what_is_authored(
+    used: tuple[Comparison, ...], learned: list[dict[str, Any]], record_count: int
+) -> list[dict[str, Any]]:
+    """Mix the authored m (`Level.authored_records`) into a larger one: geometrically, by the number of records."""
+    mixed = copy.deepcopy(learned)
+    for comparison, trained in zip(used, mixed, strict=True):
+        found = [level for level in trained["comparison_levels"] if not level.get("is_null_level")]
+        for level, values in zip(comparison.levels, found, strict=True):
+            if level.authored_records and values.get("m_probability", 0) > level.m:
+                share = record_count / (record_count + level.authored_records)
+                values["m_probability"] = values["m_probability"] ** share * level.m ** (1 - share)
+    return mixed
 
 
 def settle_parameters(used: tuple[Comparison, ...], learned: list[dict[str, Any]]) -> list[ParameterRow]:

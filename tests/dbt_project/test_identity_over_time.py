@@ -243,9 +243,13 @@ def test_who_says_same_of_father_and_son_makes_them_one_and_undoing_it_gives_bac
     world.score("crm:3", "pos:4", 0.99)
     for father, son in itertools.product(("crm:1", "pos:2"), ("crm:3", "pos:4")):
         world.score(father, son, 0.9, birth_date=[-7, 0], phone=[19, 2], given_name=[5, 8])
+    world.add("web:9")
+    for known in ("crm:1", "pos:2", "crm:3", "pos:4"):
+        world.score(known, "web:9", 0.95)
     before = world.run()
-    assert before == {"crm:1": A, "pos:2": A, "crm:3": B, "pos:4": B}
-    world.judge("crm:1", "crm:3", "same")
+    assert before == {"crm:1": A, "pos:2": A, "crm:3": B, "pos:4": B, "web:9": A}
+    assert {pair[:2] for pair in world.waiting() if pair[2] == "parted"} == {("crm:3", "web:9"), ("pos:4", "web:9")}
+    identity.merge(A, B, WHY)
     assert set(world.run().values()) == {A}
     identity.undo(world.last_event("merged"), WHY)
     assert world.run() == before

@@ -45,6 +45,7 @@ OF_TWINS = {"born": "1991-03-14", "mobile": "55 8765 1203", "street": "Calle Rob
 OF_SISTERS = {"born": "1988-11-02", "mobile": "55 7312 4409", "street": "Calle Encino 31"}
 AT_THE_SHOP = {"mobile": "55 6120 9937", "street": "Calle Nogal 18"}
 ALONE = {"mobile": "55 9043 2216", "street": "Calle Olmo 55"}
+AT_NIGHT = {"mobile": "55 3011 7745", "street": "Calle Ceiba 4", "mail": "jgbarcenas71@example.com"}
 RECORDS = [
     record("father-1", "Evaristo", "Mondragón Cruz", born="1950-02-11", mail="evaristo1950@example.com", **AT_HOME),
     record("father-2", "Evaristo", "Mondragón Cruz", born="1950-02-11", mail="evaristo1950@example.com"),
@@ -63,6 +64,8 @@ RECORDS = [
     record("of-both-2", "María Inés", "Bracamontes Ríos", born="1994-07-19", mail="familia.bracamontes@example.com"),
     record("third-name-1", "Luis Ángel Alberto", "Tarango Vela", born="1973-12-01", **AT_THE_SHOP),
     record("third-name-2", "Luis Ángel", "Tarango Vela", born="1973-12-01", **AT_THE_SHOP),
+    record("tick-1", "José Guadalupe", "Bárcenas Olmos", born="1971-08-08", sex="M", **AT_NIGHT),
+    record("tick-2", "Guadalupe", "Bárcenas Olmos", born="1971-08-08", sex="F", **AT_NIGHT),
     record("slip-1", "Rosa Isela", "Urrutia Nava", born="1969-04-23", **ALONE),
     record("slip-2", "Rosa Icela", "Urrutia Nava", born="1969-04-23", **ALONE),
     record("one-homonym", "Rosa", "Hernández Ruiz", born="1979-06-05", curp=identifier("HERR790605MDFRZS0")),
@@ -108,8 +111,8 @@ def test_two_of_one_mailbox_and_birth_date_with_other_second_names_are_two(parti
     assert parties["of-both-1"] != parties["of-both-2"]
 
 
-@pytest.mark.parametrize("who", ["third-name", "slip"])
-def test_a_missing_third_name_and_a_slip_in_the_second_part_nobody(parties: Mapping[str, str], who: str) -> None:
+@pytest.mark.parametrize("who", ["third-name", "slip", "tick"])
+def test_missing_names_a_slip_in_the_second_and_a_wrong_tick_part_nobody(parties: Mapping[str, str], who: str) -> None:
     assert parties[f"{who}-1"] == parties[f"{who}-2"]
 
 

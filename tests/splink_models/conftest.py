@@ -18,8 +18,9 @@ def load_records(warehouse: str) -> LoadRecords:
             create table intermediate.int_match_decisions
                 (left_record_id text, right_record_id text, decision_code text, match_probability double precision,
                 match_weight double precision default 10, decided_by_code text default 'threshold',
-                is_kept_apart boolean default false)
+                is_kept_apart boolean default false, guard_code text)
         """)
+        connection.execute("create table rules.match_guards (guard_code text, keeps_apart boolean)")
 
     def load(records: Iterable[Record]) -> None:
         with arrow_connection("transformer") as connection, connection.cursor() as cursor:

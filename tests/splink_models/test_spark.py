@@ -35,7 +35,7 @@ NOISE = 1e-4
 
 SPLINKS_FUNCTIONS = {"jaro_winkler", "damerau_levenshtein"}
 SPARKS_FUNCTIONS = {"abs", "arrays_overlap", "coalesce", "contains", "endswith", "left", "length", "levenshtein"}
-SPARKS_FUNCTIONS |= {"octet_length", "substring"}
+SPARKS_FUNCTIONS |= {"octet_length", "startswith", "substring"}
 
 
 @pytest.fixture

@@ -132,6 +132,18 @@ def test_a_contradiction_cannot_fall_below_its_floor(gender: Comparison) -> None
     assert agreement.m + contradiction.m == pytest.approx(1)
 
 
+def test_what_few_records_teach_is_mixed_with_what_is_authored() -> None:
+    birth_date = next(comparison for comparison in comparisons() if comparison.name == "birth_date")
+    shares = [(level.m, level.u) for level in birth_date.levels[:-1]] + [(0.024, 0.65)]
+
+    def contradiction(records: int) -> float:
+        mixed = training.with_what_is_authored((birth_date,), learned(*shares), records)
+        return float(mixed[0]["comparison_levels"][-1]["m_probability"])
+
+    assert contradiction(1_000) == pytest.approx(0.012)  # between 0.006 and 0.024 at the middle of their ratio
+    assert contradiction(10**7) == pytest.approx(0.024, rel=1e-3)
+
+
 def test_levels_out_of_order_are_pooled(gender: Comparison) -> None:
     strong, weak = replace(gender.levels[0], label="strong"), replace(gender.levels[0], label="weak")
     comparison = replace(gender, levels=(strong, weak, gender.levels[-1]))
