@@ -108,7 +108,7 @@ def test_the_command_writes_a_picture_without_values_and_without_requests(scored
             'household_only' as guard_code, 'guard' as decided_by_code from intermediate.match_scores
     """)
     scored.execute("alter table rules.match_guards add column description text")
-    scored.execute("insert into rules.match_guards (guard_code, description) values ('household_only', 'names and household alone')")
+    scored.execute("insert into rules.match_guards values ('household_only', false, 'names and household alone')")
     scored.commit()
     values = scored.execute(
         "select first_last_name_key from intermediate.int_match_inputs where source_record_id = %s", (left,)
