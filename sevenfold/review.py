@@ -197,7 +197,7 @@ def describe_reason(row: QueueRow) -> str:
     """Say why a pair waits."""
     return {
         "band": "the evidence decides neither way",
-        "guard": f"guard {row['guard_code']}: something contradicts, or too little speaks for it",
+        "guard": f"guard {row['guard_code']}: something contradicts, or too little speaks for it (sevenfold explain)",
         "reopened": f"judgement {row['judgement_id']} was given on other evidence, and the rules disagree with it",
         "conflict": f"judgement {row['judgement_id']} and others contradict each other",
         "parted": "it joins, and the groups of its records are apart: two of them may not be one, or joins are few",
