@@ -88,6 +88,7 @@ ranked as (
     select
         *,
         row_number() over ranking as candidate_rank,
+        count(*) over (partition by customer_id, attribute_group_code) as candidate_count,
         first_value(ordered_measures) over ranking as best_measures,
         first_value(attribute_values) over ranking as best_values
     from ordered
@@ -106,6 +107,7 @@ select
     attribute_values,
     failures,
     candidate_rank::integer as candidate_rank,
+    candidate_count::integer as candidate_count,
     trust_rank,
     filled_count,
     record_count::integer as record_count,

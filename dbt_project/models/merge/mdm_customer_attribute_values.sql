@@ -13,15 +13,6 @@ winners as (
     where candidate_rank = 1 and is_valid
 ),
 
-groups as (
-    select
-        customer_id,
-        attribute_group_code,
-        count(*)::integer as candidate_count
-    from candidates
-    group by 1, 2
-),
-
 rivals as (
     select distinct on (customer_id, attribute_group_code)
         customer_id,
@@ -38,17 +29,13 @@ select
     winners.attribute_values[survivorship_attributes.attribute_number] as attribute_value,
     winners.source_record_id,
     winners.correction_id,
-    groups.candidate_count,
+    winners.candidate_count,
     coalesce(
         rivals.lost_by_criterion_code,
-        case when groups.candidate_count = 1 then 'only_record' else 'only_value' end
+        case when winners.candidate_count = 1 then 'only_record' else 'only_value' end
     ) as criterion_code
 from winners
 inner join survivorship_attributes on winners.attribute_group_code = survivorship_attributes.attribute_group_code
-inner join groups
-    on
-        winners.customer_id = groups.customer_id
-        and winners.attribute_group_code = groups.attribute_group_code
 left join rivals
     on
         winners.customer_id = rivals.customer_id

@@ -3,7 +3,7 @@
 -- depends_on: {{ ref('int_snapshot_dates') }}
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    on_schema_change='append_new_columns', indexes=[{'columns': ['snapshot_date']}],
+    on_schema_change='append_new_columns', indexes=[{'columns': ['snapshot_date'], 'type': 'brin'}],
     pre_hook="{{ keep_other_published_dates() }}"
 ) }}
 

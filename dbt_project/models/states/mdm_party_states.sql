@@ -2,7 +2,7 @@
 -- state that they give (paper, stage 6). Published quarters stay, and of other dates those that the latest run computed.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    indexes=[{'columns': ['snapshot_date', 'party_id'], 'unique': true}],
+    indexes=[{'columns': ['snapshot_date'], 'type': 'brin'}, {'columns': ['party_id', 'snapshot_date'], 'unique': true}],
     pre_hook="{{ keep_other_published_dates() }}"
 ) }}
 

@@ -5,9 +5,9 @@ with party_states as (
     where snapshot_date = {{ as_of_date() }}
 ),
 
-members as (
+unidentified_members as (
     select * from {{ ref('mdm_party_members') }}
-    where snapshot_date = {{ as_of_date() }} and member_kind_code = 'record'
+    where snapshot_date = {{ as_of_date() }} and member_kind_code = 'record' and party_type_code <> 'customer'
 ),
 
 records as (
@@ -35,12 +35,12 @@ strategy_sets as (
     group by state_code
 ),
 
--- The record that lacks fewest of the mandatory names says which fields would identify its party.
+-- The record that lacks fewest of the mandatory names says which fields would identify a party that is not.
 record_gaps as (
-    select distinct on (members.party_id)
-        members.party_id,
+    select distinct on (unidentified_members.party_id)
+        unidentified_members.party_id,
         case
-            when members.entity_level = 3 then 'birth_date or national_identifier'
+            when unidentified_members.entity_level = 3 then 'birth_date or national_identifier'
             else concat_ws(
                 ', ',
                 case when records.first_name is null then 'first_name' end,
@@ -51,17 +51,17 @@ record_gaps as (
                 end
             )
         end as missing_identity_fields
-    from members
-    inner join versions on members.member_id = versions.source_record_id
+    from unidentified_members
+    inner join versions on unidentified_members.member_id = versions.source_record_id
     inner join records
         on
             versions.raw_id = records.raw_id
             and versions.source_code = records.source_code
     inner join countries on records.country_code = countries.country_code
     order by
-        members.party_id,
+        unidentified_members.party_id,
         num_nonnulls(records.first_name, records.first_last_name, records.second_last_name) desc,
-        members.member_id collate "C"
+        unidentified_members.member_id collate "C"
 )
 
 select
@@ -72,8 +72,8 @@ select
     customer_states.action_mode_code,
     customer_states.communication_effort,
     case
-        when party_states.is_identified then null
-        else coalesce(record_gaps.missing_identity_fields, 'a customer record with the mandatory names')
+        when not party_states.is_identified
+            then coalesce(record_gaps.missing_identity_fields, 'a customer record with the mandatory names')
     end as missing_identity_fields,
     concat_ws(
         ', ',
