@@ -126,8 +126,8 @@ _NEW_VALUES = """
             )
     )
 
-    -- In the order of the table's key, which takes rows in order in half the time: kind by kind, by their hashes. One number
-    -- sorts in a fifth of the time of the four texts.
+    -- In the order of the table's key, which takes rows in order in half the time: kind by kind, by their hashes.
+    -- One number sorts in a fifth of the time of the four texts.
     select field_kind, country_code, value_format, raw_value
     from new_values
     order by

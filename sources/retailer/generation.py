@@ -98,9 +98,10 @@ def generate(
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for block_seed, simulation in blocks(people, Timeline.of_history(end), seed, story):
-            for name, count in write_sources(delivery, simulation, block_seed, story).items():
+            written, blanks = write_sources(delivery, simulation, block_seed, story)
+            for name, count in written.items():
                 rows[name] = rows.get(name, 0) + count
-            tables = evidence(simulation, story)
+            tables = evidence(simulation, story, blanks)
             for name, table in tables.items():
                 if name not in writers:
                     writer = pq.ParquetWriter(truth / f"{name}.parquet", table.schema, **PARQUET)
@@ -124,16 +125,20 @@ def blocks(people: int, timeline: Timeline, seed: int, story: Story) -> Iterator
         yield block_seed, simulation
 
 
-def write_sources(delivery: Delivery, simulation: Simulation, seed: int, story: Story) -> dict[str, int]:
-    """Write all tables and files; give their numbers of rows."""
-    rows = {}
+def write_sources(
+    delivery: Delivery, simulation: Simulation, seed: int, story: Story
+) -> tuple[dict[str, int], dict[str, pa.Table]]:
+    """Write all tables and files; give their numbers of rows, and by source where a space stands for nothing."""
+    rows, blanks = {}, {}
     for dataset in DATASETS:
         entity = "records" if dataset.entity == "customer_records" else dataset.entity
         delivered = simulation.deliveries[entity][dataset.source]
-        shaped = shape(dataset, delivered, story, partial(_random_of, seed, dataset.name))
+        shaped, blank = shape(dataset, delivered, story, partial(_random_of, seed, dataset.name))
         delivery.write(dataset, shaped)
         rows[dataset.name] = shaped.num_rows
-    return rows
+        if blank is not None:
+            blanks[dataset.source] = blank
+    return rows, blanks
 
 
 def _random_of(seed: int, dataset: str, purpose: str) -> Random:

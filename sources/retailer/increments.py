@@ -68,10 +68,11 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     rows = _change_phones(delivery, share / 2, timeline, story.country, named_random(seed, "changed phones"))
     people = max(1, round(before.people * share * NEW_PEOPLE_PER_RECORD / 2))
     simulation = simulate(people, timeline, seed, story, before.numbers)
-    for name, count in write_sources(delivery, simulation, seed, story).items():
+    written, blanks = write_sources(delivery, simulation, seed, story)
+    for name, count in written.items():
         rows[name] = rows.get(name, 0) + count
     delivery.complete()
-    for name, table in evidence(simulation, story).items():
+    for name, table in evidence(simulation, story, blanks).items():
         _append(truth / f"{name}.parquet", table)
     end = datetime.fromtimestamp(timeline.until, UTC)
     summary = replace(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sources.retailer.behaviour import Columns, Registrations, Scene, by_segment, months_after
 from sources.retailer.parameters import (
@@ -262,6 +263,27 @@ def _corrected(visits: pa.Table, responses: Responses, scene: Scene) -> pa.Table
     for name, values in new.items():
         again = again.set_column(again.schema.get_field_index(name), name, values)
     return pa.concat_tables([visits, again]).combine_chunks()
+
+
+def wrong_accounts(visits: pa.Table) -> pa.Table:
+    """Write down what was wrong in the visits that were sent again: the account, where they had one, and the device."""
+    is_again = pc.greater(visits["known_at"], visits["occurred_at"])
+    keys = visits["native_key"].filter(is_again).combine_chunks()
+    first = visits.filter(pc.and_(pc.invert(is_again), pc.is_in(visits["native_key"], keys)))
+    parts = [
+        pa.table(
+            {
+                "native_key": wrong["native_key"],
+                "person": wrong["person"],
+                "known_at": wrong["known_at"],
+                "field_name": pa.repeat(name, wrong.num_rows),
+                "error_code": pa.repeat("wrong_account", wrong.num_rows),
+            }
+        )
+        for name in ("customer_key", "device_id")
+        for wrong in (first.filter(first[name].is_valid()),)
+    ]
+    return pa.concat_tables(parts)
 
 
 def _table(source: str, events: Events, keys: Mapping[str, Text], scene: Scene) -> pa.Table:

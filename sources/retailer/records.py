@@ -87,10 +87,11 @@ class Rows:
         return flags
 
     def noted(self, name: str, error: str, before: Text, after: Text) -> Text:
-        """Note where a value is now another than before."""
+        """Note where a value is now another than before, or there is one where there was none."""
         if after is before:
             return after
-        differs = pc.fill_null(pc.not_equal(before, after), False).to_numpy(zero_copy_only=False)
+        same = pc.fill_null(pc.equal(before, after), pc.and_(before.is_null(), after.is_null()))
+        differs = pc.invert(same).to_numpy(zero_copy_only=False)
         if differs.any():
             self.errors.append((name, error, np.flatnonzero(differs)))
         return after
@@ -102,6 +103,7 @@ class Rows:
         return pa.table(
             {
                 "native_key": table["native_key"].combine_chunks().take(pa.array(rows)),
+                "person": pa.array(self.person[rows]),
                 "known_at": pa.array(self.at[rows]),
                 "field_name": pa.array([name for name, _, _ in self.errors], pa.string()).take(pa.array(number)),
                 "error_code": pa.array([error for _, error, _ in self.errors], pa.string()).take(pa.array(number)),

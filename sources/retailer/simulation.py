@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,9 +25,10 @@ from sources.retailer.interactions import (
     receipts_of_responses,
     registered_receipts,
     ticket_table,
+    wrong_accounts,
 )
-from sources.retailer.parameters import HABITS, MONTH_SECONDS, Noise, Story
-from sources.retailer.people import make_people, with_changes
+from sources.retailer.parameters import HABITS, MONTH_SECONDS, SEGMENTS, Noise, Story
+from sources.retailer.people import NEVER, make_people, with_changes
 from sources.retailer.records import make_records
 from sources.retailer.responses import Responses, respond, written_down
 from sources.retailer.systems import DATASETS
@@ -103,21 +104,24 @@ def simulate(
     deliveries = {
         entity: {source: table for source, (table, _) in tables.items()} for entity, tables in delivered.items()
     }
+    in_values = {source: [errors] for source, (_, errors) in written.items()}
+    in_values["app"].append(wrong_accounts(interactions["app"]))
     errors = {
         source: _known_before(
             timeline.until,
             pa.concat_tables(
-                [errors, *(tables[source][1] for tables in delivered.values() if source in tables)]
+                [*tables_of_errors, *(tables[source][1] for tables in delivered.values() if source in tables)]
             ).combine_chunks(),
         )
-        for source, (_, errors) in written.items()
+        for source, tables_of_errors in in_values.items()
     }
     # All that is drawn takes a number, whether it is known already or not: the next population's keys never move.
     lengths = {"people": people_count} | {source: len(registered.at) for source, registered in registrations.items()}
     for entity in ("interactions", "consents"):
         lengths |= {f"{source} {entity}": table.num_rows for source, table in entities[entity].items()}
     next_numbers = {name: scene.numbers.get(name, 0) + length for name, length in lengths.items()}
-    return Simulation(scene.people, **known, errors=errors, deliveries=deliveries, numbers=next_numbers)
+    people = _with_habits(scene, [table for tables in entities.values() for table in tables.values()])
+    return Simulation(people, **known, errors=errors, deliveries=deliveries, numbers=next_numbers)
 
 
 def _set(people_count: int, timeline: Timeline, seed: int, story: Story, numbers: Mapping[str, int]) -> Scene:
@@ -128,6 +132,29 @@ def _set(people_count: int, timeline: Timeline, seed: int, story: Story, numbers
     period = (timeline.month_zero, timeline.end)
     people = with_changes(people, first_person, period, story.country, named_random(seed, "changes"))
     return Scene(timeline, people, behaviour, numbers, seed, story)
+
+
+def _with_habits(scene: Scene, tables: Sequence[pa.Table]) -> pa.Table:
+    """Add to the people how they are known, what they are used to give, and when they die.
+
+    Who does something after the day that was drawn for their death does not die on it.
+    """
+    behaviour, last_seen = scene.behaviour, np.zeros(scene.people.num_rows, dtype=np.int64)
+    for table in tables:
+        np.maximum.at(last_seen, table["person"].to_numpy(), _time(table))
+    dies = (last_seen < behaviour.dies_at) & (behaviour.dies_at < NEVER)
+    columns = {
+        "segment_code": pa.array(SEGMENTS).take(pa.array(behaviour.segment)),
+        "is_newcomer": pa.array(behaviour.is_newcomer),
+        "gives_email": pa.array(behaviour.gives_email),
+        "gives_phone": pa.array(behaviour.gives_phone),
+        "pays_by_card": pa.array(behaviour.pays_by_card),
+        "dies_at": pa.array(np.where(dies, behaviour.dies_at, 0), mask=~dies).cast(pa.timestamp("s")),
+    }
+    people = scene.people
+    for name, values in columns.items():
+        people = people.append_column(name, values)
+    return people
 
 
 def _time(table: pa.Table) -> NDArray[np.int64]:
@@ -173,6 +200,7 @@ def _delivery_errors(table: pa.Table, rows: Mapping[str, NDArray[np.int64]]) -> 
     return pa.table(
         {
             "native_key": table["native_key"].combine_chunks().take(pa.array(number)),
+            "person": table["person"].combine_chunks().take(pa.array(number)),
             "known_at": pa.array(_time(table)[number]),
             "field_name": pa.nulls(len(number), pa.string()),
             "error_code": pa.array(list(rows), pa.string()).take(pa.array(code)),
@@ -203,6 +231,7 @@ def _consents(source: str, records: pa.Table, scene: Scene) -> pa.Table:
     return pa.table(
         {
             "native_key": numbered(numbers, 9, "K"),
+            "person": records["person"].combine_chunks().take(pa.array(row[order])),
             "customer_key": records["native_key"].combine_chunks().take(pa.array(row[order])),
             "channel": pa.array(CONSENT_CHANNELS).take(pa.array(channels[order])),
             "status": pc.if_else(pa.array(order < len(given)), "granted", "withdrawn"),

@@ -225,8 +225,10 @@ DATASETS: tuple[Dataset, ...] = (
 """Every table and file, in the order in which they are written."""
 
 
-def shape(dataset: Dataset, canonical: pa.Table, story: Story, random_of: Callable[[str], Random]) -> pa.Table:
-    """Turn canonical rows into the rows of a source system.
+def shape(
+    dataset: Dataset, canonical: pa.Table, story: Story, random_of: Callable[[str], Random]
+) -> tuple[pa.Table, pa.Table | None]:
+    """Turn canonical rows into the rows of a source system; give those in which a space stands for nothing, if any do.
 
     Args:
         dataset: The table or file.
@@ -234,25 +236,27 @@ def shape(dataset: Dataset, canonical: pa.Table, story: Story, random_of: Callab
         story: Where the retailer is, and how many mistakes are made.
         random_of: Gives the chance by which a missing value of a column is a space.
     """
-    mistakes = story.mistakes_of(dataset.source)
-    canonical = canonical.select(list(dataset.column_names))
+    blank_share = story.mistakes_of(dataset.source).blank_for_missing
     if dataset.entity == "customer_records" and not dataset.keeps_history:
         canonical = latest_versions(canonical)
     columns = {
         name: written(dataset, held, canonical[held].combine_chunks(), story.country)
         for name, held in dataset.columns.items()
     }
-    shaped = pa.table(columns)
-    if dataset.entity != "customer_records":
-        return shaped
-    if mistakes.blank_for_missing:
-        for name in [name for name, held in dataset.columns.items() if held in ("email", "phone", "second_last_name")]:
-            column = shaped[name].combine_chunks()
+    if dataset.entity != "customer_records" or not blank_share:
+        return pa.table(columns), None
+    errors = []
+    for name, held in dataset.columns.items():
+        if held in ("email", "phone", "second_last_name"):
+            column = columns[name]
             is_space = column.is_null().to_numpy(zero_copy_only=False)
-            is_space &= random_of(name).random(len(column)) < mistakes.blank_for_missing
-            position = shaped.schema.get_field_index(name)
-            shaped = shaped.set_column(position, name, choose(is_space, pa.scalar(" "), column))
-    return shaped
+            is_space &= random_of(name).random(len(column)) < blank_share
+            columns[name] = choose(is_space, pa.scalar(" "), column)
+            blank = canonical.filter(pa.array(is_space)).select(["native_key", "person", "recorded_at"])
+            blank = blank.rename_columns(["native_key", "person", "known_at"])
+            blank = blank.append_column("field_name", pa.repeat(held, blank.num_rows))
+            errors.append(blank.append_column("error_code", pa.repeat("blank_for_missing", blank.num_rows)))
+    return pa.table(columns), pa.concat_tables(errors) if errors else None
 
 
 def latest_versions(rows_in_time: pa.Table, key: str = "native_key") -> pa.Table:

@@ -2,11 +2,11 @@
 
 The truth lies in a folder of its own that no contract names:
 
-* `people.parquet`: one row per person, with the true attributes, segment and habits;
+* `people.parquet`: one row per person, with the true attributes, segment, habits and day of death;
 * `attributes.parquet`: one row per person, attribute and value that holds for a while: household, phone, e-mail,
   address (`valid_from`, `valid_to`; null: since ever, until now);
 * `errors.parquet`: one row per value that was written otherwise than it is, and per row that came late or twice, by
-  source, record, field and kind;
+  source, record, person, time, field and kind; what has lost its key is found by the others;
 * `records.parquet`: one row per customer record with a key (`source_code`, `native_key`, `source_record_id`,
   `person_id`); rows without a key are to be quarantined and have no truth;
 * `record_versions.parquet`: one row per delivered version of these: when the source knew it, whether the names that
@@ -69,8 +69,14 @@ PARQUET: dict[str, Any] = {"compression": "zstd", "use_dictionary": False, "writ
 """Nearly all values of the truth differ, so a dictionary would only cost; people alone are looked up by their range."""
 
 
-def evidence(simulation: Simulation, story: Story) -> dict[str, pa.Table]:
-    """Make the tables of truth of one simulated population, but for the states."""
+def evidence(simulation: Simulation, story: Story, blanks: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Make the tables of truth of one simulated population, but for the states.
+
+    Args:
+        simulation: The population.
+        story: What was told of it.
+        blanks: By source, the values that the source wrote as a space where there was none.
+    """
     history = {dataset.source: dataset.keeps_history for dataset in DATASETS if dataset.entity == "customer_records"}
     person_ids = simulation.people["person_id"].combine_chunks()
     versions = pa.concat_tables(
@@ -88,8 +94,7 @@ def evidence(simulation: Simulation, story: Story) -> dict[str, pa.Table]:
     records = versions.select(columns).group_by(columns, use_threads=False).aggregate([])
     versions = versions.drop_columns(["source_code", "native_key"])
     errors = pa.concat_tables(
-        table.append_column("source_code", pa.repeat(source, table.num_rows))
-        for source, table in simulation.errors.items()
+        _errors(source, table, person_ids) for tables in (simulation.errors, blanks) for source, table in tables.items()
     )
     return {
         "people": simulation.people,
@@ -99,6 +104,19 @@ def evidence(simulation: Simulation, story: Story) -> dict[str, pa.Table]:
         "record_versions": versions,
         "interactions": interactions,
     }
+
+
+def _errors(source: str, table: pa.Table, person_ids: pa.Array) -> pa.Table:
+    return pa.table(
+        {
+            "source_code": pa.repeat(source, table.num_rows),
+            "native_key": table["native_key"],
+            "person_id": person_ids.take(table["person"].combine_chunks()),
+            "known_at": table["known_at"],
+            "field_name": table["field_name"],
+            "error_code": table["error_code"],
+        }
+    )
 
 
 def store(table: pa.Table, path: Path) -> None:
@@ -542,7 +560,7 @@ def _count_rises(graph: PartyGraph, snapshot_dates: Sequence[date]) -> Integers:
 def final_share_of_a(people: int, seed: int, story: Story) -> float:
     """Simulate a closed cohort and give the share of state A among its parties at the end; nothing is delivered."""
     simulation = simulate(people, Timeline.of_history(LAST_ARRIVAL), seed, story)
-    tables = evidence(simulation, story)
+    tables = evidence(simulation, story, {})
     graph = PartyGraph.of(*(tables[name] for name in GRAPH_TABLES))
     last = count_states(graph, (MONTH_ZERO.date(), LAST_ARRIVAL.date())).closed_cohort[-1]
     return float(last[list(STATES).index("A")] / last.sum())

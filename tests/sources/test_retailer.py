@@ -509,6 +509,46 @@ def test_people_move_and_change_their_contacts_and_errors_are_logged(replayed: P
     assert set(errors["source_code"].to_pylist()) == {dataset.source for dataset in CUSTOMER_DATASETS}
 
 
+def test_every_value_that_is_written_otherwise_than_it_is_is_logged(replayed: Path) -> None:
+    logged = {
+        (row["source_code"], row["native_key"], row["field_name"], row["error_code"])
+        for row in truth(replayed, "errors").to_pylist()
+    }
+    till = next(dataset for dataset in CUSTOMER_DATASETS if dataset.source == "point_of_sale")
+    names = till.column_names
+    customers = read(till, replayed).to_pylist()
+    placeholders = {
+        row[names["native_key"]]
+        for row in customers
+        if row[names["national_identifier"]] == DEMO.country.placeholder_identifier
+    }
+    assert placeholders
+    assert {("point_of_sale", key, "national_identifier", "placeholder") for key in placeholders} <= logged
+    spaces = {
+        ("point_of_sale", row[names["native_key"]], field, "blank_for_missing")
+        for row in customers
+        for field in ("email", "phone", "second_last_name")
+        if row[names[field]] == " "
+    }
+    assert spaces
+    assert spaces == {entry for entry in logged if entry[3] == "blank_for_missing"}
+    replaced = {
+        row["interaction_id"]
+        for row in truth(replayed, "interactions").to_pylist()
+        if row["known_until"] is not None and row["interaction_id"].startswith("app:")
+    }
+    assert replaced
+    assert replaced == {f"app:{key}" for _, key, _, error in logged if error == "wrong_account"}
+
+
+def test_nobody_does_anything_after_death(replayed: Path) -> None:
+    death = {row["person_id"]: row["dies_at"] for row in truth(replayed, "people").to_pylist() if row["dies_at"]}
+    assert death
+    for table, time in (("record_versions", "recorded_at"), ("interactions", "known_at")):
+        rows = truth(replayed, table).select(["person_id", time]).to_pylist()
+        assert all(row[time] < death[row["person_id"]] for row in rows if row["person_id"] in death)
+
+
 def write_truth(folder: Path, versions: list[dict[str, object]], interactions: list[dict[str, object]]) -> None:
     """Write a story told by hand in the shape of the truth."""
     keys = ("loyalty_number", "payment_token", "device_id", "receipt_number", "email", "phone")
