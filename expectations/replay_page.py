@@ -11,7 +11,7 @@ from sevenfold.saturation import fit_saturation
 COHORT = "closed_cohort"
 
 
-def render(tables: dict[str, list[Row]], people: int, seed: int) -> str:
+def render(tables: dict[str, list[Row]], people: int, seed: int, months: int, is_open: bool) -> str:
     """The page as HTML; it asks for nothing outside itself."""
     import jinja2
 
@@ -26,6 +26,8 @@ def render(tables: dict[str, list[Row]], people: int, seed: int) -> str:
         tables=tables,
         people=people,
         seed=seed,
+        months=months,
+        is_open=is_open,
         pictures=_pictures(tables),
         cell=_cell,
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
@@ -100,6 +102,8 @@ def _cell(value: Any, kind: str) -> str:
         return formats[kind].format(value)
     if kind == "points":
         return f"{100 * value:+.2f}"
+    if kind == "error":
+        return f"{100 * value:.2f}"
     if kind == "flag":
         return "yes" if value else ""
     return str(value).replace("_", " ") if kind == "words" else str(value)

@@ -96,7 +96,7 @@ def _fail(message: str) -> NoReturn:
 @app.command()
 def demo(
     people: Annotated[int, typer.Option(min=100, help="People who live around the retailer.")] = 50_000,
-    seed: Annotated[int, typer.Option(help="Another seed makes other people.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other people.")] = 7,
     as_of: AsOf = None,
     country: Annotated[str, typer.Option(help="Where the retailer is: MX or ES.")] = "MX",
     mistakes: Annotated[float, typer.Option(min=0, help="How many times as often something is written wrong.")] = 1,

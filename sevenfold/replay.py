@@ -6,10 +6,12 @@ runs left. The simulated truth and the paper's tables judge what the pipeline pu
 
 import csv
 import datetime as dt
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,7 @@ Row = dict[str, Any]
 
 MONTH_ZERO, LAST_QUARTER = dt.date(2025, 4, 1), dt.date(2026, 7, 1)
 SEEDS = REPOSITORY / "dbt_project" / "seeds" / "rules"
+LOCK, TABLES = "lock", "tables"
 STATES = ("A", "B", "C", "D", "X", "Y", "Z")
 
 
@@ -63,25 +66,57 @@ def run_replay(request: ReplayRequest, console: Console) -> Replay:
     """Play all quarters, compare, and write tables and page.
 
     Raises:
-        SevenfoldError: A quarter's run failed, or the configured warehouse has runs already.
+        SevenfoldError: A quarter's run failed, another replay is at work, or the configured warehouse has runs already.
     """
     from infra import embedded
 
     home = _own_home()
-    if get_settings().warehouse_url is None:
-        embedded.remove(home)
-        shutil.rmtree(home, ignore_errors=True)
-    prepare_warehouse()
-    if runs.find_runs("limit 1"):
-        raise SevenfoldError("The warehouse at SEVENFOLD_WAREHOUSE_URL has runs already: a replay needs an empty one.")
-    try:
-        played = [_play(quarter, request, home, console) for quarter in request.quarters]
-        replay = Replay({"runs": played} | _compare(home, request, console), home / "tables")
-    finally:
-        embedded.stop(home)
-    write(replay, request)
+    with _alone(home):
+        if get_settings().warehouse_url is None:
+            embedded.remove(home)
+            _clear(home, console)
+        prepare_warehouse()
+        if runs.find_runs("limit 1"):
+            raise SevenfoldError(
+                "The warehouse at SEVENFOLD_WAREHOUSE_URL has runs already: a replay needs an empty one."
+            )
+        try:
+            played = [_play(quarter, request, home, console) for quarter in request.quarters]
+            replay = Replay({"runs": played} | _compare(home, request, console), home / TABLES)
+        finally:
+            embedded.stop(home)
+        write(replay, request)
     show(replay, console)
     return replay
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep the replay's home to this process; a replay that was killed holds it no more."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK).open("a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SevenfoldError(
+                f"Another replay is at work in {home}. Wait for it, or set SEVENFOLD_HOME to another folder."
+            ) from None
+        yield
+
+
+def _clear(home: Path, console: Console) -> None:
+    """Remove what an earlier replay left, whether it ended or not; its tables stay until this one has its own."""
+    left = [path for path in home.iterdir() if path.name not in (LOCK, TABLES)]
+    if left or (home / TABLES).exists():
+        console.print(
+            "A replay begins at month 0 with an empty warehouse, so what an earlier one left there is removed; "
+            "its tables and page stay until this one ends."
+        )
+    for path in left:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _own_home() -> Path:
@@ -203,7 +238,7 @@ QUERIES = {
                         and states.last_interaction_at < last.snapshot_date - interval '6 months'
                         then 'no interaction for six months'
                     when not states.is_contactable then 'waits for the next interaction'
-                    else 'can be addressed'
+                    else 'can be addressed, and has not responded'
                 end as reason
             from mdm.mdm_cohort_states as cohort
             inner join last on cohort.snapshot_date = last.snapshot_date
@@ -324,7 +359,7 @@ def write(replay: Replay, request: ReplayRequest) -> None:
             writer = csv.DictWriter(lines, fieldnames=list(rows[0]) if rows else [])
             writer.writeheader()
             writer.writerows(rows)
-    page = render(replay.tables, request.people, request.seed)
+    page = render(replay.tables, request.people, request.seed, request.months, request.is_open)
     (replay.folder / "replay.html").write_text(page, encoding="utf-8")
 
 

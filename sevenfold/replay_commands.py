@@ -8,7 +8,7 @@ from rich.console import Console
 
 def replay(
     people: Annotated[int, typer.Option(min=500, help="People who live around the retailer.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Another seed makes other people.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other people.")] = 7,
     is_open: Annotated[bool, typer.Option("--open", help="Newcomers join after month 0; the paper has none.")] = False,
     effect_seeds: Annotated[
         int, typer.Option(min=0, help="Simulations by which each strategy's own effect is measured; 0 leaves it out.")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from sevenfold.errors import SevenfoldError
 from sources.retailer.behaviour import Timeline, months_later, named_random
-from sources.retailer.parameters import DEMO, MEXICO, MONTH_ZERO, Story
+from sources.retailer.parameters import DEMO, MEXICO, MONTH_ZERO, STRATEGIES, Story
 from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, shape
 from sources.retailer.text import Random
@@ -76,15 +76,9 @@ def generate(
         story: Where, who comes, which strategies are at work, how the sources write and deliver.
 
     Raises:
-        SevenfoldError: If there are no people, or the period ends before the first snapshot.
+        SevenfoldError: If an argument or a parameter of the story means nothing; names each that does.
     """
-    end = datetime.fromisoformat(until).replace(tzinfo=UTC)
-    if people < 1 or end < MONTH_ZERO:
-        message = (
-            f"The retailer cannot be simulated: people={people} must be 1 or more, "
-            f"and until={until} not before {MONTH_ZERO:%Y-%m-%d}."
-        )
-        raise SevenfoldError(message)
+    end = _checked(people, seed, until, story)
     truth = folder / "truth"
     for dataset in DATASETS:
         (folder / dataset.file).unlink(missing_ok=True)
@@ -113,6 +107,32 @@ def generate(
     summary = GenerationSummary(people, seed, end.isoformat(), rows, numbers, story.country.code, story.mistakes)
     finish(truth, summary, reduce(add, counts).table(dates))
     return summary
+
+
+def _checked(people: int, seed: int, until: str, story: Story) -> datetime:
+    """Give the end of the period, once everything that was asked for makes sense."""
+    noise = story.noise
+    try:
+        end = datetime.fromisoformat(until).replace(tzinfo=UTC)
+    except ValueError:
+        end = None
+    shares = {
+        "newcomer_share": story.newcomer_share, "late_share": noise.late_share, "resent_share": noise.resent_share,
+    }  # fmt: skip
+    amounts = {
+        "mistakes": story.mistakes, "late_days": noise.late_days, "resent_after_days": noise.resent_after_days,
+    }  # fmt: skip
+    wrong = [f"people={people} must be 1 or more"] if people < 1 else []
+    wrong += [f"seed={seed} must be 0 or more"] if seed < 0 else []
+    if end is None or end < MONTH_ZERO:
+        wrong.append(f"until={until} must be a day such as {MONTH_ZERO:%Y-%m-%d}, and not before it")
+    wrong += [f"{name}={share} must lie between 0 and 1" for name, share in shares.items() if not 0 <= share <= 1]
+    wrong += [f"{name}={amount} must be 0 or more" for name, amount in amounts.items() if not amount >= 0]
+    if unknown := sorted(set(story.strategies) - set(STRATEGIES)):
+        wrong.append(f"strategies: {', '.join(unknown)} is none of {', '.join(STRATEGIES)}")
+    if wrong or end is None:
+        raise SevenfoldError(f"The retailer cannot be simulated: {'; '.join(wrong)}.")
+    return end
 
 
 def blocks(people: int, timeline: Timeline, seed: int, story: Story) -> Iterator[tuple[int, Simulation]]:

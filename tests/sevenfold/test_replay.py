@@ -1,10 +1,14 @@
 """The replay's tables and what follows from them, from figures made by hand."""
 
 import datetime as dt
+from io import StringIO
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from sevenfold import beyond_paper, replay
+from sevenfold.errors import SevenfoldError
 from sevenfold.snapshot import quarters_between
 
 QUARTERS = quarters_between(replay.MONTH_ZERO, replay.LAST_QUARTER)
@@ -96,3 +100,24 @@ def test_a_strategy_alone_lifts_and_its_absence_lowers_the_share_of_a() -> None:
     assert strong["missing_effect"] > 0.01
     assert strong["alone_low"] < strong["alone_effect"] < strong["alone_high"]
     assert beyond_paper.strategy_effects(1_000, seed=5, seeds=0) == []
+
+
+def test_two_replays_in_one_home_do_not_meet(tmp_path: Path) -> None:
+    again = pytest.raises(SevenfoldError, match="Another replay is at work")
+    with replay._alone(tmp_path), again, replay._alone(tmp_path):
+        pass
+    with replay._alone(tmp_path):
+        pass
+
+
+def test_the_tables_of_an_earlier_replay_stay_until_there_are_others(tmp_path: Path) -> None:
+    said = StringIO()
+    console = Console(file=said)
+    replay._clear(tmp_path, console)
+    assert said.getvalue() == ""
+    for name in ("input/truth", "tables"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "tables" / "replay.html").touch()
+    replay._clear(tmp_path, console)
+    assert [path.name for path in tmp_path.iterdir()] == ["tables"]
+    assert "begins at month 0" in said.getvalue()

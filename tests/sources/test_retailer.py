@@ -23,7 +23,7 @@ from stdnum.mx import curp, rfc
 from sevenfold.errors import SevenfoldError
 from sources.contract import Contract, load_contracts
 from sources.retailer import GenerationSummary, generate, generation, more
-from sources.retailer.parameters import COUNTRIES, DEMO, MONTH_ZERO, POPULATION, REPLAY, SPAIN, STRATEGIES
+from sources.retailer.parameters import AT_ONCE, COUNTRIES, DEMO, MONTH_ZERO, POPULATION, REPLAY, SPAIN, STRATEGIES
 from sources.retailer.people import make_people
 from sources.retailer.systems import DATASETS, Dataset
 from sources.retailer.text import with_typos
@@ -113,8 +113,15 @@ def test_a_shorter_period_is_the_beginning_of_the_same_story(
 def test_impossible_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SevenfoldError, match="people=0"):
         generate(tmp_path, people=0)
-    with pytest.raises(SevenfoldError, match="2025-04-01"):
-        generate(tmp_path, people=10, until="2025-03-01")
+    for until in ("2025-03-01", "soon"):
+        with pytest.raises(SevenfoldError, match=f"until={until} must be a day such as 2025-04-01"):
+            generate(tmp_path, people=10, until=until)
+    story = replace(DEMO, strategies=("loyality",), mistakes=-1.0, noise=replace(AT_ONCE, late_share=2.0))
+    with pytest.raises(SevenfoldError) as refused:
+        generate(tmp_path, people=10, seed=-3, story=story)
+    for said in ("seed=-3", "loyality", "mistakes=-1.0", "late_share=2.0 must lie between 0 and 1"):
+        assert said in str(refused.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_very_few_people_are_enough(tmp_path: Path) -> None:
