@@ -273,7 +273,8 @@ def _registrations(
     person = np.flatnonzero(is_early | (is_later & (later_at < behaviour.buys_until)))
     at = np.where(is_early, early_at, later_at)[person]
     again = np.flatnonzero(random.random(len(person)) < form.repeated)
-    again_at = at[again] + random.integers(20 * DAY_SECONDS, 300 * DAY_SECONDS, len(again))
+    soonest, latest = (days * DAY_SECONDS for days in HABITS.registered_again_days)
+    again_at = at[again] + random.integers(soonest, latest, len(again))
     together = np.concatenate([person, person[again]])
     nothing = np.full(len(together), -1, dtype=np.int64)
     return Registrations(

@@ -22,7 +22,7 @@ from sources.retailer.parameters import DEMO, MEXICO, MONTH_ZERO, STRATEGIES, St
 from sources.retailer.simulation import Simulation, simulate
 from sources.retailer.systems import DATASETS, shape
 from sources.retailer.text import Random
-from sources.retailer.truth import GRAPH_TABLES, PARQUET, PartyGraph, StateCounts, count_states, evidence, store
+from sources.retailer.truth import GRAPH_TABLES, PARQUET, PartyGraph, StateCounts, evidence, place_parties, store
 from sources.retailer.writers import Delivery
 
 SUMMARY_FILE = "generation.json"
@@ -96,12 +96,14 @@ def generate(
             for name, count in written.items():
                 rows[name] = rows.get(name, 0) + count
             tables = evidence(simulation, story, blanks)
+            graph = PartyGraph.of(*(tables[name] for name in GRAPH_TABLES))
+            counted, tables["party_states"] = place_parties(graph, dates)
+            counts.append(counted)
             for name, table in tables.items():
                 if name not in writers:
                     writer = pq.ParquetWriter(truth / f"{name}.parquet", table.schema, **PARQUET)
                     writers[name] = stack.enter_context(writer)
                 writers[name].write_table(table)
-            counts.append(count_states(PartyGraph.of(*(tables[name] for name in GRAPH_TABLES)), dates))
             numbers = simulation.numbers
     delivery.complete()
     summary = GenerationSummary(people, seed, end.isoformat(), rows, numbers, story.country.code, story.mistakes)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import duckdb
@@ -20,7 +23,7 @@ from sources.retailer.parameters import COUNTRIES, DEMO, Country
 from sources.retailer.simulation import simulate
 from sources.retailer.systems import DATASETS, Dataset, full_key, latest_versions, written
 from sources.retailer.text import Integers, Random, Text, numbered
-from sources.retailer.truth import evidence, store, true_states
+from sources.retailer.truth import evidence, graphs, place_parties, store
 from sources.retailer.writers import Delivery, read
 
 NEW_PEOPLE_PER_RECORD = 4
@@ -68,8 +71,8 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     rows = _change_phones(delivery, share / 2, timeline, story.country, named_random(seed, "changed phones"))
     people = max(1, round(before.people * share * NEW_PEOPLE_PER_RECORD / 2))
     simulation = simulate(people, timeline, seed, story, before.numbers)
-    written, blanks = write_sources(delivery, simulation, seed, story)
-    for name, count in written.items():
+    rows_of_newcomers, blanks = write_sources(delivery, simulation, seed, story)
+    for name, count in rows_of_newcomers.items():
         rows[name] = rows.get(name, 0) + count
     delivery.complete()
     for name, table in evidence(simulation, story, blanks).items():
@@ -78,8 +81,15 @@ def more(folder: Path, share: float = 0.01, seed: int = 8, days: int = 1) -> Gen
     summary = replace(
         before, people=before.people + people, until=end.isoformat(), rows=rows, numbers=simulation.numbers
     )
-    finish(truth, summary, true_states(truth, snapshot_dates(end)))
+    finish(truth, summary, _place_all(truth, snapshot_dates(end)))
     return summary
+
+
+def _place_all(truth: Path, dates: Sequence[date]) -> pa.Table:
+    """Place everybody's parties anew, and write their states down; give the shares."""
+    counts, parties = zip(*(place_parties(graph, dates) for graph in graphs(truth)), strict=True)
+    store(pa.concat_tables(parties), truth / "party_states.parquet")
+    return reduce(add, counts).table(dates)
 
 
 def _append(path: Path, rows: pa.Table) -> None:

@@ -111,7 +111,8 @@ def guest_events(source: str, registrations: Registrations, scene: Scene) -> Eve
     is_guest = random.random(len(behaviour.segment)) < share
     is_guest &= np.array([name == segment for name in SEGMENTS])[behaviour.segment]
     person = np.flatnonzero(is_guest)
-    person = np.repeat(person, random.integers(1, 4, len(person)))
+    fewest, most = HABITS.guest_interactions
+    person = np.repeat(person, random.integers(fewest, most + 1, len(person)))
     span = scene.timeline.end - behaviour.arrival[person]
     at = behaviour.arrival[person] + (random.random(len(person)) * span).astype(np.int64)
     before = at < registrations.first_of(scene.people.num_rows)[0][person]
@@ -291,7 +292,7 @@ def _table(source: str, events: Events, keys: Mapping[str, Text], scene: Scene) 
     count, random = len(events), scene.random(f"{source} amounts")
     numbers = np.arange(count) + scene.first_number(f"{source} interactions")
     is_return = (random.random(count) < HABITS.return_share) & (source == "point_of_sale")
-    amount = np.round(np.exp(random.normal(5.6, 0.9, count)), 2)
+    amount = np.round(np.exp(random.normal(*HABITS.amount_logarithm, count)), 2)
     has_amount = np.full(count, source != "app")
     nothing = pa.nulls(count, pa.string())
     return pa.table(

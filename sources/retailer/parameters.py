@@ -97,6 +97,12 @@ class Population:
     """Who the people are, whatever they do at the retailer."""
 
     household_size_shares: tuple[float, ...] = (0.42, 0.26, 0.16, 0.11, 0.05)
+    women_share: float = 0.515  # of all but the second of a couple, who is of the other gender
+    birth_years: tuple[float, float, float] = (1938.0, 1984.0, 2006.0)  # the least, the most frequent and the latest
+    parents_birth_years: tuple[float, float, float] = (1940.0, 1964.0, 1979.0)  # where there are children
+    couple_years_apart: float = 3.5  # standard deviation
+    parents_ages: tuple[float, float] = (20.0, 40.0)  # of the first, when children are born
+    email_domain_shares: tuple[float, ...] = (0.38, 0.18, 0.14, 0.14, 0.1, 0.06)  # of `people.EMAIL_DOMAINS`
     middle_name_share: float = 0.34
     compound_middle_name_share: float = 0.72  # of those whose first name is the first half of a usual compound
     junior_share: float = 0.04  # of sons
@@ -554,10 +560,18 @@ class Habits:
     full_name_share: float = 0.4  # of these registrations
     logged_in_share: float = 0.8  # of the visits of the app by people with an account
     return_share: float = 0.02  # of the tickets
+    amount_logarithm: tuple[float, float] = (5.6, 0.9)  # mean and standard deviation, of all that has an amount
     guest_order_share: float = 0.03  # of the digital people: orders without an account
     anonymous_visit_share: float = 0.02  # of the people without an account: visits of the app
+    guest_interactions: tuple[int, int] = (1, 3)  # from so many to so many, of who has any
     consent_share: float = 0.8
     consent_withdrawn_share: float = 0.15
+    consent_withdrawn_months: float = 4.0  # mean time until then
+    registered_again_days: tuple[int, int] = (
+        20,
+        300,
+    )  # from one registration at a source to the next (`Form.repeated`)
+    corrected_days: tuple[int, int] = (20, 400)  # from a record to its correction (`Form.confirmed`)
 
 
 @dataclass(frozen=True)

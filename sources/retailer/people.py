@@ -27,7 +27,6 @@ from sources.retailer.text import (
 from sources.retailer.vocabulary import name_list, table, words
 
 EMAIL_DOMAINS = ("example.com", "example.org", "example.net", "correo.example", "buzon.example", "mail.example")
-EMAIL_DOMAIN_SHARES = (0.38, 0.18, 0.14, 0.14, 0.1, 0.06)
 NEVER = np.iinfo(np.int64).max
 WORK_DOMAINS = ("empresa.example", "trabajo.example", "oficina.example")
 ADDRESS = ("street_address", "neighbourhood", "postal_code", "city", "region")
@@ -218,7 +217,7 @@ def _households(count: int, random: Random) -> Households:
 
 def _genders(households: Households, random: Random) -> Flags:
     """Draw genders; the second of a household is of the other gender than the first."""
-    is_female = random.random(len(households.start)) < 0.515
+    is_female = random.random(len(households.start)) < POPULATION.women_share
     is_partner = households.place == 1
     is_female[is_partner] = ~is_female[households.start[is_partner]]
     return is_female
@@ -264,13 +263,14 @@ def _birth_dates(households: Households, random: Random) -> NDArray[np.datetime6
     """Draw days of birth of adults; a few children are twins of the one before."""
     count = len(households.start)
     # No bound is clipped to: a day that thousands share would not look like a birthday.
-    alone = random.triangular(1938.0, 1984.0, 2006.0, count)
-    parent = random.triangular(1940.0, 1964.0, 1979.0, count)
+    alone = random.triangular(*POPULATION.birth_years, count)
+    parent = random.triangular(*POPULATION.parents_birth_years, count)
+    earliest_age, latest_age = POPULATION.parents_ages
     year = np.where(households.size >= 3, parent, alone)
-    partner_year = year[households.start] + random.normal(0.0, 3.5, count)
+    partner_year = year[households.start] + random.normal(0.0, POPULATION.couple_years_apart, count)
     year = np.where((households.place == 1) & (partner_year < 2006.9), partner_year, year)
-    youngest = np.minimum(year[households.start] + 40, 2007.0)
-    oldest = np.minimum(year[households.start] + 20, youngest - 1)
+    youngest = np.minimum(year[households.start] + latest_age, 2007.0)
+    oldest = np.minimum(year[households.start] + earliest_age, youngest - 1)
     child_year = oldest + random.random(count) * (youngest - oldest)
     year = np.where(households.place >= 2, child_year, year)
     days = ((year - 1970) * 365.25).astype(np.int64)
@@ -296,7 +296,7 @@ def _emails(persons: Integers, first_name: Text, last_name: Text, random: Random
     initial = pc.binary_join_element_wise(pc.utf8_slice_codeunits(first, 0, 1), last, number, "")
     reversed_ = pc.binary_join_element_wise(last, "_", first, number, "")
     local = choose(style == 0, dotted, choose(style == 1, initial, reversed_))
-    domain = _pick(list(EMAIL_DOMAINS), random.choice(len(EMAIL_DOMAINS), size=count, p=EMAIL_DOMAIN_SHARES))
+    domain = _pick(list(EMAIL_DOMAINS), random.choice(len(EMAIL_DOMAINS), size=count, p=POPULATION.email_domain_shares))
     work_domain = _pick(list(WORK_DOMAINS), random.integers(0, len(WORK_DOMAINS), count))
     # As many as the share says, to the person: the paper's figure is to be met and not only aimed at.
     has_other = random.permutation(count) < POPULATION.several_emails_share * count

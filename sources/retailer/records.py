@@ -185,7 +185,8 @@ def _versions(
     count, timeline = len(registrations), scene.timeline
     is_at_work = DATA_QUALITY in scene.story.strategies
     corrected = np.flatnonzero((random.random(count) < form.confirmed * is_at_work) & registrations.is_formal)
-    corrected_at = registrations.at[corrected] + random.integers(20 * DAY_SECONDS, 400 * DAY_SECONDS, len(corrected))
+    soonest, latest = (days * DAY_SECONDS for days in HABITS.corrected_days)
+    corrected_at = registrations.at[corrected] + random.integers(soonest, latest, len(corrected))
     corrected_at = np.maximum(corrected_at, timeline.month_zero + DAY_SECONDS)
     confirmed = np.concatenate([corrected, confirmations.move])
     confirmed_at = np.concatenate([corrected_at, confirmations.at])

@@ -220,7 +220,8 @@ def _consents(source: str, records: pa.Table, scene: Scene) -> pa.Table:
     given = np.flatnonzero(random.random(records.num_rows) < HABITS.consent_share)
     at = records["recorded_at"].to_numpy()[given]
     withdrawn = np.flatnonzero(random.random(len(given)) < HABITS.consent_withdrawn_share)
-    withdrawn_at = at[withdrawn] + (random.exponential(4 * MONTH_SECONDS, len(withdrawn)) + 3600).astype(np.int64)
+    waiting = random.exponential(HABITS.consent_withdrawn_months * MONTH_SECONDS, len(withdrawn))
+    withdrawn_at = at[withdrawn] + (waiting + 3600).astype(np.int64)
     channel = random.integers(0, len(CONSENT_CHANNELS), len(given))
     row = np.concatenate([given, given[withdrawn]])
     times = np.concatenate([at, withdrawn_at])

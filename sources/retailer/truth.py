@@ -13,7 +13,10 @@ The truth lies in a folder of its own that no contract names:
   are mandatory in Mexico and a contact are there and valid, its valid keys, and the strategy that it comes from;
 * `interactions.parquet`: one row per version of an interaction (`interaction_id`, `person_id`, time, keys): when the
   source knew it, until when, and the strategy that it comes from;
-* `states.parquet`: see `true_states`; one date a month from month 0 on.
+* `states.parquet`: see `true_states`; one date a month from month 0 on;
+* `party_states.parquet`: one row per party and state that it was in on these dates: the party's earliest row, as the
+  pipeline names it (`representative_member_key` of `mdm_party_states`), the person, the state, the first of the dates
+  (`valid_from`), and the one on which it was in that state no more, or part of an earlier party (`valid_to`).
 """
 
 from __future__ import annotations
@@ -227,7 +230,8 @@ class PartyGraph:
     Nodes are in the order of people, and of each in the order of what they tell of. `known_at`, `known_until` and
     `active_at` are seconds since 1970; the flags are what a node proves of its party: identity, contactability,
     traceability (one column each); `strategy` is the position in `STRATEGIES` of the strategy that a node comes from,
-    or -1. `node`, `key` and `active_at` say which keys a node carries, and from when on.
+    or -1. `node`, `key` and `active_at` say which keys a node carries, and from when on. `member_key` and `person_id`
+    name the row and the person, as the files do.
     """
 
     person: Integers
@@ -238,6 +242,8 @@ class PartyGraph:
     node: Integers
     key: Integers
     active_at: Integers
+    member_key: Text
+    person_id: Text
 
     @classmethod
     def of(cls, versions: pa.Table, interactions: pa.Table) -> PartyGraph:
@@ -260,6 +266,12 @@ class PartyGraph:
             place[node],
             key,
             active_at,
+            pc.binary_join_element_wise(
+                pc.if_else(nodes["is_interaction"].combine_chunks(), "interaction", "record"),
+                nodes["row_id"].combine_chunks(),
+                ":",
+            ).take(pa.array(order)),
+            nodes["person_id"].combine_chunks().take(pa.array(order)),
         )
 
     def over_time(self, moments: Sequence[int]) -> Iterator[Parties]:
@@ -466,17 +478,38 @@ class StateCounts:
         return pa.Table.from_pylist(rows, STATE_SHARES)
 
 
-def count_states(graph: PartyGraph, snapshot_dates: Sequence[date]) -> StateCounts:
-    """Count some people's parties by state, see `true_states`."""
+def place_parties(graph: PartyGraph, snapshot_dates: Sequence[date]) -> tuple[StateCounts, pa.Table]:
+    """Count some people's parties by state, see `true_states`; and give each party's states with their periods."""
     counts: dict[str, list[Integers]] = {"closed_cohort": [], "everyone": []}
     cohort: Integers | None = None
-    for parties in graph.over_time([_midnight(day) for day in snapshot_dates]):
+    state, since = np.full(len(graph.person), -1, dtype=np.int64), np.zeros(len(graph.person), dtype=np.int64)
+    periods: list[tuple[Integers, ...]] = []
+    for number, parties in enumerate(graph.over_time([_midnight(day) for day in snapshot_dates])):
         everyone = parties.representatives()
         cohort = everyone if cohort is None else cohort
         for population, units in (("closed_cohort", cohort), ("everyone", everyone)):
             states = parties.states(units)
             counts[population].append(np.bincount(states[states >= 0], minlength=len(STATES)))
-    return StateCounts(*(np.array(rows) for rows in counts.values()))
+        now = np.full(len(state), -1, dtype=np.int64)
+        now[everyone] = parties.states(everyone)
+        changed = np.flatnonzero(now != state)
+        ended = changed[state[changed] >= 0]
+        periods.append((ended, state[ended], since[ended], np.full(len(ended), number)))
+        state[changed], since[changed] = now[changed], number
+    last = np.flatnonzero(state >= 0)
+    periods.append((last, state[last], since[last], np.full(len(last), -1)))
+    node, of_party, begin, end = (np.concatenate(column) for column in zip(*periods, strict=True))
+    days = pa.array(snapshot_dates, pa.date32())
+    table = pa.table(
+        {
+            "representative_member_key": graph.member_key.take(pa.array(node)),
+            "person_id": graph.person_id.take(pa.array(node)),
+            "state_code": pa.array(STATES).take(pa.array(of_party)),
+            "valid_from": days.take(pa.array(begin)),
+            "valid_to": days.take(pa.array(end, mask=end < 0)),
+        }
+    )
+    return StateCounts(*(np.array(rows) for rows in counts.values())), table
 
 
 def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
@@ -506,7 +539,7 @@ def true_states(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
         One row per date, population and state, all seven always there: `snapshot_date`, `population_code`,
         `state_code`, `party_count`, `party_share`.
     """
-    counts = [count_states(graph, snapshot_dates) for graph in graphs(folder)]
+    counts = [place_parties(graph, snapshot_dates)[0] for graph in graphs(folder)]
     return reduce(add, counts).table(snapshot_dates)
 
 
@@ -562,7 +595,7 @@ def final_share_of_a(people: int, seed: int, story: Story) -> float:
     simulation = simulate(people, Timeline.of_history(LAST_ARRIVAL), seed, story)
     tables = evidence(simulation, story, {})
     graph = PartyGraph.of(*(tables[name] for name in GRAPH_TABLES))
-    last = count_states(graph, (MONTH_ZERO.date(), LAST_ARRIVAL.date())).closed_cohort[-1]
+    last = place_parties(graph, (MONTH_ZERO.date(), LAST_ARRIVAL.date()))[0].closed_cohort[-1]
     return float(last[list(STATES).index("A")] / last.sum())
 
 

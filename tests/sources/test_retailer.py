@@ -548,6 +548,22 @@ def test_every_value_that_is_written_otherwise_than_it_is_is_logged(replayed: Pa
     assert replaced == {f"app:{key}" for _, key, _, error in logged if error == "wrong_account"}
 
 
+def test_every_partys_states_add_up_to_the_shares(replayed: Path) -> None:
+    periods = truth(replayed, "party_states").to_pylist()
+    assert len({(row["representative_member_key"], row["valid_from"]) for row in periods}) == len(periods)
+    everyone = [row for row in truth(replayed, "states").to_pylist() if row["population_code"] == "everyone"]
+    assert len({row["snapshot_date"] for row in everyone}) == 16
+    for told in everyone:
+        day = told["snapshot_date"]
+        held = sum(
+            row["state_code"] == told["state_code"]
+            and row["valid_from"] <= day
+            and (row["valid_to"] is None or day < row["valid_to"])
+            for row in periods
+        )
+        assert held == told["party_count"]
+
+
 def test_nobody_does_anything_after_death(replayed: Path) -> None:
     death = {row["person_id"]: row["dies_at"] for row in truth(replayed, "people").to_pylist() if row["dies_at"]}
     assert death
