@@ -172,7 +172,7 @@ def _month(quarter: dt.date) -> int:
 def _compare(home: Path, request: ReplayRequest, console: Console) -> dict[str, list[Row]]:
     """Make the tables that stand side by side, and what follows from them."""
     from sevenfold import beyond_paper
-    from sources.retailer.truth import compare, true_contributions
+    from sources.retailer.truth import compare, true_contributions, true_flows
 
     truth = home / "input" / "truth"
     published = {name: _read(query) for name, query in QUERIES.items()}
@@ -186,13 +186,35 @@ def _compare(home: Path, request: ReplayRequest, console: Console) -> dict[str, 
         "state_shares": shares,
         "strategy_contributions": contributions(rises, published["contributions"]),
         "saturation_fits": fits(shares),
-        "state_flows": published["flows"],
+        "state_flows": flows(published["flows"], true_flows(truth, request.quarters).to_pylist()),
         "identity": [asdict(comparison.identity)],
         "forecast_errors": beyond_paper.backtest(shares, published["flows"]),
         "forecast": beyond_paper.forecast(shares, published["flows"]),
         "strategy_effects": beyond_paper.strategy_effects(request.people, request.seed, request.effect_seeds),
         "ceiling": published["ceiling"],
     }
+
+
+FLOW = ("from_date", "to_date", "from_state_code", "to_state_code")
+
+
+def flows(published: Sequence[Row], true: Sequence[Row]) -> list[Row]:
+    """Set what the pipeline says of each flow beside the truth; none is no party.
+
+    Returns:
+        One row per two quarters, state before and state after: parties of the closed cohort, and the true number.
+    """
+    by_flow = {tuple(row[name] for name in FLOW): row for row in published}
+    truth = {tuple(row[name] for name in FLOW): int(row["party_count"]) for row in true}
+    nobody = {"population_code": "closed_cohort", "party_count": 0, "from_share": 0.0}
+    return [
+        {
+            **dict(zip(FLOW, flow, strict=True)),
+            **{name: by_flow.get(flow, nobody)[name] for name in nobody},
+            "true_party_count": truth.get(flow, 0),
+        }
+        for flow in sorted(by_flow.keys() | truth.keys())
+    ]
 
 
 QUERIES = {

@@ -590,6 +590,51 @@ def _count_rises(graph: PartyGraph, snapshot_dates: Sequence[date]) -> Integers:
     return np.array(counts)
 
 
+FLOWS = pa.schema(
+    [
+        ("from_date", pa.date32()), ("to_date", pa.date32()), ("from_state_code", pa.string()),
+        ("to_state_code", pa.string()), ("party_count", pa.int64()),
+    ]
+)  # fmt: skip
+
+
+def true_flows(folder: Path, snapshot_dates: Sequence[date]) -> pa.Table:
+    """Count how parties of the closed cohort moved between states, or stayed, from each date to the next.
+
+    Returns:
+        One row per two dates and pair of states in which there are parties: see `FLOWS`.
+    """
+    counts = sum(_count_flows(graph, snapshot_dates) for graph in graphs(folder))
+    rows = [
+        {
+            "from_date": begin,
+            "to_date": end,
+            "from_state_code": before,
+            "to_state_code": after,
+            "party_count": int(count),
+        }
+        for (begin, end), of_dates in zip(pairwise(snapshot_dates), np.asarray(counts), strict=True)
+        for before, of_state in zip(STATES, of_dates, strict=True)
+        for after, count in zip(STATES, of_state, strict=True)
+        if count
+    ]
+    return pa.Table.from_pylist(rows, FLOWS)
+
+
+def _count_flows(graph: PartyGraph, snapshot_dates: Sequence[date]) -> Integers:
+    """Count some people's flows: one matrix per two dates, states before in its rows and after in its columns."""
+    on_dates = list(graph.over_time([_midnight(day) for day in snapshot_dates]))
+    cohort = on_dates[0].representatives()
+    states = [parties.states(cohort) for parties in on_dates]
+    size = len(STATES)
+    return np.array(
+        [
+            np.bincount((before * size + after)[(before >= 0) & (after >= 0)], minlength=size**2).reshape(size, size)
+            for before, after in pairwise(states)
+        ]
+    )
+
+
 def final_share_of_a(people: int, seed: int, story: Story) -> float:
     """Simulate a closed cohort and give the share of state A among its parties at the end; nothing is delivered."""
     simulation = simulate(people, Timeline.of_history(LAST_ARRIVAL), seed, story)

@@ -63,6 +63,14 @@ def test_states_and_contributions_are_near_the_truth(replayed: tuple[Path, str])
     assert sum(row["pipeline_share"] for row in rises) == pytest.approx(1)
 
 
+def test_parties_move_as_in_the_truth(replayed: tuple[Path, str]) -> None:
+    flows = tables(replayed[0])["state_flows"]
+    assert {(row["from_date"], row["to_date"]) for row in flows} == {("2025-04-01", "2025-07-01")}
+    true, found = (sum(row[name] for row in flows) for name in ("true_party_count", "party_count"))
+    assert abs(true - found) <= 0.01 * true
+    assert sum(abs(row["party_count"] - row["true_party_count"]) for row in flows) < 0.03 * true
+
+
 def test_the_cohort_never_grows(replayed: tuple[Path, str]) -> None:
     with psycopg.connect(replayed[1]) as connection:
         sizes = connection.execute(
