@@ -28,7 +28,7 @@ from sevenfold import (
 from sevenfold.errors import SevenfoldError
 from sevenfold.identity_commands import identity_app
 from sevenfold.model_commands import model_app
-from sevenfold.replay_commands import replay
+from sevenfold.replay_commands import replay, simulate
 from sevenfold.review_commands import review_app
 from sevenfold.suggest_commands import suggest_app
 
@@ -58,6 +58,7 @@ app.add_typer(suggest_app, name="suggest")
 app.add_typer(quarantine_commands.app, name="quarantine")
 app.add_typer(exception_commands.app, name="exception")
 app.command("replay")(replay)
+app.command("simulate")(simulate)
 
 console = Console(highlight=False)
 

@@ -90,13 +90,23 @@ def _refuse_foreign_warehouse() -> None:
         )
 
 
-def _story(request: DemoRequest) -> "Story":
-    from sources.retailer.parameters import COUNTRIES, DEMO
+def simulated_country(code: str) -> "Country":
+    """Find a country in which retailers are simulated.
 
-    country = COUNTRIES.get(request.country)
-    if country is None:
-        raise SevenfoldError(f"No retailer is simulated in {request.country!r}, but in {', '.join(COUNTRIES)}.")
-    return replace(DEMO, country=country, mistakes=request.mistakes)
+    Raises:
+        SevenfoldError: There is none of this code; names those there are.
+    """
+    from sources.retailer.parameters import COUNTRIES
+
+    if code not in COUNTRIES:
+        raise SevenfoldError(f"No retailer is simulated in {code!r}, but in {', '.join(COUNTRIES)}.")
+    return COUNTRIES[code]
+
+
+def _story(request: DemoRequest) -> "Story":
+    from sources.retailer.parameters import DEMO
+
+    return replace(DEMO, country=simulated_country(request.country), mistakes=request.mistakes)
 
 
 def _contracts(country: "Country") -> Path:

@@ -15,6 +15,7 @@ from sevenfold.settings import REPOSITORY
 COMMANDS = [
     "demo", "run", "backfill", "up", "down", "status", "report", "train", "docs", "golden", "source", "warehouse",
     "review", "identity", "model", "link", "quarantine", "exception",
+    "replay", "simulate",
 ]  # fmt: skip
 
 
@@ -50,6 +51,20 @@ def test_the_demo_of_an_unknown_country_says_which_there_are() -> None:
     done = sevenfold("demo", "--country", "FR")
     assert done.returncode == 1
     assert "No retailer is simulated in 'FR', but in MX, ES." in done.stderr
+
+
+def test_a_retailer_is_simulated_into_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "retailer"
+    for _ in range(2):  # what an earlier call made is replaced
+        done = sevenfold("simulate", str(folder), "--people", "50", "--closed", "--over-time")
+        assert done.returncode == 0, done.stderr
+        assert f"rows of 50 people in {folder}" in done.stdout
+    assert (folder / "truth" / "party_states.parquet").exists()
+    mine = tmp_path / "mine"
+    (mine / "truth").mkdir(parents=True)
+    done = sevenfold("simulate", str(mine))
+    assert done.returncode == 1
+    assert "holds no simulated retailer" in done.stderr
 
 
 def test_a_new_warehouse_is_made_asked_and_shared(warehouse: str) -> None:
