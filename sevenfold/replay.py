@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -191,7 +192,8 @@ def _compare(home: Path, request: ReplayRequest, console: Console) -> dict[str, 
         "forecast_errors": beyond_paper.backtest(shares, published["flows"]),
         "forecast": beyond_paper.forecast(shares, published["flows"]),
         "strategy_effects": beyond_paper.strategy_effects(request.people, request.seed, request.effect_seeds),
-        "ceiling": published["ceiling"],
+        "ceiling": ceiling(published["ceiling_parties"], int(published["cohort"][0]["party_count"])),
+        "ceiling_parties": published["ceiling_parties"],
     }
 
 
@@ -217,6 +219,19 @@ def flows(published: Sequence[Row], true: Sequence[Row]) -> list[Row]:
     ]
 
 
+def ceiling(parties: Sequence[Row], cohort_count: int) -> list[Row]:
+    """Count who is not in state A, by reason and state; the most frequent first.
+
+    Returns:
+        One row per reason and state: parties, and their share of the cohort.
+    """
+    counts = Counter((row["reason"], row["state_code"]) for row in parties)
+    return [
+        {"reason": reason, "state_code": state, "party_count": count, "cohort_share": count / cohort_count}
+        for (reason, state), count in counts.most_common()
+    ]
+
+
 QUERIES = {
     "contributions": """
         select strategy_code, sum(rise_count)::bigint as rise_count
@@ -231,8 +246,16 @@ QUERIES = {
         where population_code = 'closed_cohort'
         order by from_date, from_state_code collate "C", to_state_code collate "C"
     """,
+    "cohort": """
+        select sum(party_count)::bigint as party_count
+        from marts.fct_customer_state_shares
+        where population_code = 'closed_cohort'
+        group by snapshot_date
+        order by snapshot_date desc
+        limit 1
+    """,
     # Of the closed cohort at the last quarter, whoever is not in state A, and the first reason that holds.
-    "ceiling": """
+    "ceiling_parties": """
         with last as (select max(snapshot_date) as snapshot_date from marts.fct_customer_state_shares),
         failed as (
             select distinct members.party_id, failures.field_name
@@ -243,6 +266,8 @@ QUERIES = {
         ),
         reasons as (
             select
+                states.party_id,
+                states.representative_member_key,
                 cohort.state_code,
                 case
                     when states.is_namesake then 'namesake'
@@ -268,15 +293,9 @@ QUERIES = {
                 on cohort.snapshot_date = states.snapshot_date and cohort.party_id = states.party_id
             where cohort.state_code <> 'A'
         )
-        select reason, state_code, count(*) as party_count,
-            count(*)::double precision / (
-                select sum(shares.party_count) from marts.fct_customer_state_shares as shares
-                where shares.snapshot_date = (select last.snapshot_date from last)
-                    and shares.population_code = 'closed_cohort'
-            )::double precision as cohort_share
+        select party_id, representative_member_key, state_code, reason
         from reasons
-        group by reason, state_code
-        order by party_count desc
+        order by reason collate "C", state_code collate "C", party_id collate "C"
     """,
 }
 

@@ -112,3 +112,13 @@ def test_the_page_is_one_file_that_asks_nobody(replayed: tuple[Path, str]) -> No
     for resource in ('src="http', "src='http", "url(http", '<link rel="stylesheet" href="http', "@import"):
         assert resource not in text
     assert {path.stem for path in replayed[0].glob("*.csv")} >= {"state_shares", "strategy_contributions", "ceiling"}
+
+
+def test_whoever_cannot_rise_is_listed_with_the_reason(replayed: tuple[Path, str]) -> None:
+    found = tables(replayed[0])
+    listed = found["ceiling_parties"]
+    assert (
+        len({row["party_id"] for row in listed}) == len(listed) == sum(row["party_count"] for row in found["ceiling"])
+    )
+    last = [row for row in found["state_shares"] if row["month"] == 3 and row["state_code"] == "A"]
+    assert sum(row["cohort_share"] for row in found["ceiling"]) == pytest.approx(1 - last[0]["pipeline_share"])
