@@ -112,7 +112,7 @@ def _what(event: Event) -> str:
 
 def _why(event: Event) -> str:
     if event.left_record_id is None:
-        return {"no_pair": "no scored pair is between them"}.get(event.reason_code or "", "")
+        return {"no_pair": "no pair of their records joins"}.get(event.reason_code or "", "")
     pair = f"{event.left_record_id} and {event.right_record_id}"
     probability = "" if event.match_probability is None else f", probability {event.match_probability:.3f}"
     decided = f"judgement {event.judgement_id}" if event.reason_code == "judgement" else str(event.reason_code)

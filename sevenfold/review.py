@@ -66,6 +66,7 @@ WITHOUT_PERSONAL_DATA = sql.SQL("""
         queue.right_record_id,
         queue.waiting_reason_code,
         queue.guard_code,
+        queue.guard_description,
         queue.judgement_id,
         queue.match_probability,
         queue.expected_share,
@@ -197,7 +198,7 @@ def describe_reason(row: QueueRow) -> str:
     """Say why a pair waits."""
     return {
         "band": "the evidence decides neither way",
-        "guard": f"guard {row['guard_code']}: something contradicts, or too little speaks for it (sevenfold explain)",
+        "guard": f"guard {row['guard_code']}: {row['guard_description'] or 'it is no longer among the guards'}",
         "reopened": f"judgement {row['judgement_id']} was given on other evidence, and the rules disagree with it",
         "conflict": f"judgement {row['judgement_id']} and others contradict each other",
         "parted": "it joins, and the groups of its records are apart: two of them may not be one, or joins are few",

@@ -12,6 +12,7 @@ QUEUE = """
     create table restricted.match_review_queue as
     select
         left_record_id, right_record_id, 'guard' as waiting_reason_code, 'given_name_contradicts' as guard_code,
+        'the given names contradict' as guard_description,
         null::bigint as judgement_id, 'h1' as left_hash, right_hash, 'C0000000001' as left_customer_id,
         'C0000000002' as right_customer_id, 'A' as left_state_code, null::text as right_state_code,
         'Ana' as left_first_name, '=cmd()' as right_first_name, null::text as left_middle_name,

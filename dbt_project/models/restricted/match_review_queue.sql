@@ -4,6 +4,10 @@ with pairs as (
     select * from {{ ref('int_pairs_to_review') }}
 ),
 
+match_guards as (
+    select * from {{ ref('match_guards') }}
+),
+
 match_scores as (
     select * from {{ source('linkage', 'match_scores') }}
 ),
@@ -83,6 +87,7 @@ select
     pairs.right_record_id,
     pairs.waiting_reason_code,
     pairs.guard_code,
+    match_guards.description as guard_description,
     pairs.judgement_id,
     left_sides.match_hash as left_hash,
     right_sides.match_hash as right_hash,
@@ -136,6 +141,7 @@ select
 from pairs
 inner join sides as left_sides on pairs.left_record_id = left_sides.source_record_id
 inner join sides as right_sides on pairs.right_record_id = right_sides.source_record_id
+left join match_guards on pairs.guard_code = match_guards.guard_code
 left join scores
     on
         pairs.left_record_id = scores.left_record_id
