@@ -1,6 +1,7 @@
 """Where people live, and gender: the fields whose values come from a list or a short pattern."""
 
 import re
+from itertools import pairwise
 
 from sources.normaliser.reference import (
     Country,
@@ -19,7 +20,8 @@ _NUMBER_SIGN = re.compile(r"#|\b[Nn][oº°ª](?=[\s.\d]|$)\.?")
 def normalise_street_address(raw_value: str, country: Country, _value_format: str) -> NormalisedValue:
     """Normalise an address in one line: the value stays as people wrote it, the part `key` has abbreviations undone.
 
-    An address needs a word besides the kind of street, and at least two words in all.
+    An address needs a word besides the kind of street, and at least two words in all; or two numbers side by side after
+    the kind of street, of which the first names the street (Calle 60 No. 491, Norte 12 296).
     """
     text = clean(raw_value)
     if placeholders("street_address", country.country_code).match(comparison_key(text)):
@@ -28,7 +30,8 @@ def normalise_street_address(raw_value: str, country: Country, _value_format: st
     words = comparison_key(_NUMBER_SIGN.sub(" ", text)).split(" ")
     key_words = [word for word in (full_words.get(word, word) for word in words) if word]
     has_name = any(word not in full_words and not word.isdigit() for word in words)
-    if not has_name or len(key_words) < 2:
+    is_named_by_number = any(one.isdigit() and other.isdigit() for one, other in pairwise(words[1:]))
+    if not (has_name or is_named_by_number) or len(key_words) < 2:
         return NormalisedValue.failed("malformed")
     return NormalisedValue.accepted(text, {"key": " ".join(key_words)})
 
