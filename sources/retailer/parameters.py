@@ -567,11 +567,8 @@ class Habits:
     consent_share: float = 0.8
     consent_withdrawn_share: float = 0.15
     consent_withdrawn_months: float = 4.0  # mean time until then
-    registered_again_days: tuple[int, int] = (
-        20,
-        300,
-    )  # from one registration at a source to the next (`Form.repeated`)
-    corrected_days: tuple[int, int] = (20, 400)  # from a record to its correction (`Form.confirmed`)
+    registered_again_days: tuple[int, int] = (20, 300)  # between two registrations at a source (`Form.repeated`)
+    corrected_days: tuple[int, int] = (20, 400)  # between a record and its correction (`Form.confirmed`)
 
 
 @dataclass(frozen=True)
