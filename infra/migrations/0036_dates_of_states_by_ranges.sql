@@ -1,5 +1,5 @@
--- Members and states of parties lie by date, since each run adds its own: ranges of pages find a date as well as an index over all rows, which
--- every run had to fill, and by which a half of the table was read page by page. A state is looked up by its party.
+-- Members and states of parties lie by date, since each run adds its own: ranges of pages find a date as well as an index over all
+-- rows, which every run had to fill, and by which half of the table was read page by page. A state is looked up by its party.
 
 do $$
 declare

@@ -256,6 +256,22 @@ def test_who_says_same_of_father_and_son_makes_them_one_and_undoing_it_gives_bac
     assert world.meaning_today() == {A: A, B: B}
 
 
+def test_a_father_and_his_son_are_one_question(world: World) -> None:
+    world.add("crm:1", "pos:2", "crm:3", "pos:4")
+    world.score("crm:1", "pos:2", 0.99)
+    world.score("crm:3", "pos:4", 0.99)
+    for father, son in itertools.product(("crm:1", "pos:2"), ("crm:3", "pos:4")):
+        world.score(father, son, 0.9, birth_date=[-7, 0], phone=[19, 2], given_name=[5, 8])
+    apart = world.run()
+    assert len(world.waiting()) == 4
+    world.judge("pos:2", "crm:3", "not_same")
+    assert world.run() == apart
+    assert world.waiting() == []
+    world.change("pos:2", email="another@example.com")  # the word is reopened, and the question with it
+    world.run()
+    assert len(world.waiting()) == 4
+
+
 def test_a_bridge_between_two_customers_whom_a_person_keeps_apart_joins_neither_to_the_other(world: World) -> None:
     world.add("crm:1", "pos:2")
     world.score("crm:1", "pos:2", 0.4)

@@ -10,12 +10,32 @@ components as not materialized (
     select * from {{ source('linkage', 'match_components') }}
 ),
 
+match_judgements as (
+    select * from {{ ref('int_match_judgements') }}
+),
+
 match_guards as (
     select * from {{ ref('match_guards') }}
 ),
 
 groups_to_review as (
     select * from {{ ref('int_groups_to_review') }}
+),
+
+-- Whose groups a person keeps apart is asked of no other pair between them: a father and his son are one question.
+settled as (
+    select
+        least(left_members.source_record_id collate "C", right_members.source_record_id) as left_record_id,
+        greatest(left_members.source_record_id collate "C", right_members.source_record_id) as right_record_id
+    from match_judgements
+    inner join components as left_judged on match_judgements.left_record_id = left_judged.source_record_id
+    inner join components as right_judged on match_judgements.right_record_id = right_judged.source_record_id
+    inner join components as left_members on left_judged.component_id = left_members.component_id
+    inner join components as right_members on right_judged.component_id = right_members.component_id
+    where
+        match_judgements.is_kept_apart
+        and match_judgements.standing_code = 'holds'
+        and left_judged.component_id <> right_judged.component_id
 )
 
 -- Siblings look alike whatever their probability: of what a guard holds back, the guard's own share is one person.
@@ -30,7 +50,17 @@ select
     coalesce(match_guards.true_share, decisions.match_probability, 0.5) as expected_share
 from decisions
 left join match_guards on decisions.guard_code = match_guards.guard_code and decisions.decided_by_code = 'guard'
-where decisions.decision_code = 'review'
+where
+    decisions.decision_code = 'review'
+    and (
+        decisions.decided_by_code not in ('threshold', 'guard')
+        or not exists (
+            select from settled
+            where
+                settled.left_record_id = decisions.left_record_id
+                and settled.right_record_id = decisions.right_record_id
+        )
+    )
 union all
 -- Who is like a father and like his son went with one of them.
 select
