@@ -78,9 +78,9 @@ def main() -> None:
     except SevenfoldError as error:
         _fail(str(error))
     except Exception as error:
-        from psycopg.errors import InvalidSchemaName, UndefinedTable
+        from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 
-        if not isinstance(error, UndefinedTable | InvalidSchemaName):
+        if not isinstance(error, UndefinedTable | UndefinedColumn | InvalidSchemaName):
             raise
         _fail(
             f"The warehouse lacks what this asks for ({error.diag.message_primary}): nothing has run in it yet, or "

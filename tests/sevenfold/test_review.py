@@ -2,6 +2,8 @@
 
 import csv
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from sevenfold import review
 from sevenfold.cli import app
 from sevenfold.errors import SevenfoldError
 from sevenfold.judgements import Judgement, JudgementError, record_judgements
+from sevenfold.settings import REPOSITORY
 from sevenfold.warehouse import connect
 from tests.sevenfold.review_queue import PERSONAL, publish_queue
 
@@ -44,6 +47,19 @@ def kept() -> list[tuple[Any, ...]]:
             from mdm.match_judgements order by judgement_id
             """
         ).fetchall()
+
+
+@pytest.mark.usefixtures("say")
+def test_a_queue_of_an_earlier_version_asks_for_a_run() -> None:
+    with connect("publisher") as connection:
+        connection.execute("alter table restricted.match_review_queue drop column guard_description")
+    done = subprocess.run(
+        [sys.executable, "-m", "sevenfold", "review", "list"],
+        capture_output=True, text=True, check=False, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "are of an earlier version" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_list_begins_with_what_matters_most_and_names_nobody(say: Say) -> None:
