@@ -18,7 +18,7 @@ def replay(
     effect_seeds: Annotated[
         int, typer.Option(min=0, help="Simulations by which each strategy's own effect is measured; 0 leaves it out.")
     ] = 3,
-    months: Annotated[int, typer.Option(min=3, max=15, help="How far to play.")] = 15,
+    months: Annotated[int, typer.Option(min=3, max=15, help="How far to play; whole quarters are played.")] = 15,
 ) -> None:
     """Play fifteen months of a simulated retailer, quarter by quarter, and hold them against the paper."""
     from sevenfold.replay import ReplayRequest, run_replay
@@ -27,7 +27,10 @@ def replay(
 
 
 def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    folder: Annotated[Path, typer.Argument(help="Where its source systems and its truth go: a new or empty folder.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Where all goes: a new folder, or an earlier call's, which is replaced."),
+    ],
     people: Annotated[int, typer.Option(min=1, help="People who live around the retailer.")] = 50_000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes other people.")] = 7,
     until: Annotated[
@@ -45,7 +48,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     from sources.retailer.generation import SUMMARY_FILE, generate
     from sources.retailer.parameters import DEMO, OVER_TIME
 
-    if folder.exists() and any(folder.iterdir()) and not (folder / "truth" / SUMMARY_FILE).exists():
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SevenfoldError(f"{folder} cannot be made ({error.strerror}): name another folder.") from None
+    if any(folder.iterdir()) and not (folder / "truth" / SUMMARY_FILE).exists():
         raise SevenfoldError(f"{folder} is not empty and holds no simulated retailer: name a new folder.")
     story = replace(DEMO, country=simulated_country(country), mistakes=mistakes)
     story = replace(story, newcomer_share=0.0) if is_closed else story

@@ -30,7 +30,8 @@ def normalise_street_address(raw_value: str, country: Country, _value_format: st
     words = comparison_key(_NUMBER_SIGN.sub(" ", text)).split(" ")
     key_words = [word for word in (full_words.get(word, word) for word in words) if word]
     has_name = any(word not in full_words and not word.isdigit() for word in words)
-    is_named_by_number = any(one.isdigit() and other.isdigit() for one, other in pairwise(words[1:]))
+    numbers = any(one.isdigit() and other.isdigit() for one, other in pairwise(words))
+    is_named_by_number = numbers and words[0] in full_words  # without the kind of street it may be a phone or a date
     if not (has_name or is_named_by_number) or len(key_words) < 2:
         return NormalisedValue.failed("malformed")
     return NormalisedValue.accepted(text, {"key": " ".join(key_words)})

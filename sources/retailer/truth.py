@@ -6,7 +6,8 @@ The truth lies in a folder of its own that no contract names:
 * `attributes.parquet`: one row per person, attribute and value that holds for a while: household, phone, e-mail,
   address (`valid_from`, `valid_to`; null: since ever, until now);
 * `errors.parquet`: one row per value that was written otherwise than it is, and per row that came late or twice, by
-  source, record, person, time, field and kind; what has lost its key is found by the others;
+  source, record, person, time, field and kind; what has lost its key is found by the others. Of a visit that was
+  given to the wrong account the person is the account's; who made it nobody knows, here neither;
 * `records.parquet`: one row per customer record with a key (`source_code`, `native_key`, `source_record_id`,
   `person_id`); rows without a key are to be quarantined and have no truth;
 * `record_versions.parquet`: one row per delivered version of these: when the source knew it, whether the names that
@@ -128,10 +129,11 @@ def store(table: pa.Table, path: Path) -> None:
 
 
 def _attributes(people: pa.Table) -> pa.Table:
-    """List the values of the attributes that change, each with its period."""
-    parts = []
+    """List the values of the attributes that change, each with its period; nothing changes after death."""
+    parts, dies_at = [], _seconds(people["dies_at"]).fill_null(NEVER).to_numpy()
     for name, change in CHANGE_OF_ATTRIBUTE.items():
         changed_at = people[change].to_numpy()
+        changed_at = np.where(changed_at < dies_at, changed_at, NEVER)
         changes = pa.array(changed_at < NEVER)
         times = pa.array(np.where(changed_at < NEVER, changed_at, 0), mask=changed_at == NEVER)
         nothing = pa.nulls(people.num_rows, times.type)

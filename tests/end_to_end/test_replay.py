@@ -109,6 +109,9 @@ def test_the_evidence_of_each_rise_is_kept(replayed: tuple[Path, str]) -> None:
 def test_the_page_is_one_file_that_asks_nobody(replayed: tuple[Path, str]) -> None:
     text = (replayed[0] / "replay.html").read_text(encoding="utf-8")
     assert text.count("<svg") >= 6
+    assert "{{" not in text
+    assert "3 months replayed" in text
+    assert "Parties of the cohort at month 3," in text
     for resource in ('src="http', "src='http", "url(http", '<link rel="stylesheet" href="http', "@import"):
         assert resource not in text
     assert {path.stem for path in replayed[0].glob("*.csv")} >= {"state_shares", "strategy_contributions", "ceiling"}

@@ -65,6 +65,10 @@ def test_a_retailer_is_simulated_into_a_folder_of_its_own(tmp_path: Path) -> Non
     done = sevenfold("simulate", str(mine))
     assert done.returncode == 1
     assert "holds no simulated retailer" in done.stderr
+    (tmp_path / "file").touch()
+    done = sevenfold("simulate", str(tmp_path / "file"))
+    assert done.returncode == 1
+    assert "cannot be made" in done.stderr
 
 
 def test_a_new_warehouse_is_made_asked_and_shared(warehouse: str) -> None:

@@ -570,6 +570,11 @@ def test_nobody_does_anything_after_death(replayed: Path) -> None:
     for table, time in (("record_versions", "recorded_at"), ("interactions", "known_at")):
         rows = truth(replayed, table).select(["person_id", time]).to_pylist()
         assert all(row[time] < death[row["person_id"]] for row in rows if row["person_id"] in death)
+    changes = [
+        row for row in truth(replayed, "attributes").to_pylist() if row["valid_from"] and row["person_id"] in death
+    ]
+    assert changes
+    assert all(row["valid_from"] < death[row["person_id"]] for row in changes)
 
 
 def write_truth(folder: Path, versions: list[dict[str, object]], interactions: list[dict[str, object]]) -> None:
