@@ -23,7 +23,7 @@ FIXED = {
     "max_wal_senders": "0",
     "wal_compression": "off  # for its checksum, each page of a new table is logged when first read",
     "random_page_cost": "1.1",
-    # A row that a second process hands over costs less than the planner thinks, and stages wait for one query after another.
+    # A second process hands rows over for less than the planner thinks, and stages wait for one query after another.
     "parallel_setup_cost": "200",
     "parallel_tuple_cost": "0.01",
     "jit": "off",
