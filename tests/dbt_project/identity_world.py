@@ -1,7 +1,7 @@
 """A small world whose records and scores a story sets, run through the real decisions, ledger and publication.
 
-dbt compiles the models once; a story then runs their SQL as it is, in the order of the stages, since starting dbt for each
-of its runs would take longer than the story.
+dbt compiles the models once; a story then runs their SQL as it is, in the order of the stages, since starting dbt for
+each of its runs would take longer than the story.
 """
 
 import datetime as dt
@@ -22,7 +22,8 @@ FIRST_DAY = dt.date(2026, 1, 1)
 REMEMBERED = (
     "mdm.identity_ledger_customers, mdm.identity_ledger_members, mdm.identity_ledger_events, mdm.match_judgements, "
     "mdm.identity_ledger_member_history, mdm.identity_ledger_runs, ops.pipeline_runs, intermediate.match_scores, "
-    "intermediate.match_components, intermediate.match_scored_records, ops.model_approvals, quality.match_metrics, intermediate.match_demoted_values, intermediate.int_customer_records_standardised"
+    "intermediate.match_components, intermediate.match_scored_records, ops.model_approvals, "
+    "quality.match_metrics, intermediate.match_demoted_values, intermediate.int_customer_records_standardised"
 )
 DECISIONS = ("int_match_inputs", "int_match_judgements", "int_match_decisions")
 IDENTITY = (
@@ -45,8 +46,8 @@ IDENTITY = (
 class World:
     """Records, scores, and the customers that every run makes of them.
 
-    A record is `source:key`; its name, birth date and e-mail are its own unless the story says otherwise, so that nothing
-    but scores and judgements joins two.
+    A record is `source:key`; its name, birth date and e-mail are its own unless the story says otherwise, so that
+    nothing but scores and judgements joins two.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,9 @@ class World:
         self.manifest = read_manifest()
         with connect() as connection:
             connection.execute(f"truncate {REMEMBERED} restart identity".encode())
-            connection.execute("drop table if exists restricted.match_review_queue, restricted.demoted_values, marts.map_customer_ids")
+            connection.execute(
+                "drop table if exists restricted.match_review_queue, restricted.demoted_values, marts.map_customer_ids"
+            )
 
     def add(self, *record_ids: str, **fields: object) -> None:
         """Let sources hold these records."""

@@ -1,4 +1,4 @@
-"""The rules as dbt applies them: unit tests on the real seeds, totality of every rule table, the shape of the project."""
+"""The rules as dbt applies them: unit tests on the real seeds, totality of every rule table, the project's shape."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
 from expectations.figures import QUERIES
+from expectations.marts_door import MAY_HOLD_PERSONAL_DATA
 from expectations.processing import DECLARED, OF_NO_MODEL, declarations
 from infra import embedded
 from sevenfold.dbt import PROJECT, DbtError, dbt, read_manifest, target_folder, write_docs
@@ -67,7 +67,8 @@ def test_keys_and_codes_of_the_seeds_hold(manifest: dict[str, Any]) -> None:
     untested = [
         node["name"]
         for key, node in manifest["nodes"].items()
-        if node["resource_type"] == "seed" and not any(key in child["depends_on"]["nodes"] for child in data_tests_of(manifest))
+        if node["resource_type"] == "seed"
+        and not any(key in child["depends_on"]["nodes"] for child in data_tests_of(manifest))
     ]
     assert untested == []
 
@@ -102,7 +103,9 @@ def test_every_column_of_the_dictionary_is_described_and_no_description_is_left_
         for name in relation["columns"]
     }
     assert len(catalog["nodes"]) == len(MODELS) + len(SEEDS)
-    made_at_publication = {f"source.sevenfold.published.{name}" for name in ("fct_saturation_fits", "fct_pipeline_runs")}
+    made_at_publication = {
+        f"source.sevenfold.published.{name}" for name in ("fct_saturation_fits", "fct_pipeline_runs")
+    }
     assert manifest["sources"].keys() - catalog["sources"].keys() == made_at_publication
     assert [column for column, description in columns.items() if not description.strip()] == []
     blocks = {block["name"] for block in written["docs"].values() if block["package_name"] == "sevenfold"}
@@ -156,7 +159,9 @@ def test_every_published_table_says_for_what_it_is_and_claims_no_lawful_basis(ma
     assert owners == {("to be declared by the data owner",) * 2}
 
 
-def test_every_part_of_the_report_that_reads_a_model_is_an_exposure_with_all_that_it_reads(manifest: dict[str, Any]) -> None:
+def test_every_part_of_the_report_that_reads_a_model_is_an_exposure_with_all_that_it_reads(
+    manifest: dict[str, Any],
+) -> None:
     names = {
         f"{node['config'].get('meta', {}).get('published_schema', node['schema'])}.{node['name']}": key
         for kind in ("nodes", "sources")
@@ -258,7 +263,7 @@ def test_the_seed_says_which_attributes_come_from_one_record(manifest: dict[str,
 
 
 def test_another_order_of_the_criteria_chooses_another_value(manifest: dict[str, Any]) -> None:
-    """With recency before agreement the newer value survives; without the steward's row a correction weighs as a record."""
+    """With recency before agreement the newer value survives; without the steward's row a correction is a record."""
     with connect("transformer") as connection:
         connection.execute("delete from rules.survivorship_rules where attribute_group_code in ('gender', 'phone')")
         connection.execute("""
