@@ -34,8 +34,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     people: Annotated[int, typer.Option(min=1, help="People who live around the retailer.")] = 50_000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes other people.")] = 7,
     until: Annotated[
-        dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="What the sources know before this day's midnight.")
-    ] = dt.datetime(2026, 7, 1),  # noqa: DTZ001 - a day
+        dt.datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="What is known before this day's midnight. Default: the demo's last day."
+        ),
+    ] = None,
     country: Annotated[str, typer.Option(help="Where the retailer is: MX or ES.")] = "MX",
     mistakes: Annotated[float, typer.Option(min=0, help="How many times as often something is written wrong.")] = 1,
     is_closed: Annotated[bool, typer.Option("--closed", help="Nobody comes after month 0, as in the paper.")] = False,
@@ -44,7 +47,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = False,
 ) -> None:
     """Make a simulated retailer's source systems, with the truth apart, and run nothing on them."""
-    from sevenfold.demo import simulated_country
+    from sevenfold.demo import LAST_DAY, simulated_country
     from sources.retailer.generation import SUMMARY_FILE, generate
     from sources.retailer.parameters import DEMO, OVER_TIME
 
@@ -57,6 +60,6 @@ def simulate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     story = replace(DEMO, country=simulated_country(country), mistakes=mistakes)
     story = replace(story, newcomer_share=0.0) if is_closed else story
     story = replace(story, noise=OVER_TIME) if is_delivered else story
-    summary = generate(folder, people, seed, f"{until:%Y-%m-%d}", story)
+    summary = generate(folder, people, seed, f"{until or LAST_DAY:%Y-%m-%d}", story)
     said = f"{summary.total_rows:,} rows of {people:,} people in {folder}; the truth in {folder / 'truth'}"
     Console(highlight=False).print(said, soft_wrap=True)

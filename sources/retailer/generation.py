@@ -129,7 +129,9 @@ def _checked(people: int, seed: int, until: str, story: Story) -> datetime:
     if end is None or end < MONTH_ZERO:
         wrong.append(f"until={until} must be a day such as {MONTH_ZERO:%Y-%m-%d}, and not before it")
     wrong += [f"{name}={share} must lie between 0 and 1" for name, share in shares.items() if not 0 <= share <= 1]
-    wrong += [f"{name}={amount} must be 0 or more" for name, amount in amounts.items() if not 0 <= amount < np.inf]
+    wrong += [
+        f"{name}={amount} must be 0 or more, and finite" for name, amount in amounts.items() if not 0 <= amount < np.inf
+    ]
     if unknown := sorted(set(story.strategies) - set(STRATEGIES)):
         wrong.append(f"strategies: {', '.join(unknown)} is none of {', '.join(STRATEGIES)}")
     if wrong or end is None:

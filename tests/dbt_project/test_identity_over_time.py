@@ -237,12 +237,19 @@ def test_words_that_contradict_each_other_join_nobody_and_wait_for_a_person(worl
     assert world.waiting() == []
 
 
-def test_who_says_same_of_father_and_son_makes_them_one_and_undoing_it_gives_back_exactly_what_was(world: World) -> None:
+def add_father_and_son(world: World) -> None:
+    """Two records of each, with one phone and name and birth dates a generation apart."""
     world.add("crm:1", "pos:2", "crm:3", "pos:4")
     world.score("crm:1", "pos:2", 0.99)
     world.score("crm:3", "pos:4", 0.99)
     for father, son in itertools.product(("crm:1", "pos:2"), ("crm:3", "pos:4")):
         world.score(father, son, 0.9, birth_date=[-7, 0], phone=[19, 2], given_name=[5, 8])
+
+
+def test_who_says_same_of_father_and_son_makes_them_one_and_undoing_it_gives_back_exactly_what_was(
+    world: World,
+) -> None:
+    add_father_and_son(world)
     world.add("web:9")
     for known in ("crm:1", "pos:2", "crm:3", "pos:4"):
         world.score(known, "web:9", 0.95)
@@ -257,11 +264,7 @@ def test_who_says_same_of_father_and_son_makes_them_one_and_undoing_it_gives_bac
 
 
 def test_a_father_and_his_son_are_one_question(world: World) -> None:
-    world.add("crm:1", "pos:2", "crm:3", "pos:4")
-    world.score("crm:1", "pos:2", 0.99)
-    world.score("crm:3", "pos:4", 0.99)
-    for father, son in itertools.product(("crm:1", "pos:2"), ("crm:3", "pos:4")):
-        world.score(father, son, 0.9, birth_date=[-7, 0], phone=[19, 2], given_name=[5, 8])
+    add_father_and_son(world)
     apart = world.run()
     assert len(world.waiting()) == 4
     world.judge("pos:2", "crm:3", "not_same")
@@ -335,7 +338,9 @@ def test_what_cannot_be_undone_is_said(world: World) -> None:
         identity.current_customer("C9")
 
 
-def test_a_record_without_the_mandatory_names_belongs_to_the_customer_it_fits_and_may_wait_for_a_person(world: World) -> None:
+def test_a_record_without_the_mandatory_names_belongs_to_the_customer_it_fits_and_may_wait_for_a_person(
+    world: World,
+) -> None:
     world.add("crm:1")
     world.add("pos:2", "web:3", "web:4", quality_level=4, first_last_name_key=None)
     world.score("crm:1", "pos:2", 0.97)
@@ -376,7 +381,9 @@ def test_shared_phones_join_nobody_by_themselves(world: World) -> None:
     world.add("home:3", first_name_key=None, birth_date_for_matching=None, **family)
     customers = scored_as_it_is(world)
     assert len(customers) == len(set(customers.values())) == 84
-    assert world.read("select value_kind_code, shared_value, record_count from restricted.demoted_values order by 2") == [
+    assert world.read(
+        "select value_kind_code, shared_value, record_count from restricted.demoted_values order by 2"
+    ) == [
         ("phone", till, 40),
         ("phone", switchboard, 40),
     ]
